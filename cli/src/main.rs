@@ -1,0 +1,3 @@
+//! The `hopscope` command.
+
+fn main() {}

@@ -1,0 +1,90 @@
+//! Capture files: bytes in chunks of any size → frames, incrementally (push, sans-IO).
+//! Knows pcap and pcapng; must not know what stands in a frame.
+
+use crate::model::{Direction, Nanos, Note};
+
+/// The link-layer header type of an interface (IANA/tcpdump.org `LINKTYPE_` values).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// BSD loopback: address family in the host's byte order.
+    pub const NULL: Self = Self(0);
+    /// Ethernet II / 802.3.
+    pub const ETHERNET: Self = Self(1);
+    /// Raw IPv4 or IPv6; 12 and 14 are what some systems write for the same.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: address family in network byte order.
+    pub const LOOP: Self = Self(108);
+    /// Linux cooked v1 (`-i any` of old tcpdump).
+    pub const LINUX_SLL: Self = Self(113);
+    /// Raw IPv4.
+    pub const IPV4: Self = Self(228);
+    /// Raw IPv6.
+    pub const IPV6: Self = Self(229);
+    /// Linux cooked v2: carries the interface index.
+    pub const LINUX_SLL2: Self = Self(276);
+}
+
+/// A capture interface as the file describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InterfaceInfo {
+    /// Position in the file, from 0, over all sections.
+    pub index: u32,
+    /// `None` only while unknown.
+    pub link_type: Option<LinkType>,
+    /// pcapng `if_name`.
+    pub name: Option<String>,
+    /// pcapng `if_description`.
+    pub description: Option<String>,
+    /// pcapng `if_MACaddr`.
+    pub mac: Option<crate::model::Mac>,
+    /// pcapng `if_filter`, as text.
+    pub filter: Option<String>,
+    /// 0: unlimited.
+    pub snaplen: u32,
+    /// pcapng `isb_ifdrop` + `isb_osdrop`: packets that the capture lost.
+    pub dropped: Option<u64>,
+    /// pcapng comments of the section and the interface.
+    pub comments: Vec<String>,
+}
+
+/// One frame, borrowed from the reader's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'a> {
+    /// From 1, over the whole file.
+    pub number: u64,
+    /// Index of its [`InterfaceInfo`].
+    pub interface: u32,
+    /// `None`: simple packet blocks carry no time.
+    pub time_ns: Option<Nanos>,
+    /// What was captured.
+    pub bytes: &'a [u8],
+    /// Length on the wire; `bytes` may be shorter (snaplen).
+    pub original_len: u32,
+    /// Where `bytes` begins in the (uncompressed) file.
+    pub offset: u64,
+    /// pcapng `epb_flags`.
+    pub direction: Option<Direction>,
+    /// pcapng packet comments, joined by newlines.
+    pub comment: Option<&'a str>,
+}
+
+/// What a capture reader hands its finds to.
+pub trait FrameSink {
+    /// An interface was described, or described further (statistics): the same index may come again.
+    fn interface(&mut self, info: &InterfaceInfo);
+    /// A frame was read. Its interface has been told before.
+    fn frame(&mut self, frame: RawFrame<'_>);
+    /// A name resolution record was read.
+    fn name(&mut self, ip: std::net::IpAddr, name: &str);
+}
+
+/// What became of a capture file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureEnd {
+    /// Frames handed to the sink.
+    pub frames: u64,
+    /// What could not be read and where; first the ones that lose frames.
+    pub notes: Vec<Note>,
+}

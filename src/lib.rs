@@ -1,0 +1,16 @@
+//! Hopscope's engine: captures and inventories in, an evidenced [`report::Report`] out.
+//!
+//! It touches nothing outside itself: no file system, clock, randomness, threads or globals, which is why the same
+//! inputs give the same bytes natively and in WebAssembly. `ARCHITECTURE.md` has the picture.
+#![warn(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod analysis;
+pub mod capture;
+pub mod dissect;
+pub mod facts;
+pub mod import;
+pub mod ingest;
+pub mod model;
+pub mod report;
+pub mod sniff;
+pub mod views;

@@ -1,0 +1,141 @@
+//! The words of the whole engine: MACs, times, directions, places in inputs, notes.
+//! Knows no file format and no inference.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds since the Unix epoch, as a capture's clock told them.
+pub type Nanos = i64;
+
+/// An IEEE 802 MAC address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Group bit set: broadcast or multicast, so nobody's own address.
+    #[must_use]
+    pub fn is_group(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+
+    /// All zero: loopback and layer-3 devices print it where they have no address.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.0 == [0; 6]
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// The text is not six hexadecimal octets separated by `:` or `-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAMac;
+
+impl FromStr for Mac {
+    type Err = NotAMac;
+
+    /// Reads `0e:86:5a:82:6b:e6` and `0E-86-5A-82-6B-E6`; octets may have one digit, as BSD's `arp` prints them.
+    fn from_str(text: &str) -> Result<Self, NotAMac> {
+        let mut octets = [0_u8; 6];
+        let mut parts = text.split([':', '-']);
+        for octet in &mut octets {
+            let part = parts.next().filter(|p| (1..=2).contains(&p.len())).ok_or(NotAMac)?;
+            *octet = u8::from_str_radix(part, 16).map_err(|_| NotAMac)?;
+        }
+        if parts.next().is_some() { Err(NotAMac) } else { Ok(Self(octets)) }
+    }
+}
+
+/// Which way a packet crossed the captured interface, where the capture says so (SLL, SLL2, pcapng `epb_flags`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Direction {
+    /// Arrived at this host from the interface.
+    In,
+    /// Left this host by the interface.
+    Out,
+}
+
+/// A transport protocol, or what stands in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp,
+    /// RFC 768.
+    Udp,
+    /// RFC 792.
+    Icmp,
+    /// RFC 4443.
+    Icmpv6,
+    /// RFC 9260.
+    Sctp,
+    /// Any other IP protocol number.
+    Other(u8),
+}
+
+impl Protocol {
+    /// The report's word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+            Self::Icmpv6 => "icmpv6",
+            Self::Sctp => "sctp",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// From the IP protocol number (IANA "Protocol Numbers").
+    #[must_use]
+    pub fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Icmp,
+            6 => Self::Tcp,
+            17 => Self::Udp,
+            58 => Self::Icmpv6,
+            132 => Self::Sctp,
+            n => Self::Other(n),
+        }
+    }
+}
+
+/// Where in one input something stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Locator {
+    /// The frame's number in its file, from 1, as Wireshark counts them.
+    Frame(u64),
+    /// A JSON pointer (RFC 6901).
+    Pointer(String),
+    /// A line of text, from 1.
+    Line(u64),
+}
+
+/// Something that a person should know about how an input was read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Note {
+    /// What is wrong and where, in one sentence without a full stop.
+    pub message: String,
+    /// Whether something of the input could not be read because of it.
+    pub is_loss: bool,
+}
+
+impl Note {
+    /// A part of the input was not understood, or is missing.
+    pub fn loss(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_loss: true }
+    }
+
+    /// Worth saying, yet everything was read.
+    pub fn info(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_loss: false }
+    }
+}

@@ -1,0 +1,268 @@
+//! The report, version 1: the one document that the page, the command line and the npm package hand out.
+//! Plain data; every view is a function of it. Knows nothing of how it came about.
+//!
+//! Field order is the document's; lists are in the order that `analysis` puts them in (deterministic).
+
+#![allow(missing_docs)] // The contract's own field names; FORMATS.md has the prose.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Nanos;
+
+/// `schema` of every report of this version.
+pub const SCHEMA: &str = "hopscope.report/1";
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: String,
+    pub generator: Generator,
+    pub inputs: Vec<Input>,
+    pub capture_points: Vec<CapturePoint>,
+    pub entities: Vec<Entity>,
+    pub links: Vec<Link>,
+    pub paths: Vec<Path>,
+    pub findings: Vec<Finding>,
+    pub evidence: Vec<Evidence>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generator {
+    pub name: String,
+    pub version: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Read whole.
+    #[default]
+    Ok,
+    /// Read up to the fault.
+    Partial,
+    /// Nothing of it was read.
+    Rejected,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    pub id: String,
+    pub name: String,
+    pub kind: String,
+    pub bytes: u64,
+    pub status: Status,
+    /// For partial and rejected: what is wrong and where, for a person.
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CapturePoint {
+    pub id: String,
+    pub input: String,
+    pub interface_name: Option<String>,
+    pub link_type: String,
+    pub packets: u64,
+    pub first_ns: Option<Nanos>,
+    pub last_ns: Option<Nanos>,
+    pub clock: Option<Clock>,
+    pub at: Option<String>,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    pub relative_to: String,
+    pub offset_ns: Nanos,
+    pub uncertainty_ns: Nanos,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityKind {
+    Vpc,
+    AvailabilityZone,
+    Subnet,
+    Node,
+    Pod,
+    Interface,
+    VpcRouter,
+    LoadBalancer,
+    NatGateway,
+    InternetGateway,
+    VpcEndpoint,
+    Service,
+    External,
+    #[default]
+    Unknown,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entity {
+    pub id: String,
+    pub kind: EntityKind,
+    pub name: String,
+    pub aliases: Vec<String>,
+    pub parent: Option<String>,
+    pub macs: Vec<String>,
+    pub ips: Vec<String>,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    pub a: String,
+    pub b: String,
+    /// `veth_pair` | `same_segment` | `routed` | `tunnel`
+    pub kind: String,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Path {
+    pub id: String,
+    pub flow: Flow,
+    pub packets: u64,
+    pub bytes: u64,
+    pub directions: Vec<DirectionPath>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// `tcp` | `udp` | `icmp` | `icmpv6` | `sctp` | `other`
+    pub protocol: String,
+    pub client: FlowEnd,
+    pub server: FlowEnd,
+    pub via: Option<FlowEnd>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowEnd {
+    pub entity: Option<String>,
+    pub ip: String,
+    pub port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Client to server.
+    #[default]
+    Request,
+    /// Server to client.
+    Reply,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Delivered,
+    Lost,
+    Rejected,
+    #[default]
+    Unknown,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DirectionPath {
+    pub direction: Way,
+    pub hops: Vec<Hop>,
+    pub verdict: Verdict,
+    pub lost_after: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rewrite {
+    Mac,
+    Ttl,
+    Snat,
+    Dnat,
+    Encap,
+    Decap,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encapsulation {
+    /// `vxlan` | `geneve` | `gre` | `ipip` | `vlan`
+    pub kind: String,
+    /// VNI, GRE key or VLAN id.
+    pub vni: Option<u32>,
+    pub outer_src: Option<String>,
+    pub outer_dst: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hop {
+    pub owner: String,
+    pub interface: Option<String>,
+    pub observed: bool,
+    pub capture_points: Vec<String>,
+    pub src_mac: Option<String>,
+    pub dst_mac: Option<String>,
+    pub src_ip: Option<String>,
+    pub src_port: Option<u16>,
+    pub dst_ip: Option<String>,
+    pub dst_port: Option<u16>,
+    pub ttl: Option<u8>,
+    pub rewrites: Vec<Rewrite>,
+    pub encapsulation: Vec<Encapsulation>,
+    pub delay_ns: Option<Nanos>,
+    pub seen: u64,
+    pub missing: u64,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    #[default]
+    Info,
+    Warning,
+    Error,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    pub kind: String,
+    pub severity: Severity,
+    pub about: Vec<String>,
+    pub summary: String,
+    pub next_step: Option<String>,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub id: String,
+    pub kind: String,
+    pub statement: String,
+    pub sources: Vec<Source>,
+}
+
+/// A place in an input: exactly one of `frame`, `pointer`, `line` is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    pub input: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+}
+
+impl Report {
+    /// The document's bytes: two-space indented JSON with a final newline, the same everywhere.
+    ///
+    /// # Errors
+    /// Only if a number is not finite, which the engine never makes.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
