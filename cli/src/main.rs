@@ -1,3 +1,157 @@
-//! The `hopscope` command.
+//! The `hopscope` command: files in, report out. Knows the file system, the terminal and the processor's threads;
+//! must not know networks (the engine does).
 
-fn main() {}
+mod inputs;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use hopscope::analysis::analyze;
+use hopscope::report::{Report, Status};
+
+use crate::output::{Format, Output, When};
+
+/// Finds one packet in many captures and shows the way that it took.
+#[derive(Debug, Parser)]
+#[command(name = "hopscope", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Analyze(Analyze),
+    Render(Render),
+}
+
+/// Read captures and inventories, and report every path that they show.
+#[derive(Debug, Args)]
+#[command(after_long_help = ANALYZE_EXAMPLES)]
+struct Analyze {
+    /// Captures, inventories (kubectl, aws, ip, iptables …) and archives of them: files, folders (read recursively,
+    /// without hidden files), or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// Show a saved JSON report again, in any format.
+#[derive(Debug, Args)]
+#[command(after_long_help = RENDER_EXAMPLES)]
+struct Render {
+    /// A report that `hopscope analyze --format json` wrote, or `-` for standard input.
+    #[arg(value_name = "REPORT")]
+    report: PathBuf,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// What both commands say about their output.
+#[derive(Debug, Args)]
+struct Shown {
+    /// What to write.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Only this path (its id in the report, such as p1).
+    #[arg(long, value_name = "ID")]
+    path: Option<String>,
+    /// Write to this file and not to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Colours in text.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    color: When,
+}
+
+const ANALYZE_EXAMPLES: &str = "\
+Examples:
+  hopscope analyze captures/ inventory/        everything in two folders, as text
+  hopscope analyze eks-logs.tar.gz *.pcap      archives are read as the files in them
+  hopscope analyze --format json . > report.json
+  hopscope analyze --format svg --path p1 -o p1.svg .
+  ssh node1 sudo tcpdump -c 100 -w - -i any | hopscope analyze - pods.json
+
+Exit status:
+  0  analysed, nothing rejected
+  1  analysed, and some input was rejected or read only in part (named on standard error)
+  2  nothing could be read, or the arguments are wrong";
+
+const RENDER_EXAMPLES: &str = "\
+Examples:
+  hopscope render report.json
+  hopscope render --format svg --path p1 -o p1.svg report.json";
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Analyze(args) => run_analyze(&args),
+        Command::Render(args) => run_render(&args),
+    };
+    result.unwrap_or_else(|fault| {
+        eprintln!("hopscope: {fault}");
+        ExitCode::from(NOTHING)
+    })
+}
+
+/// Exit status: some input was rejected or read only in part.
+const SOME: u8 = 1;
+/// Exit status: nothing could be read, or the arguments are wrong.
+const NOTHING: u8 = 2;
+
+/// Why a command stopped, for a person; the sensitive part (a path) stands last.
+type Fault = String;
+
+fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
+    let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color);
+    let ingested = inputs::read(&args.paths)?;
+    let mut read_any = false;
+    let mut status = 0;
+    for input in &ingested {
+        read_any |= input.status != Status::Rejected;
+        let outcome = match input.status {
+            Status::Ok => continue,
+            Status::Partial => "read only in part",
+            Status::Rejected => "rejected",
+        };
+        status = SOME;
+        let why = input.message.as_deref().unwrap_or("its format is not known");
+        eprintln!("hopscope: {}: {outcome}: {}", hopscope::views::escape::inert(&input.name), hopscope::views::escape::inert(why));
+    }
+    if !read_any {
+        return Err("nothing could be read".to_owned());
+    }
+    let report = analyze(&ingested);
+    output.write(&chosen(report, args.shown.path.as_deref())?)?;
+    Ok(ExitCode::from(status))
+}
+
+fn run_render(args: &Render) -> Result<ExitCode, Fault> {
+    let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color);
+    let bytes = inputs::read_whole(&args.report)?;
+    let report: Report = serde_json::from_slice(&bytes).map_err(|e| format!("not a Hopscope report ({e}): {}", args.report.display()))?;
+    if report.schema != hopscope::report::SCHEMA {
+        let schema = hopscope::views::escape::inert(&report.schema);
+        return Err(format!(
+            "a report of version {} is needed, this one says {schema}: {}",
+            hopscope::report::SCHEMA,
+            args.report.display()
+        ));
+    }
+    output.write(&chosen(report, args.shown.path.as_deref())?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The whole report, or the one path that the person asked for.
+fn chosen(report: Report, path: Option<&str>) -> Result<Report, Fault> {
+    let Some(id) = path else { return Ok(report) };
+    hopscope::views::only_path(&report, id).ok_or_else(|| match (report.paths.first(), report.paths.last()) {
+        (Some(first), Some(last)) if report.paths.len() > 1 => {
+            format!("the report has paths {} to {}, and no path {id}", first.id, last.id)
+        }
+        (Some(only), _) => format!("the report has one path, {}, and no path {id}", only.id),
+        _ => format!("the report has no paths, so no path {id}"),
+    })
+}

@@ -1,2 +1,17 @@
 //! Report → string or picture. Pure functions; native and in WebAssembly the same bytes.
 //! Must not infer: what a view says stands in the report.
+
+pub mod escape;
+pub mod text;
+pub mod words;
+
+pub use text::text;
+
+use crate::report::Report;
+
+/// The report with only the path `id` in it, or `None` if it has no such path. Everything else stays.
+#[must_use]
+pub fn only_path(report: &Report, id: &str) -> Option<Report> {
+    let path = report.paths.iter().find(|p| p.id == id)?.clone();
+    Some(Report { paths: vec![path], ..report.clone() })
+}

@@ -1,0 +1,76 @@
+//! A report → bytes on standard output or in a file. Knows terminals and broken pipes; the engine's views do the writing.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use clap::ValueEnum;
+use hopscope::report::Report;
+use hopscope::views;
+
+use crate::Fault;
+
+/// A view of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person, in a terminal or an incident document
+    Text,
+    /// The whole report, for programs
+    Json,
+}
+
+/// When to write colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where and how a report is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output<'a> {
+    format: Format,
+    file: Option<&'a Path>,
+    color: When,
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn new(format: Format, file: Option<&'a Path>, color: When) -> Self {
+        Self { format, file, color }
+    }
+
+    /// # Errors
+    /// When the file or standard output cannot be written. A reader that went away (`| head`) is none.
+    pub(crate) fn write(&self, report: &Report) -> Result<(), Fault> {
+        let text = self.text(report)?;
+        match self.file {
+            Some(path) => fs::write(path, text).map_err(|e| format!("{e}: {}", path.display())),
+            None => {
+                let mut out = io::stdout().lock();
+                match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                    Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {e}")),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn text(&self, report: &Report) -> Result<String, Fault> {
+        Ok(match self.format {
+            Format::Text => views::text::render(report, self.paint()),
+            Format::Json => report.to_json().map_err(|e| format!("the report cannot be written as JSON: {e}"))?,
+        })
+    }
+
+    fn paint(&self) -> views::text::Paint {
+        let wanted = match self.color {
+            When::Always => true,
+            When::Never => false,
+            // https://no-color.org: present and not empty.
+            When::Auto => self.file.is_none() && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        };
+        if wanted { views::text::Paint::Ansi } else { views::text::Paint::Plain }
+    }
+}

@@ -1,0 +1,385 @@
+//! The report as text, to read in a terminal and to paste into an incident document.
+//! Knows columns and, where asked, colours; every sentence comes from `words`.
+
+use std::collections::BTreeSet;
+
+use super::words::{self, Book};
+use crate::report::{CapturePoint, DirectionPath, Evidence, Finding, Flow, Hop, Input, Path, Report, Severity, Status, Verdict, Way};
+use crate::views::escape::inert;
+
+/// The whole report as text without colours. No line holds a control character.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    render(report, Paint::Plain)
+}
+
+/// How emphasis is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// Not at all.
+    Plain,
+    /// With ANSI escape sequences (ECMA-48, 8.3.117).
+    Ansi,
+}
+
+/// The whole report as text.
+#[must_use]
+pub fn render(report: &Report, paint: Paint) -> String {
+    let mut page = Page { out: String::new(), paint, book: Book::new(report), cited: BTreeSet::new() };
+    page.title();
+    page.inputs();
+    page.capture_points();
+    page.findings();
+    page.paths();
+    page.evidence();
+    page.out
+}
+
+#[derive(Clone, Copy)]
+enum Style {
+    Heading,
+    Good,
+    Warn,
+    Bad,
+    Faint,
+}
+
+struct Page<'a> {
+    out: String,
+    paint: Paint,
+    book: Book<'a>,
+    /// What the text has named so far; only that is listed at the end.
+    cited: BTreeSet<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    fn title(&mut self) {
+        let r = self.book.report;
+        let lost = r.paths.iter().flat_map(|p| &p.directions).filter(|d| d.verdict == Verdict::Lost).count();
+        let mut title = format!(
+            "Hopscope: {}, {}, {}",
+            words::count(r.paths.len() as u64, "path"),
+            words::count(r.capture_points.len() as u64, "capture point"),
+            words::count(r.inputs.len() as u64, "input")
+        );
+        if lost > 0 {
+            title.push_str(&format!(", {} lost", words::count(lost as u64, "direction")));
+        }
+        let title = self.styled(Style::Heading, &title);
+        self.line(&title);
+        if !r.generator.version.is_empty() {
+            let by = format!("made by {} {}", inert(&r.generator.name), inert(&r.generator.version));
+            let by = self.styled(Style::Faint, &by);
+            self.line(&by);
+        }
+    }
+
+    fn inputs(&mut self) {
+        self.heading("Inputs");
+        // What was not read whole decides how far the rest can be trusted, so it stands first.
+        let rank = |s: Status| match s {
+            Status::Rejected => 0,
+            Status::Partial => 1,
+            Status::Ok => 2,
+        };
+        let mut inputs: Vec<&Input> = self.book.report.inputs.iter().collect();
+        inputs.sort_by_key(|i| rank(i.status));
+        let mut table = Table::new(&[Align::Left, Align::Left, Align::Left, Align::Right]);
+        for i in &inputs {
+            table.row([words::status(i.status).to_owned(), inert(&i.id), inert(&i.kind), words::bytes(i.bytes)]);
+        }
+        for (i, cells) in inputs.iter().zip(table.lines()) {
+            let cells = match i.status {
+                Status::Ok => cells,
+                Status::Partial => self.styled(Style::Warn, &cells),
+                Status::Rejected => self.styled(Style::Bad, &cells),
+            };
+            self.line(&format!("  {cells}  {}", inert(&i.name)));
+            if let Some(message) = &i.message {
+                self.line(&format!("      {}", inert(message)));
+            }
+        }
+        if inputs.is_empty() {
+            self.line("  none");
+        }
+    }
+
+    fn capture_points(&mut self) {
+        let points: &'a [CapturePoint] = &self.book.report.capture_points;
+        if points.is_empty() {
+            return;
+        }
+        self.heading("Capture points");
+        let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
+        for p in points {
+            let place = p.at.as_deref().map_or("place unknown".to_owned(), |at| self.book.name(at));
+            table.row([inert(&p.id), place, words::count(p.packets, "packet"), format!("conf {}", words::confidence(p.confidence))]);
+        }
+        for (p, cells) in points.iter().zip(table.lines()) {
+            let cites = self.cite(&p.evidence);
+            self.line(&format!("  {cells}{cites}"));
+            let mut from = self.book.input_name(&p.input);
+            if let Some(name) = &p.interface_name {
+                from.push_str(&format!(" interface {}", inert(name)));
+            }
+            if let (Some(first), Some(last)) = (p.first_ns, p.last_ns) {
+                from.push_str(&format!(", from {} for {}", words::time(first), words::duration(last.saturating_sub(first))));
+            }
+            if let Some(c) = p.clock.as_ref().filter(|c| c.relative_to != p.id) {
+                let (by, which) = if c.offset_ns < 0 { (c.offset_ns.saturating_neg(), "behind") } else { (c.offset_ns, "ahead of") };
+                from.push_str(&format!(
+                    ", clock {} {which} {} (±{})",
+                    words::duration(by),
+                    inert(&c.relative_to),
+                    words::duration(c.uncertainty_ns)
+                ));
+            }
+            let from = self.styled(Style::Faint, &from);
+            self.line(&format!("      {from}"));
+        }
+    }
+
+    fn findings(&mut self) {
+        let findings: Vec<&'a Finding> = self.book.findings();
+        if findings.is_empty() {
+            return;
+        }
+        self.heading("Findings");
+        for f in findings {
+            let style = match f.severity {
+                Severity::Error => Style::Bad,
+                Severity::Warning => Style::Warn,
+                Severity::Info => Style::Faint,
+            };
+            let label = self.styled(style, words::severity(f.severity));
+            let cites = self.cite(&f.evidence);
+            self.line(&format!("  {label} {} (conf {}){cites}", inert(&f.kind), words::confidence(f.confidence)));
+            self.wrapped("    ", &inert(&f.summary));
+            if !f.about.is_empty() {
+                let about: Vec<String> = f.about.iter().map(|id| inert(id)).collect();
+                self.wrapped("    about: ", &about.join(", "));
+            }
+            if let Some(next) = &f.next_step {
+                self.wrapped("    next: ", &inert(next));
+            }
+        }
+    }
+
+    fn paths(&mut self) {
+        if self.book.report.paths.is_empty() {
+            return;
+        }
+        self.heading("Paths");
+        let paths: &'a [Path] = &self.book.report.paths;
+        for (n, p) in paths.iter().enumerate() {
+            if n > 0 {
+                self.line("");
+            }
+            let id = self.styled(Style::Heading, &inert(&p.id));
+            // The address that the client dialled goes to a line of its own: names are long.
+            self.line(&format!("{id} {}", self.book.flow(&Flow { via: None, ..p.flow.clone() })));
+            if let Some(via) = &p.flow.via {
+                self.line(&format!("   via {}", self.book.end(via)));
+            }
+            self.line(&format!("   {}, {}", words::count(p.packets, "packet"), words::bytes(p.bytes)));
+            for d in &p.directions {
+                self.direction(d);
+            }
+            if p.directions.iter().all(|d| d.direction != Way::Reply) {
+                self.line("   reply: none of the captures holds one");
+            }
+        }
+    }
+
+    fn direction(&mut self, d: &'a DirectionPath) {
+        let style = match d.verdict {
+            Verdict::Delivered => Style::Good,
+            Verdict::Unknown => Style::Warn,
+            Verdict::Lost | Verdict::Rejected => Style::Bad,
+        };
+        let verdict = self.styled(style, &self.book.verdict(d));
+        let captured = d.hops.iter().filter(|h| h.observed).count();
+        let captured = self.styled(Style::Faint, &format!("({captured} of {} captured)", words::count(d.hops.len() as u64, "hop")));
+        self.line(&format!("   {}: {verdict} {captured}", words::way(d.direction)));
+        let mut table =
+            Table::new(&[Align::Right, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left]);
+        table.row(["#", "where", "seen", "missing", "delay", "TTL", "conf", "changed here"].map(str::to_owned));
+        for (n, h) in d.hops.iter().enumerate() {
+            table.row([
+                (n + 1).to_string(),
+                self.book.place(h),
+                if h.observed { h.seen.to_string() } else { "inferred".to_owned() },
+                if h.observed { h.missing.to_string() } else { "-".to_owned() },
+                h.delay_ns.map_or("-".to_owned(), words::duration),
+                h.ttl.map_or("-".to_owned(), |t| t.to_string()),
+                words::confidence(h.confidence),
+                changes(h),
+            ]);
+        }
+        let mut lines = table.lines().into_iter();
+        if let Some(header) = lines.next() {
+            let header = self.styled(Style::Faint, &header);
+            self.line(&format!("     {header}"));
+        }
+        for ((n, h), cells) in d.hops.iter().enumerate().zip(lines) {
+            let cites = self.cite(&h.evidence);
+            let cells = if h.observed { cells } else { self.styled(Style::Faint, &cells) };
+            self.line(&format!("     {cells}{cites}"));
+            let addresses = addresses(h);
+            if !addresses.is_empty() {
+                self.line(&format!("         {addresses}"));
+            }
+            for change in n.checked_sub(1).and_then(|before| d.hops.get(before)).map(|b| words::translations(b, h)).unwrap_or_default() {
+                self.line(&format!("         {change}"));
+            }
+            for e in &h.encapsulation {
+                self.line(&format!("         inside {}", words::encapsulation(e)));
+            }
+            if d.verdict == Verdict::Lost && d.lost_after.is_some_and(|l| usize::try_from(l) == Ok(n)) {
+                let mark = self.styled(Style::Bad, "x   lost after this hop");
+                self.line(&format!("     {mark}"));
+            }
+        }
+    }
+
+    fn evidence(&mut self) {
+        let listed: Vec<&'a Evidence> = self.book.report.evidence.iter().filter(|e| self.cited.contains(e.id.as_str())).collect();
+        if listed.is_empty() {
+            return;
+        }
+        self.heading("Evidence");
+        for e in listed {
+            self.wrapped(&format!("  [{}] ", inert(&e.id)), &inert(&e.statement));
+            let sources: Vec<String> = e.sources.iter().map(|s| self.book.source(s)).collect();
+            if !sources.is_empty() {
+                self.wrapped("       in ", &sources.join("; "));
+            }
+        }
+    }
+
+    /// ` [e1 e5]`, and the pieces count as named.
+    fn cite(&mut self, evidence: &'a [String]) -> String {
+        self.cited.extend(evidence.iter().map(String::as_str));
+        if evidence.is_empty() {
+            return String::new();
+        }
+        let ids: Vec<String> = evidence.iter().map(|e| inert(e)).collect();
+        self.styled(Style::Faint, &format!("  [{}]", ids.join(" ")))
+    }
+
+    fn heading(&mut self, words: &str) {
+        self.out.push('\n');
+        let words = self.styled(Style::Heading, &words.to_uppercase());
+        self.line(&words);
+    }
+
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text.trim_end());
+        self.out.push('\n');
+    }
+
+    /// `first` and then `text`, broken between words at 120 columns, further lines under the first word.
+    fn wrapped(&mut self, first: &str, text: &str) {
+        let indent = " ".repeat(first.chars().count());
+        let mut line = first.to_owned();
+        let mut width = first.chars().count();
+        let mut is_empty = true;
+        for word in text.split(' ') {
+            let needed = word.chars().count();
+            if !is_empty && width + 1 + needed > WIDTH {
+                self.line(&line);
+                line.clone_from(&indent);
+                width = indent.len();
+                is_empty = true;
+            }
+            if !is_empty {
+                line.push(' ');
+                width += 1;
+            }
+            line.push_str(word);
+            width += needed;
+            is_empty = false;
+        }
+        self.line(&line);
+    }
+
+    fn styled(&self, style: Style, text: &str) -> String {
+        if self.paint == Paint::Plain || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match style {
+            Style::Heading => "1",
+            Style::Good => "32",
+            Style::Warn => "33",
+            Style::Bad => "1;31",
+            Style::Faint => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+const WIDTH: usize = 120;
+
+/// What a hop changed, in its own words: `SNAT, DNAT, MAC, TTL`.
+fn changes(h: &Hop) -> String {
+    let changes: Vec<&str> = h.rewrites.iter().map(|r| words::rewrite(*r)).collect();
+    if changes.is_empty() { "-".to_owned() } else { changes.join(", ") }
+}
+
+/// `MAC → MAC   ip:port → ip:port`, without the parts that nobody knows.
+fn addresses(h: &Hop) -> String {
+    let mut text = String::new();
+    if h.src_mac.is_some() || h.dst_mac.is_some() {
+        let mac = |m: &Option<String>| format!("{:<17}", m.as_deref().map_or("-".to_owned(), inert));
+        text.push_str(&format!("{} → {}   ", mac(&h.src_mac), mac(&h.dst_mac)));
+    }
+    if h.src_ip.is_some() || h.dst_ip.is_some() {
+        let (src, dst) = (words::socket(h.src_ip.as_deref(), h.src_port), words::socket(h.dst_ip.as_deref(), h.dst_port));
+        text.push_str(&format!("{src} → {dst}"));
+    }
+    text.trim_end().to_owned()
+}
+
+#[derive(Clone, Copy)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// Cells in columns as wide as their widest, two spaces apart.
+struct Table<const N: usize> {
+    align: [Align; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    fn new(align: &[Align; N]) -> Self {
+        Self { align: *align, rows: Vec::new() }
+    }
+
+    fn row(&mut self, cells: [String; N]) {
+        self.rows.push(cells);
+    }
+
+    fn lines(self) -> Vec<String> {
+        let mut widths = [0; N];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let line = |row: &[String; N]| {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&self.align)
+                .zip(widths)
+                .map(|((cell, align), width)| match align {
+                    Align::Left => format!("{cell:<width$}"),
+                    Align::Right => format!("{cell:>width$}"),
+                })
+                .collect();
+            cells.join("  ").trim_end().to_owned()
+        };
+        self.rows.iter().map(line).collect()
+    }
+}

@@ -1,0 +1,472 @@
+//! How a report's values read in plain words: names, times, addresses, verdicts. Every view says the same thing the same way.
+//! Must not judge: each sentence restates fields of the report.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::escape::inert;
+use crate::model::Nanos;
+use crate::report::{
+    CapturePoint, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Input, Report, Rewrite,
+    Severity, Source, Status, Verdict, Way,
+};
+
+/// A report's parts by id.
+#[derive(Clone, Debug)]
+pub struct Book<'a> {
+    /// The report itself.
+    pub report: &'a Report,
+    entities: BTreeMap<&'a str, &'a Entity>,
+    evidence: BTreeMap<&'a str, &'a Evidence>,
+    inputs: BTreeMap<&'a str, &'a Input>,
+    points: BTreeMap<&'a str, &'a CapturePoint>,
+    /// Node names that stay unambiguous when cut at their first dot.
+    short_nodes: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Book<'a> {
+    /// Look everything up once.
+    #[must_use]
+    pub fn new(report: &'a Report) -> Self {
+        let mut full_names: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+        for e in report.entities.iter().filter(|e| e.kind == EntityKind::Node) {
+            let name = bare(&e.id);
+            let short = name.split('.').next().unwrap_or(name);
+            full_names.entry(short).and_modify(|n| *n = n.filter(|n| *n == name)).or_insert(Some(name));
+        }
+        let short_nodes = full_names
+            .into_iter()
+            // An IPv4 address cut at its dot would be nonsense.
+            .filter_map(|(short, full)| full.filter(|f| f.parse::<IpAddr>().is_err()).map(|full| (full, short)))
+            .collect();
+        Self {
+            report,
+            entities: report.entities.iter().map(|e| (e.id.as_str(), e)).collect(),
+            evidence: report.evidence.iter().map(|e| (e.id.as_str(), e)).collect(),
+            inputs: report.inputs.iter().map(|i| (i.id.as_str(), i)).collect(),
+            points: report.capture_points.iter().map(|p| (p.id.as_str(), p)).collect(),
+            short_nodes,
+        }
+    }
+
+    /// The entity called `id`.
+    #[must_use]
+    pub fn entity(&self, id: &str) -> Option<&'a Entity> {
+        self.entities.get(id).copied()
+    }
+
+    /// The piece of evidence called `id`.
+    #[must_use]
+    pub fn evidence(&self, id: &str) -> Option<&'a Evidence> {
+        self.evidence.get(id).copied()
+    }
+
+    /// The input called `id`.
+    #[must_use]
+    pub fn input(&self, id: &str) -> Option<&'a Input> {
+        self.inputs.get(id).copied()
+    }
+
+    /// The capture point called `id`.
+    #[must_use]
+    pub fn point(&self, id: &str) -> Option<&'a CapturePoint> {
+        self.points.get(id).copied()
+    }
+
+    /// The input's name, or its id where the report has no such input. Inert.
+    #[must_use]
+    pub fn input_name(&self, id: &str) -> String {
+        inert(self.input(id).map_or(id, |i| &i.name))
+    }
+
+    /// An entity's kind, from the report or from its id's prefix.
+    #[must_use]
+    pub fn kind(&self, id: &str) -> EntityKind {
+        self.entity(id).map_or_else(|| kind_of_id(id), |e| e.kind)
+    }
+
+    /// An entity's name without its kind: `default/tomcat-0`, `ip-192-168-34-143` (cut at the first dot while that is unambiguous). Inert.
+    #[must_use]
+    pub fn short(&self, id: &str) -> String {
+        if kind_of_id(id) == EntityKind::Interface {
+            return self.interface_name(id);
+        }
+        let name = bare(id);
+        inert(self.short_nodes.get(name).copied().filter(|_| id.starts_with("node:")).unwrap_or(name))
+    }
+
+    /// An entity in words: `pod default/tomcat-0`, `node ip-192-168-34-143`, `router subnet-06af`. Inert.
+    #[must_use]
+    pub fn name(&self, id: &str) -> String {
+        if kind_of_id(id) == EntityKind::Interface {
+            return match self.entity(id).and_then(|e| e.parent.as_deref()).or_else(|| owner_of_interface(id)) {
+                Some(owner) => format!("{} {}", self.name(owner), self.interface_name(id)),
+                None => format!("interface {}", self.interface_name(id)),
+            };
+        }
+        match kind_word(self.kind(id), id) {
+            "" => self.short(id),
+            word => format!("{word} {}", self.short(id)),
+        }
+    }
+
+    /// An interface's own name (`eth0`), or its MAC where nothing names it. Inert.
+    #[must_use]
+    pub fn interface_name(&self, id: &str) -> String {
+        match self.entity(id) {
+            Some(e) if !e.name.is_empty() => inert(&e.name),
+            _ => inert(id.rsplit_once('/').map_or(bare(id), |(_, name)| name)),
+        }
+    }
+
+    /// Where a hop is: `node ip-192-168-34-143 eth0`, `router subnet-06af`. Inert.
+    #[must_use]
+    pub fn place(&self, hop: &Hop) -> String {
+        match &hop.interface {
+            Some(i) => format!("{} {}", self.name(&hop.owner), self.interface_name(i)),
+            None => self.name(&hop.owner),
+        }
+    }
+
+    /// One end of a conversation: `pod:default/tomcat-0 192.168.53.154:8080`, or only the address. Inert.
+    #[must_use]
+    pub fn end(&self, end: &FlowEnd) -> String {
+        let socket = socket(Some(&end.ip), end.port);
+        match &end.entity {
+            // `external:203.0.113.9 203.0.113.9:443` would say the same twice.
+            Some(id) if bare(id) != end.ip => format!("{} {socket}", inert(id)),
+            _ => socket,
+        }
+    }
+
+    /// A conversation: `tcp 203.0.113.9:51514 → pod:default/tomcat-0 192.168.53.154:8080 (via service:default/tomcat 10.100.7.7:8080)`. Inert.
+    #[must_use]
+    pub fn flow(&self, flow: &Flow) -> String {
+        let via = flow.via.as_ref().map(|v| format!(" (via {})", self.end(v))).unwrap_or_default();
+        format!("{} {} → {}{via}", inert(&flow.protocol), self.end(&flow.client), self.end(&flow.server))
+    }
+
+    /// A direction's outcome in plain words, without a full stop. Inert.
+    #[must_use]
+    pub fn verdict(&self, d: &DirectionPath) -> String {
+        match d.verdict {
+            Verdict::Delivered => "delivered".to_owned(),
+            Verdict::Rejected => match d.lost_after.and_then(|i| at(&d.hops, i)) {
+                Some((n, hop)) => format!("rejected: refused after hop {n}, {}", self.place(hop)),
+                None => "rejected: the packets arrived and were refused".to_owned(),
+            },
+            Verdict::Unknown => "unknown: the captures do not show whether the packets arrived".to_owned(),
+            Verdict::Lost => self.loss(d),
+        }
+    }
+
+    fn loss(&self, d: &DirectionPath) -> String {
+        let Some((n, last)) = d.lost_after.and_then(|i| at(&d.hops, i)) else {
+            return "lost: the captures do not show after which hop".to_owned();
+        };
+        let mut text = format!("lost after hop {n}, {}", self.place(last));
+        // `n` is 1-based, so it is also the index of the hop that follows.
+        match d.hops.iter().enumerate().skip(n).find(|(_, h)| h.observed) {
+            Some((i, next)) => {
+                let of = next.missing.saturating_add(next.seen);
+                let seen = if next.seen == 0 { "none".to_owned() } else { next.seen.to_string() };
+                text.push_str(&format!(
+                    ": {} of {} packets missing; the next capture, {}, saw {seen}",
+                    next.missing,
+                    of.max(last.seen),
+                    self.hop_reference(i, next)
+                ));
+            }
+            None => text.push_str(&format!(": {} packets were seen there, and nothing beyond it was captured", last.seen)),
+        }
+        text
+    }
+
+    fn hop_reference(&self, index: usize, hop: &Hop) -> String {
+        format!("hop {}, {}", index + 1, self.place(hop))
+    }
+
+    /// One place in an input: `captures/eth0.pcap frame 5`. Inert.
+    #[must_use]
+    pub fn source(&self, s: &Source) -> String {
+        let name = self.input_name(&s.input);
+        match (s.frame, &s.pointer, s.line) {
+            (Some(n), _, _) => format!("{name} frame {n}"),
+            (_, Some(p), _) if p.is_empty() => format!("{name}, the whole document"),
+            (_, Some(p), _) => format!("{name} at {}", inert(p)),
+            (_, _, Some(n)) => format!("{name} line {n}"),
+            _ => name,
+        }
+    }
+
+    /// Findings, the most severe first; equals in the report's order.
+    #[must_use]
+    pub fn findings(&self) -> Vec<&'a Finding> {
+        let mut findings: Vec<_> = self.report.findings.iter().collect();
+        findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+        findings
+    }
+}
+
+fn at(hops: &[Hop], index: u32) -> Option<(usize, &Hop)> {
+    let index = usize::try_from(index).ok()?;
+    hops.get(index).map(|h| (index + 1, h))
+}
+
+/// An id without its kind.
+#[must_use]
+pub fn bare(id: &str) -> &str {
+    id.split_once(':').map_or(id, |(_, rest)| rest)
+}
+
+/// The owner inside an interface's id (`if:<owner id>/<interface name>`), if it has one (`if:<MAC>` has not).
+#[must_use]
+pub fn owner_of_interface(id: &str) -> Option<&str> {
+    let (owner, _) = bare(id).rsplit_once('/')?;
+    (kind_of_id(owner) != EntityKind::Unknown || owner.starts_with("unknown:")).then_some(owner)
+}
+
+/// What an id's prefix says (see REPORT's names).
+#[must_use]
+pub fn kind_of_id(id: &str) -> EntityKind {
+    match id.split_once(':').map_or("", |(kind, _)| kind) {
+        "pod" => EntityKind::Pod,
+        "node" | "instance" | "host" => EntityKind::Node,
+        "if" => EntityKind::Interface,
+        "router" => EntityKind::VpcRouter,
+        "lb" => EntityKind::LoadBalancer,
+        "natgw" => EntityKind::NatGateway,
+        "igw" => EntityKind::InternetGateway,
+        "vpce" => EntityKind::VpcEndpoint,
+        "service" => EntityKind::Service,
+        "subnet" => EntityKind::Subnet,
+        "az" => EntityKind::AvailabilityZone,
+        "vpc" => EntityKind::Vpc,
+        "external" => EntityKind::External,
+        _ => EntityKind::Unknown,
+    }
+}
+
+/// The word before a name. Empty where the name says it already (`vpc-…`, `subnet-…`).
+fn kind_word(kind: EntityKind, id: &str) -> &'static str {
+    match kind {
+        EntityKind::Pod => "pod",
+        EntityKind::Node if id.starts_with("instance:") => "instance",
+        EntityKind::Node if id.starts_with("host:") => "host",
+        EntityKind::Node => "node",
+        EntityKind::Interface => "interface",
+        EntityKind::VpcRouter => "router",
+        EntityKind::LoadBalancer => "load balancer",
+        EntityKind::NatGateway => "NAT gateway",
+        EntityKind::InternetGateway => "internet gateway",
+        EntityKind::VpcEndpoint => "endpoint",
+        EntityKind::Service => "service",
+        EntityKind::External => "external",
+        EntityKind::Unknown => "unknown",
+        EntityKind::AvailabilityZone => "zone",
+        EntityKind::Subnet if id.starts_with("subnet:subnet-") => "",
+        EntityKind::Subnet => "subnet",
+        EntityKind::Vpc if id.starts_with("vpc:vpc-") => "",
+        EntityKind::Vpc => "VPC",
+    }
+}
+
+/// `192.168.1.4:8080`, `[2001:db8::1]:443`, `192.168.1.4`, `-` where there is no address. Inert.
+#[must_use]
+pub fn socket(ip: Option<&str>, port: Option<u16>) -> String {
+    match (ip, port) {
+        (None, None) => "-".to_owned(),
+        (None, Some(p)) => format!(":{p}"),
+        (Some(ip), None) => inert(ip),
+        (Some(ip), Some(p)) if ip.contains(':') => format!("[{}]:{p}", inert(ip)),
+        (Some(ip), Some(p)) => format!("{}:{p}", inert(ip)),
+    }
+}
+
+/// A duration, three digits at most: `41 µs`, `3.2 ms`, `-1.25 s`.
+#[must_use]
+pub fn duration(ns: Nanos) -> String {
+    let sign = if ns < 0 { "-" } else { "" };
+    let n = ns.unsigned_abs();
+    let (unit, scale) = match n {
+        0..1_000 => return format!("{sign}{n} ns"),
+        1_000..1_000_000 => ("µs", 1_000),
+        1_000_000..1_000_000_000 => ("ms", 1_000_000),
+        _ => ("s", 1_000_000_000),
+    };
+    let (whole, rest) = (n / scale, n % scale);
+    match whole {
+        0..10 => trim_zeros(&format!("{sign}{whole}.{:02}", rest * 100 / scale), unit),
+        10..100 => trim_zeros(&format!("{sign}{whole}.{}", rest * 10 / scale), unit),
+        _ => format!("{sign}{whole} {unit}"),
+    }
+}
+
+fn trim_zeros(number: &str, unit: &str) -> String {
+    format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A number of bytes: `512 B`, `51.2 kB`, `1.07 GB` (powers of ten).
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    let (unit, scale) = match n {
+        0..1_000 => return format!("{n} B"),
+        1_000..1_000_000 => ("kB", 1_000),
+        1_000_000..1_000_000_000 => ("MB", 1_000_000),
+        _ => ("GB", 1_000_000_000),
+    };
+    let (whole, rest) = (n / scale, n % scale);
+    match whole {
+        0..10 => trim_zeros(&format!("{whole}.{:02}", rest * 100 / scale), unit),
+        10..100 => trim_zeros(&format!("{whole}.{}", rest * 10 / scale), unit),
+        _ => format!("{whole} {unit}"),
+    }
+}
+
+/// A point in time as RFC 3339 has it, in UTC, to the millisecond: `2021-05-06T05:46:40.000Z`.
+#[must_use]
+pub fn time(ns: Nanos) -> String {
+    let (seconds, millis) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000) / 1_000_000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days to a civil date: years begin in March, so that the leap day is the last one (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z", second / 3_600, second % 3_600 / 60, second % 60)
+}
+
+/// The word for a rewrite.
+#[must_use]
+pub fn rewrite(r: Rewrite) -> &'static str {
+    match r {
+        Rewrite::Mac => "MAC",
+        Rewrite::Ttl => "TTL",
+        Rewrite::Snat => "SNAT",
+        Rewrite::Dnat => "DNAT",
+        Rewrite::Encap => "encap",
+        Rewrite::Decap => "decap",
+    }
+}
+
+/// `vxlan 1 10.0.0.1 → 10.0.0.2`. Inert.
+#[must_use]
+pub fn encapsulation(e: &Encapsulation) -> String {
+    let mut text = inert(&e.kind);
+    if let Some(vni) = e.vni {
+        text.push_str(&format!(" {vni}"));
+    }
+    if e.outer_src.is_some() || e.outer_dst.is_some() {
+        text.push_str(&format!(" {} → {}", socket(e.outer_src.as_deref(), None), socket(e.outer_dst.as_deref(), None)));
+    }
+    text
+}
+
+/// What address translation did between two hops: `SNAT 10.0.0.4:5000 → 10.0.0.9:6000`, `DNAT …`. Inert.
+#[must_use]
+pub fn translations(before: &Hop, after: &Hop) -> Vec<String> {
+    let mut changes = Vec::new();
+    for r in &after.rewrites {
+        let (was, is) = match r {
+            Rewrite::Snat => (socket(before.src_ip.as_deref(), before.src_port), socket(after.src_ip.as_deref(), after.src_port)),
+            Rewrite::Dnat => (socket(before.dst_ip.as_deref(), before.dst_port), socket(after.dst_ip.as_deref(), after.dst_port)),
+            Rewrite::Mac | Rewrite::Ttl | Rewrite::Encap | Rewrite::Decap => continue,
+        };
+        changes.push(format!("{} {was} → {is}", rewrite(*r)));
+    }
+    changes
+}
+
+/// `request` or `reply`.
+#[must_use]
+pub fn way(w: Way) -> &'static str {
+    match w {
+        Way::Request => "request",
+        Way::Reply => "reply",
+    }
+}
+
+/// One word for an outcome.
+#[must_use]
+pub fn verdict_word(v: Verdict) -> &'static str {
+    match v {
+        Verdict::Delivered => "delivered",
+        Verdict::Lost => "lost",
+        Verdict::Rejected => "rejected",
+        Verdict::Unknown => "unknown",
+    }
+}
+
+/// One word for a severity.
+#[must_use]
+pub fn severity(s: Severity) -> &'static str {
+    match s {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+/// One word for an input's status.
+#[must_use]
+pub fn status(s: Status) -> &'static str {
+    match s {
+        Status::Ok => "ok",
+        Status::Partial => "partial",
+        Status::Rejected => "rejected",
+    }
+}
+
+/// `1 packet`, `2 packets`.
+#[must_use]
+pub fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// A probability with two decimals.
+#[must_use]
+pub fn confidence(p: f64) -> String {
+    format!("{p:.2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_keep_three_digits_at_most() {
+        let all: Vec<_> = [0, 999, 41_000, 1_250_000, 38_400, -3_200_000_000, 1_005_000, 99_950_000, 123_456_789_012].map(duration).into();
+        assert_eq!(all, ["0 ns", "999 ns", "41 µs", "1.25 ms", "38.4 µs", "-3.2 s", "1 ms", "99.9 ms", "123 s"]);
+    }
+
+    #[test]
+    fn times_are_civil_dates() {
+        assert_eq!(time(1_620_280_000_123_000_000), "2021-05-06T05:46:40.123Z");
+        assert_eq!(time(951_782_400_000_000_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(time(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(time(Nanos::MIN), "1677-09-21T00:12:43.145Z");
+    }
+
+    #[test]
+    fn node_names_are_cut_only_while_unambiguous() {
+        let node = |id: &str| Entity { id: id.into(), kind: EntityKind::Node, ..Entity::default() };
+        let report = Report {
+            entities: vec![node("node:a.east"), node("node:b.east"), node("node:b.west"), node("node:10.0.0.1")],
+            ..Report::default()
+        };
+        let book = Book::new(&report);
+        assert_eq!(["node:a.east", "node:b.east", "node:10.0.0.1"].map(|n| book.short(n)), ["a", "b.east", "10.0.0.1"]);
+    }
+
+    #[test]
+    fn an_interface_names_its_owner_from_its_id_alone() {
+        let report = Report::default();
+        let book = Book::new(&report);
+        assert_eq!(book.name("if:pod:default/tomcat-0/eth0"), "pod default/tomcat-0 eth0");
+        assert_eq!(book.name("if:0e:86:5a:82:6b:e6"), "interface 0e:86:5a:82:6b:e6");
+    }
+}
