@@ -129,12 +129,12 @@ impl Row {
     fn new(result: Result<Verdict>, told: Counts, time: Duration) -> Self {
         let tells = told != Counts::default();
         let (verdict, counts) = match result {
-            Ok(Verdict::Done) if tells && told.failed == 0 => ("ok".to_owned(), told),
-            Ok(Verdict::Done) if tells => (format!("FAILED: {} of its tests", told.failed), told),
+            Ok(Verdict::Done) if tells => ("ok".to_owned(), told),
             Ok(Verdict::Done) => ("ok".to_owned(), Counts { passed: 1, failed: 0 }),
             Ok(Verdict::Skipped(why)) => (format!("skipped: {why}"), told),
+            Err(_) if told.failed > 0 => (format!("FAILED: {} of its tests", told.failed), told),
             // A step may fail with no test failed: it did not compile, or died.
-            Err(error) => (format!("FAILED: {error:#}"), Counts { failed: told.failed.max(1), ..told }),
+            Err(error) => (format!("FAILED: {error:#}"), Counts { failed: 1, ..told }),
         };
         Self { verdict, counts, tells, time }
     }

@@ -1,0 +1,134 @@
+//! The engine for JavaScript: inputs as `Uint8Array`s in, the report out.
+//! Knows how JavaScript's values become the engine's; must not know what the engine makes of them. The package's types
+//! stand in `hopscope.d.ts`, what people read about it in `README.md`.
+
+use hopscope::analysis::analyze as analyze_inputs;
+use hopscope::ingest::{Ingest, Ingested};
+use hopscope::report::Report;
+use js_sys::{Array, Error, JSON, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+/// How much of an input is copied into WebAssembly's memory at a time, in bytes: an input may be larger than what is free there.
+const CHUNK: u32 = 4 << 20;
+
+/// Panics say where they happened on the console, not just `unreachable`.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// The report over `inputs`, each `{name: string, bytes: Uint8Array}`, as a plain object.
+///
+/// # Errors
+/// An input is not of that shape. Inputs that cannot be read are no error: the report says so.
+#[wasm_bindgen]
+pub fn analyze(inputs: &Array) -> Result<JsValue, Error> {
+    to_object(&report_of(inputs)?)
+}
+
+/// The report over `inputs` as the text that `hopscope analyze --format json` writes, byte for byte.
+///
+/// # Errors
+/// As for [`analyze`].
+#[wasm_bindgen(js_name = analyzeToJson)]
+pub fn analyze_to_json(inputs: &Array) -> Result<String, Error> {
+    to_text(&report_of(inputs)?)
+}
+
+/// Reads inputs piece by piece, so that none need be in memory as a whole.
+#[wasm_bindgen]
+#[derive(Debug, Default)]
+pub struct Analysis {
+    /// By handle; `None` once it is finished.
+    reading: Vec<Option<Ingest>>,
+    read: Vec<Ingested>,
+}
+
+#[wasm_bindgen]
+impl Analysis {
+    /// No inputs yet.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begin an input called `name`; gives the handle that [`Analysis::push`] and [`Analysis::finish`] take.
+    pub fn add(&mut self, name: &str) -> usize {
+        self.reading.push(Some(Ingest::new(name)));
+        self.reading.len() - 1
+    }
+
+    /// The input's next bytes.
+    ///
+    /// # Errors
+    /// No input with this handle is being read.
+    pub fn push(&mut self, handle: usize, bytes: &Uint8Array) -> Result<(), Error> {
+        let ingest = self.reading.get_mut(handle).and_then(Option::as_mut).ok_or_else(|| not_being_read(handle))?;
+        push(ingest, bytes);
+        Ok(())
+    }
+
+    /// The input has no more bytes: from now on it is part of the report.
+    ///
+    /// # Errors
+    /// No input with this handle is being read.
+    pub fn finish(&mut self, handle: usize) -> Result<(), Error> {
+        let ingest = self.reading.get_mut(handle).and_then(Option::take).ok_or_else(|| not_being_read(handle))?;
+        self.read.extend(ingest.finish());
+        Ok(())
+    }
+
+    /// The report over the finished inputs, as a plain object. More inputs may follow, and another report.
+    ///
+    /// # Errors
+    /// None that an input could cause.
+    pub fn report(&self) -> Result<JsValue, Error> {
+        to_object(&analyze_inputs(&self.read))
+    }
+
+    /// The report over the finished inputs as the command line's text.
+    ///
+    /// # Errors
+    /// None that an input could cause.
+    #[wasm_bindgen(js_name = reportToJson)]
+    pub fn report_to_json(&self) -> Result<String, Error> {
+        to_text(&analyze_inputs(&self.read))
+    }
+}
+
+fn report_of(inputs: &Array) -> Result<Report, Error> {
+    let mut read = Vec::new();
+    for (place, input) in inputs.iter().enumerate() {
+        let field = |key: &str| Reflect::get(&input, &JsValue::from_str(key)).unwrap_or_default();
+        let name = field("name").as_string().ok_or_else(|| Error::new(&format!("inputs[{place}].name is not a string")))?;
+        let bytes = field("bytes").dyn_into::<Uint8Array>();
+        let bytes = bytes.map_err(|_| Error::new(&format!("inputs[{place}].bytes is not a Uint8Array")))?;
+        let mut ingest = Ingest::new(&name);
+        push(&mut ingest, &bytes);
+        read.extend(ingest.finish());
+    }
+    Ok(analyze_inputs(&read))
+}
+
+fn push(ingest: &mut Ingest, bytes: &Uint8Array) {
+    let mut start = 0;
+    while start < bytes.length() {
+        let end = start.saturating_add(CHUNK).min(bytes.length());
+        ingest.push(&bytes.subarray(start, end).to_vec());
+        start = end;
+    }
+}
+
+fn not_being_read(handle: usize) -> Error {
+    Error::new(&format!("no input with the handle {handle} is being read"))
+}
+
+fn to_text(report: &Report) -> Result<String, Error> {
+    report.to_json().map_err(|e| Error::new(&format!("the report could not be written: {e}")))
+}
+
+/// By way of the text: so the object is what `JSON.parse` makes of it, in every JavaScript engine the same.
+fn to_object(report: &Report) -> Result<JsValue, Error> {
+    JSON::parse(&to_text(report)?).map_err(|e| e.dyn_into().unwrap_or_else(|_| Error::new("the report is no JSON")))
+}
