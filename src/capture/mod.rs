@@ -1,7 +1,22 @@
 //! Capture files: bytes in chunks of any size → frames, incrementally (push, sans-IO).
 //! Knows pcap and pcapng; must not know what stands in a frame.
 
+mod checkpoint;
+mod classic;
+mod options;
+mod pcapng;
+mod reader;
+
+pub use checkpoint::{Checkpoint, FileLayout, OwnedFrame, frame_at};
+pub use reader::CaptureReader;
+
 use crate::model::{Direction, Nanos, Note};
+
+/// A checkpoint is told before every so many frames (the first, the 65th, …).
+pub const CHECKPOINT_INTERVAL: u64 = 64;
+
+/// No frame is longer than this; a claim of more is damage. Far above what any network device hands over (BIG TCP: 512 KiB).
+pub const MAX_FRAME: u32 = 16 << 20;
 
 /// The link-layer header type of an interface (IANA/tcpdump.org `LINKTYPE_` values).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -78,6 +93,8 @@ pub trait FrameSink {
     fn frame(&mut self, frame: RawFrame<'_>);
     /// A name resolution record was read.
     fn name(&mut self, ip: std::net::IpAddr, name: &str);
+    /// From here the file can be read again by [`frame_at`]; told before every [`CHECKPOINT_INTERVAL`]th frame.
+    fn checkpoint(&mut self, _checkpoint: Checkpoint) {}
 }
 
 /// What became of a capture file.
@@ -87,4 +104,6 @@ pub struct CaptureEnd {
     pub frames: u64,
     /// What could not be read and where; first the ones that lose frames.
     pub notes: Vec<Note>,
+    /// What [`frame_at`] must know of the file to read parts of it again.
+    pub layout: FileLayout,
 }

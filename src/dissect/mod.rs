@@ -2,12 +2,44 @@
 //! Knows headers and nothing else: no capture file, no conversation, no inference.
 //! Never panics, never allocates for common frames; what the snaplen cut away is *cut*, not broken.
 
+mod ip;
+mod link;
+mod transport;
+mod tunnel;
+
 use std::net::IpAddr;
 
+use crate::capture::LinkType;
 use crate::model::{Direction, Mac, Protocol};
 
 /// At most this many tunnels are opened inside one another.
 pub const MAX_TUNNELS: usize = 4;
+
+/// Reads a frame. `original_len` is its length on the wire, of which `bytes` may be the beginning only.
+#[must_use]
+pub fn dissect(link_type: LinkType, bytes: &[u8], original_len: u32) -> Observation<'_> {
+    let (link, first) = link::link(link_type, Payload::of_frame(bytes, original_len));
+    let mut observation = Observation { link, ..Observation::default() };
+    let mut next = first;
+    while let Some((ethertype, payload)) = next.take() {
+        match ethertype {
+            link::ARP => observation.net = link::arp(payload).map_or(Net::Other, Net::Arp),
+            link::IPV4 | link::IPV6 => {
+                let Some(ip) = ip::ip(payload) else { break };
+                if observation.tunnels.len() < MAX_TUNNELS
+                    && let Some((tunnel, inner)) = tunnel::open(&ip)
+                {
+                    observation.tunnels.push(tunnel);
+                    next = Some(inner);
+                } else {
+                    observation.net = Net::Ip(ip);
+                }
+            }
+            _ => {}
+        }
+    }
+    observation
+}
 
 /// What one frame says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,6 +197,39 @@ pub struct Payload<'a> {
     pub bytes: &'a [u8],
     /// Length on the wire, from the headers.
     pub len: u32,
+}
+
+impl<'a> Payload<'a> {
+    fn of_frame(bytes: &'a [u8], original_len: u32) -> Self {
+        let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        // Some writers leave the original length 0.
+        Self { bytes, len: original_len.max(captured) }
+    }
+
+    /// Without its first `header` bytes.
+    #[inline]
+    fn after(self, header: usize) -> Self {
+        let len = self.len.saturating_sub(u32::try_from(header).unwrap_or(u32::MAX));
+        Self { bytes: self.bytes.get(header..).unwrap_or_default(), len }
+    }
+
+    /// As long as its header says: what was captured beyond is padding, what is missing was cut.
+    #[inline]
+    fn with_len(self, len: u32) -> Self {
+        Self { bytes: self.bytes.get(..len as usize).unwrap_or(self.bytes), len }
+    }
+
+    fn u8(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        self.bytes.get(at..)?.first_chunk().map(|octets| u16::from_be_bytes(*octets))
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        self.bytes.get(at..)?.first_chunk().map(|octets| u32::from_be_bytes(*octets))
+    }
 }
 
 /// A TCP segment.
