@@ -1,0 +1,217 @@
+// The built page in Chromium, as a person uses it.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import {
+  assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite,
+  tryToLeak, wrongInputs,
+} from './lib.mjs';
+
+const QUIET = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+const LONG = { timeout: 120_000 };
+
+let browser;
+let site;
+
+before(async () => {
+  browser = await chromium.launch({ executablePath: process.env.CHROME, args: QUIET });
+  site = await startSite();
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+});
+
+/** A page of its own, in a profile of its own; `faults` gets whatever went wrong in it. */
+async function open(url, options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  await page.goto(url);
+  await page.locator('[data-testid="example"]').waitFor({ timeout: 30_000 });
+  return { context, page, faults };
+}
+
+const reportOver = async (page, count) => {
+  await page.waitForFunction(hasReportOver, count, { timeout: 60_000 });
+  return page.evaluate(() => window.hopscopeReport);
+};
+
+/** The first conversation's hops; the page may show them unasked. */
+async function hops(page) {
+  await page.locator('[data-testid="conversation"]').first().click();
+  await page.locator('[data-testid="hop"]').first().waitFor();
+  return page.evaluate(hopsShown);
+}
+
+/** A real drag from outside the browser: files and folders by their paths. */
+async function drag(page, paths) {
+  const client = await page.context().newCDPSession(page);
+  const data = { items: [], files: paths, dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) await client.send('Input.dispatchDragEvent', { type, x: 200, y: 300, data });
+}
+
+test('files dropped on the page: the seven hops, by name', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  const files = exampleFiles().map(({ name, base64 }) => ({ name: name.replace('/', '-'), base64 }));
+  await page.evaluate(dropFiles, files);
+  await reportOver(page, files.length);
+  assertSevenHops(await hops(page));
+  assert.deepEqual(await page.locator('[data-testid="input"][data-status="ok"]').count(), files.length);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a folder dropped on the page: the same bytes as the command line', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  await drag(page, [example.replace(/\/$/, '')]);
+  const shown = await reportOver(page, filesBelow(example).length);
+  assert.equal(shown, native(dirname(example.replace(/\/$/, '')), ['inputs']));
+  assertSevenHops(await hops(page));
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('files chosen with the picker, in two goes: the same bytes as the command line over all', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  const flat = mkdtempSync(join(tmpdir(), 'hopscope-e2e-'));
+  const names = filesBelow(example).filter((name) => !name.endsWith('arp.txt')).map((name) => {
+    writeFileSync(join(flat, basename(name)), readFileSync(join(example, name)));
+    return basename(name);
+  });
+  const paths = names.map((name) => join(flat, name));
+  const picker = () => page.locator('[data-testid="file-input"]').first();
+  await picker().setInputFiles(paths.slice(0, 5));
+  await reportOver(page, 5);
+  await picker().setInputFiles(paths.slice(5));
+  assert.equal(await reportOver(page, names.length), native(flat, names));
+  rmSync(flat, { recursive: true });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the example is one click away: the same bytes as the command line', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  await page.locator('[data-testid="example"]').click();
+  assert.equal(await reportOver(page, filesBelow(example).length), native(example, filesBelow(example)));
+  assertSevenHops(await hops(page));
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('wrong inputs: one clear message each, and the rest is analysed', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  const wrong = wrongInputs();
+  const files = wrong.map(({ name, bytes }) => ({ name, base64: bytes.toString('base64') }));
+  const right = exampleFiles().map(({ name, base64 }) => ({ name: name.replace('/', '-'), base64 }));
+  await page.evaluate(dropFiles, [...files, ...right]);
+  const report = JSON.parse(await reportOver(page, files.length + right.length));
+  for (const { name, status } of wrong) {
+    const input = report.inputs.find((i) => i.name === name);
+    assert.ok(status.includes(input.status), `${name} is ${input.status}`);
+    assert.ok(input.message?.length > 10, `${name} says why: ${input.message}`);
+    const row = page.locator(`[data-testid="input"][data-name="${name}"]`);
+    assert.equal(await row.getAttribute('data-status'), input.status);
+    const text = await row.innerText();
+    assert.equal(text.split(input.message).length, 2, `${name} says it once: ${text}`);
+  }
+  assertSevenHops(await hops(page));
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('after it has loaded, the page asks nobody for anything', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  const asked = [];
+  context.on('request', (request) => asked.push(request.url()));
+  // The service worker fetches its copy of the page right after the first visit.
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForTimeout(500);
+  const before = site.requests.length;
+  asked.length = 0;
+  await page.locator('[data-testid="example"]').click();
+  await reportOver(page, filesBelow(example).length);
+  await hops(page);
+  await page.waitForTimeout(500);
+  assert.deepEqual(site.requests.slice(before), []);
+  assert.deepEqual(asked.filter((url) => !url.startsWith('blob:') && !url.startsWith('data:')), []);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('while it loads, the page asks its own server only', LONG, async () => {
+  const context = await browser.newContext();
+  const asked = [];
+  context.on('request', (request) => asked.push(request.url()));
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await page.locator('[data-testid="example"]').waitFor();
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForTimeout(500);
+  assert.ok(asked.length > 0);
+  assert.deepEqual(asked.filter((url) => !url.startsWith(site.url) && !url.startsWith('blob:') && !url.startsWith('data:')), []);
+  await context.close();
+});
+
+test('nothing gets out, of the page or of any of its workers, however it is tried', LONG, async () => {
+  const canary = await startCanary();
+  const { context, page } = await open(site.url);
+  await page.locator('[data-testid="example"]').click();
+  await reportOver(page, filesBelow(example).length);
+  const workers = page.workers();
+  assert.ok(workers.length >= 2, `a reader and an analyst, not ${workers.length} workers`);
+  // The function goes in as text: where the policy forbids eval, the debugger may still evaluate.
+  const leak = (who) => `(${tryToLeak})(${canary.port}, '${who}')`;
+  const inPage = await page.evaluate(leak('page'));
+  assert.ok(inPage.includes('fetch') && inPage.includes('image') && inPage.includes('beacon') && inPage.includes('webSocket'), String(inPage));
+  for (const [i, worker] of workers.entries()) {
+    const tried = await worker.evaluate(leak(`worker${i}`));
+    for (const way of ['fetch', 'xhr', 'webSocket', 'importScripts']) assert.ok(tried.includes(way), `worker ${i} has ${way}: ${tried}`);
+  }
+  assert.deepEqual(canary.hits, []);
+
+  // The same attempts from a page with no policy do get out: the canary hears.
+  const plain = await context.newPage();
+  await plain.goto(site.plain);
+  await plain.evaluate(leak('plain'));
+  for (const way of ['fetch', 'fetchNoCors', 'xhr', 'webSocket', 'eventSource', 'beacon', 'image', 'frame']) {
+    assert.ok(canary.hits.includes(`/plain/${way}`), `the canary hears ${way}: ${canary.hits}`);
+  }
+  await context.close();
+  canary.stop();
+});
+
+test('the second visit needs no network', LONG, async () => {
+  const own = await startSite();
+  const { context, page, faults } = await open(own.url);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  await own.stop();
+  await page.reload();
+  await page.locator('[data-testid="example"]').click();
+  await reportOver(page, filesBelow(example).length);
+  assertSevenHops(await hops(page));
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the single HTML file works from the disk, with no network', LONG, async () => {
+  const { context, page, faults } = await open(singleHtml, { offline: true });
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await drag(page, [example.replace(/\/$/, '')]);
+  const shown = await reportOver(page, filesBelow(example).length);
+  assert.equal(shown, native(dirname(example.replace(/\/$/, '')), ['inputs']));
+  assertSevenHops(await hops(page));
+  assert.deepEqual(asked.filter((url) => !url.startsWith('blob:') && !url.startsWith('data:')), []);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
