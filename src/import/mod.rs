@@ -1,8 +1,28 @@
 //! Inventory documents → [`Located`] facts. One importer per command family; they do not know each other,
 //! nor anything of inference. Import never fails as a whole: what was readable comes back, with notes.
+//!
+//! Places: a fact of a JSON input has the JSON pointer (RFC 6901) of its element in the document as dropped. Where an input holds
+//! several documents one after another, the pointer's first token is the document's number from 0, as if they were the elements
+//! of one array: what `jq -s .` makes of them. A fact of a text has its line, of an interface its first one.
+
+mod arp;
+mod aws;
+mod conntrack;
+mod ip;
+mod iptables;
+mod json;
+mod kubectl;
+pub mod locate;
+mod scan;
+pub mod session;
+mod shape;
+mod text;
+
+use std::borrow::Cow;
 
 use crate::facts::Located;
 use crate::model::Note;
+use crate::sniff::Format;
 
 /// What an importer found in one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,4 +31,89 @@ pub struct Import {
     pub facts: Vec<Located>,
     /// What could not be read, with the JSON pointer or the line.
     pub notes: Vec<Note>,
+}
+
+/// Reads a whole inventory input. `format` is [`crate::sniff::sniff`]'s answer; one input may hold the output of several commands,
+/// and then all of it is read. Formats that are no inventory give a note.
+#[must_use]
+pub fn import(format: Format, bytes: &[u8]) -> Import {
+    match format {
+        Format::Kubectl
+        | Format::Ec2
+        | Format::Elb
+        | Format::IpAddr
+        | Format::IpNeigh
+        | Format::IpRoute
+        | Format::IpRule
+        | Format::Iptables
+        | Format::Conntrack
+        | Format::Session
+        | Format::UnknownJson
+        | Format::UnknownText => {
+            let text = text(bytes);
+            if is_json(&text) { json::import(text.as_bytes()) } else { text::import(&text) }
+        }
+        Format::Empty => Import { facts: Vec::new(), notes: vec![Note::loss("it has no bytes")] },
+        Format::Pcap | Format::Pcapng | Format::Gzip | Format::Tar | Format::Zip | Format::Unsupported(_) | Format::Unknown => {
+            Import { facts: Vec::new(), notes: vec![Note::loss("it is not an inventory")] }
+        }
+    }
+}
+
+/// The format of a whole JSON input: for one whose first bytes do not tell ([`Format::UnknownJson`]), because a long member
+/// stands first. Of several documents, the first that tells counts.
+#[must_use]
+pub fn classify_json(bytes: &[u8]) -> Format {
+    let text = text(bytes);
+    let text = text.as_bytes();
+    let documents = scan::documents(text);
+    documents.iter().find_map(|d| shape::of(text.get(..d.end).unwrap_or_default(), d.start)).unwrap_or(Format::UnknownJson)
+}
+
+/// The format of one line of text, where one line tells it.
+pub(crate) fn format_of_line(line: &str) -> Option<Format> {
+    text::format_of_line(line)
+}
+
+/// Whether the input is JSON: a document begins before any line that a host's command prints. Prompts and warnings may stand first.
+pub(crate) fn is_json(text: &str) -> bool {
+    for line in text.lines().take(200) {
+        if begins_json(line) {
+            return true;
+        }
+        if format_of_line(line).is_some() {
+            return false;
+        }
+    }
+    false
+}
+
+/// A bracket also begins the prompt `[root@host ~]# ip addr` and iptables' counters `[12:3456] -A …`.
+fn begins_json(line: &str) -> bool {
+    let mut chars = line.trim().chars();
+    let bracket = chars.next();
+    let next = chars.find(|c| !c.is_whitespace());
+    match bracket {
+        Some('{') => matches!(next, None | Some('"' | '}')),
+        Some('[') => matches!(next, None | Some('{' | '[' | '"' | ']')),
+        _ => false,
+    }
+}
+
+/// An inventory's text: without a byte order mark, UTF-16 (as PowerShell redirects it) as UTF-8. What is not valid becomes U+FFFD.
+#[must_use]
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok()).map(unit);
+        Cow::Owned(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+    };
+    match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        // Without a mark: ASCII's high bytes are zero.
+        [b, 0, c, 0, ..] if *b != 0 && *c != 0 => utf16(bytes, u16::from_le_bytes),
+        [0, b, 0, c, ..] if *b != 0 && *c != 0 => utf16(bytes, u16::from_be_bytes),
+        _ => String::from_utf8_lossy(bytes),
+    }
 }

@@ -1,0 +1,214 @@
+//! JSON text → the importers: walks documents, keeps the JSON pointer, hands each element to serde, and turns what fails into notes.
+//! Knows no inventory; the importers know no offsets.
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::scan::{self, Step, Stop, Why};
+use super::{Import, aws, ip, kubectl, session, shape};
+use crate::facts::{Fact, Located};
+use crate::model::{Locator, Note};
+
+/// Past this many notes of one input, only their number is told.
+const MAX_NOTES: usize = 50;
+
+/// Where the import stands in its text.
+pub(crate) struct Reader<'a> {
+    /// From its first byte to the end of the present document.
+    text: &'a [u8],
+    pointer: String,
+    import: Import,
+    notes_left_out: usize,
+}
+
+/// Reads every document of a JSON text, whichever commands they come from.
+pub(crate) fn import(text: &[u8]) -> Import {
+    let documents = scan::documents(text);
+    let mut reader = Reader { text, pointer: String::new(), import: Import::default(), notes_left_out: 0 };
+    let mut unknown: Option<String> = None;
+    for (index, document) in documents.iter().enumerate() {
+        reader.text = text.get(..document.end).unwrap_or_default();
+        reader.pointer.clear();
+        if documents.len() > 1 {
+            scan::push_token(&mut reader.pointer, &index.to_string());
+        }
+        let outcome = any(&mut reader, document.start, 0);
+        if let Err(stop) = outcome {
+            reader.stopped(stop);
+        }
+        if unknown.is_none() && shape::of(reader.text, document.start).is_none() {
+            unknown = Some(names(reader.text, document.start));
+        }
+    }
+    if documents.is_empty() {
+        reader.note(Note::loss("there is no JSON document in it"));
+    }
+    if let Some(names) = unknown.filter(|_| reader.import.facts.is_empty() && reader.import.notes.is_empty()) {
+        reader.note(Note::loss(format!("this JSON is from none of the commands that are read{names}")));
+    }
+    if reader.notes_left_out > 0 {
+        reader.import.notes.push(Note::loss(format!("and {} more like these", reader.notes_left_out)));
+    }
+    reader.import
+}
+
+/// Says which members an unknown document has, for a person.
+fn names(text: &[u8], at: usize) -> String {
+    let mut names: Vec<String> = Vec::new();
+    let _ = scan::members(text, at, |name, at| {
+        names.push(format!("`{}`", name.chars().take(40).collect::<String>()));
+        scan::skip_value(text, at)
+    });
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > 5 { ", …" } else { "" };
+    names.truncate(5);
+    format!(": its members are {}{more}", names.join(", "))
+}
+
+/// Reads the value at `at`: an object that an importer knows, or an array that holds such objects
+/// (`jq -s`, `--query 'Reservations[].Instances[]'`).
+fn any(reader: &mut Reader<'_>, at: usize, depth: usize) -> Step {
+    match reader.text.get(at) {
+        Some(b'[') if depth < 4 => reader.elements(at, |reader, _, at| any(reader, at, depth + 1)),
+        Some(b'{') => match shape::of_object(reader.text, at) {
+            Some(shape::Shape::Kubectl) => kubectl::document(reader, at),
+            Some(shape::Shape::Aws) => aws::document(reader, at),
+            Some(shape::Shape::AwsElement(kind)) => aws::element(reader, at, kind, None),
+            Some(shape::Shape::Link) => ip::json_link(reader, at),
+            Some(shape::Shape::Neighbour) => ip::json_neighbour(reader, at),
+            Some(shape::Shape::Route) => ip::json_route(reader, at),
+            Some(shape::Shape::Rule) => ip::json_rule(reader, at),
+            Some(shape::Shape::Session) => session::document(reader, at),
+            None => reader.skip(at),
+        },
+        _ => reader.skip(at),
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The text, up to the end of the present document.
+    pub(crate) fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Steps over a value.
+    pub(crate) fn skip(&self, at: usize) -> Step {
+        scan::skip_value(self.text, at)
+    }
+
+    /// Visits the members of the object at `at`, keeping the pointer. Anything else than an object is noted and stepped over;
+    /// `null` is what Go prints for nothing.
+    pub(crate) fn members(&mut self, at: usize, mut visit: impl FnMut(&mut Self, &str, usize) -> Step) -> Step {
+        if self.text.get(at) != Some(&b'{') {
+            return self.wrong_container(at, "an object");
+        }
+        let text = self.text;
+        scan::members(text, at, |name, at| self.inside(name, |reader| visit(reader, name, at)))
+    }
+
+    /// Visits the elements of the array at `at`, keeping the pointer.
+    pub(crate) fn elements(&mut self, at: usize, mut visit: impl FnMut(&mut Self, usize, usize) -> Step) -> Step {
+        if self.text.get(at) != Some(&b'[') {
+            return self.wrong_container(at, "an array");
+        }
+        let text = self.text;
+        scan::elements(text, at, |index, at| self.inside(&index.to_string(), |reader| visit(reader, index, at)))
+    }
+
+    /// On failure the pointer stays, so that the note can say where it was.
+    fn inside(&mut self, token: &str, visit: impl FnOnce(&mut Self) -> Step) -> Step {
+        let length = self.pointer.len();
+        scan::push_token(&mut self.pointer, token);
+        let step = visit(self)?;
+        self.pointer.truncate(length);
+        Ok(step)
+    }
+
+    fn wrong_container(&mut self, at: usize, wanted: &str) -> Step {
+        let end = self.skip(at)?;
+        if self.text.get(at..end) != Some(b"null".as_slice()) {
+            self.loss("", &format!("this is not {wanted}"));
+        }
+        Ok(end)
+    }
+
+    /// The value at `at` as a `T`; where it is none, a note says what is wrong with which member.
+    pub(crate) fn parse<T: DeserializeOwned>(&mut self, at: usize) -> Result<(usize, Option<T>), Stop> {
+        let end = self.skip(at)?;
+        let span = self.text.get(at..end).unwrap_or_default();
+        let mut deserializer = serde_json::Deserializer::from_slice(span);
+        match serde_path_to_error::deserialize(&mut deserializer) {
+            Ok(value) => Ok((end, Some(value))),
+            Err(error) => {
+                let mut pointer = String::new();
+                for segment in error.path() {
+                    match segment {
+                        Segment::Seq { index } => scan::push_token(&mut pointer, &index.to_string()),
+                        Segment::Map { key } => scan::push_token(&mut pointer, key),
+                        Segment::Enum { variant } => scan::push_token(&mut pointer, variant),
+                        Segment::Unknown => {}
+                    }
+                }
+                self.loss(&pointer, &without_place(&error.inner().to_string()));
+                Ok((end, None))
+            }
+        }
+    }
+
+    /// Adds a fact that stands at the present pointer.
+    pub(crate) fn push(&mut self, fact: Fact) {
+        self.import.facts.push(Located { at: Locator::Pointer(self.pointer.clone()), fact });
+    }
+
+    /// Adds a fact that stands at a member below the present pointer.
+    pub(crate) fn push_below(&mut self, below: &str, fact: Fact) {
+        self.import.facts.push(Located { at: Locator::Pointer(format!("{}{below}", self.pointer)), fact });
+    }
+
+    /// Notes that the value at `below` (a pointer from here) could not be read.
+    pub(crate) fn loss(&mut self, below: &str, message: &str) {
+        let pointer = format!("{}{below}", self.pointer);
+        let place = if pointer.is_empty() { "the document".to_owned() } else { pointer };
+        self.note(Note::loss(format!("{place}: {message}")));
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.import.notes.len() < MAX_NOTES {
+            self.import.notes.push(note);
+        } else {
+            self.notes_left_out += 1;
+        }
+    }
+
+    /// Notes that the document could not be followed to its end.
+    fn stopped(&mut self, stop: Stop) {
+        let (line, column) = scan::line_and_column(self.text, stop.at);
+        let place = if self.pointer.is_empty() { String::new() } else { format!(" of {}", self.pointer) };
+        self.note(Note::loss(match stop.why {
+            Why::End => format!("the document ends in the middle{place} at line {line}, column {column}"),
+            Why::Unexpected => {
+                let found = self.text.get(stop.at).map_or_else(String::new, |b| format!("`{}` ", char::from(*b).escape_default()));
+                format!("the document is damaged: {found}cannot stand at line {line}, column {column}, in the middle{place}; what follows is not read")
+            }
+            Why::TooDeep => format!("more than {} brackets are open at line {line}, column {column}; what follows is not read", scan::MAX_DEPTH),
+        }));
+    }
+
+    /// A text as an IP address, an interface's prefix, a MAC …; where it is none, a note. Empty text is nothing.
+    pub(crate) fn value<T: std::str::FromStr>(&mut self, below: &str, text: Option<&str>, what: &str) -> Option<T> {
+        let text = text.map(str::trim).filter(|t| !t.is_empty())?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            let shown: String = text.chars().take(60).collect();
+            self.loss(below, &format!("`{shown}` is not {what}"));
+        }
+        value
+    }
+}
+
+/// serde_json's message without its own line and column, which count from the element's beginning.
+fn without_place(message: &str) -> String {
+    message.rfind(" at line ").and_then(|at| message.get(..at)).unwrap_or(message).to_owned()
+}

@@ -1,0 +1,177 @@
+//! Text of a host's commands → the line readers. One text may hold several commands' output, as a pasted terminal does, with
+//! prompts, comments and blank lines between. Knows which line belongs to which; the readers know what it says.
+
+use super::{Import, arp, conntrack, ip, iptables};
+use crate::facts::{Fact, HostInterface, Located, Route};
+use crate::model::{Locator, Note};
+use crate::sniff::Format;
+
+/// Past this many notes of one input, only their number is told.
+const MAX_NOTES: usize = 50;
+
+/// The format of which this line is a whole line, told without its neighbours.
+pub(crate) fn format_of_line(line: &str) -> Option<Format> {
+    let line = line.trim_end();
+    if line.starts_with([' ', '\t']) {
+        // Windows indents the rows of its ARP table.
+        return arp::line(line).map(|_| Format::IpNeigh);
+    }
+    if ip::interface_line(line).is_some() || arp::ifconfig_line(line).is_some() {
+        Some(Format::IpAddr)
+    } else if ip::rule_line(line).is_some() {
+        Some(Format::IpRule)
+    } else if ip::neighbour_line(line).is_some() || arp::line(line).is_some() {
+        Some(Format::IpNeigh)
+    } else if ip::route_line(line).is_some() {
+        Some(Format::IpRoute)
+    } else if iptables::table_line(line).is_some() || iptables::rule_line(line, "").is_some() || iptables::is_chain_line(line) {
+        Some(Format::Iptables)
+    } else if conntrack::line(line).is_some() {
+        Some(Format::Conntrack)
+    } else {
+        None
+    }
+}
+
+/// An interface whose indented lines are still to come.
+struct Open {
+    line: u64,
+    interface: HostInterface,
+    is_ifconfig: bool,
+}
+
+struct Reader {
+    import: Import,
+    open: Option<Open>,
+    /// The last route, whose next hops may follow, and where in the facts it stands.
+    route: Option<(Route, usize)>,
+    table: String,
+    notes_left_out: usize,
+}
+
+/// Reads every line that one of the commands prints.
+///
+/// A last line without its end is read like the others: whoever pastes a terminal leaves the end off, and that is far more
+/// frequent than a file that is cut there. It can name an address that is too short only where the cut leaves a whole line.
+pub(crate) fn import(text: &str) -> Import {
+    let mut reader = Reader { import: Import::default(), open: None, route: None, table: String::new(), notes_left_out: 0 };
+    let mut last = 0;
+    for (number, line) in (1..).zip(text.lines()) {
+        reader.line(number, line.trim_end());
+        last = number;
+    }
+    reader.close();
+    if reader.import.facts.is_empty() && reader.import.notes.is_empty() {
+        reader.import.notes.push(Note::loss(format!("none of its {last} lines is from a command that is read")));
+    }
+    if reader.notes_left_out > 0 {
+        reader.import.notes.push(Note::loss(format!("and {} lines more like these", reader.notes_left_out)));
+    }
+    reader.import
+}
+
+impl Reader {
+    fn line(&mut self, number: u64, line: &str) {
+        if line.is_empty() {
+            return;
+        }
+        if line.starts_with([' ', '\t']) && self.indented(number, line) {
+            return;
+        }
+        if let Some(interface) = ip::interface_line(line) {
+            return self.start(number, interface, false);
+        }
+        if let Some(interface) = arp::ifconfig_line(line) {
+            return self.start(number, interface, true);
+        }
+        if !line.starts_with([' ', '\t']) {
+            self.close();
+        }
+        let fact = if let Some(rule) = ip::rule_line(line) {
+            Some(Fact::Rule(rule))
+        } else if let Some(neighbour) = ip::neighbour_line(line).or_else(|| arp::line(line)) {
+            Some(Fact::Neighbour(neighbour))
+        } else if let Some(route) = ip::route_line(line) {
+            self.route = Some((route.clone(), self.import.facts.len()));
+            Some(Fact::Route(route))
+        } else if let Some(rule) = iptables::rule_line(line, &self.table) {
+            Some(Fact::Iptables(rule))
+        } else {
+            conntrack::line(line).map(Fact::Conntrack)
+        };
+        if !matches!(fact, Some(Fact::Route(_))) {
+            self.route = None;
+        }
+        if let Some(fact) = fact {
+            return self.push(number, fact);
+        }
+        if let Some(table) = iptables::table_line(line) {
+            self.table = table.to_owned();
+        } else if arp::is_row_with_name(line) {
+            self.damaged(number, "has a name where an address is needed: `arp -n` prints addresses");
+        } else {
+            self.unknown(number, line);
+        }
+    }
+
+    /// `false`: the line belongs to nothing above it.
+    fn indented(&mut self, number: u64, line: &str) -> bool {
+        if let Some(open) = &mut self.open {
+            let detail = if open.is_ifconfig {
+                arp::ifconfig_detail(&mut open.interface, line)
+            } else {
+                ip::interface_detail(&mut open.interface, line)
+            };
+            if detail == ip::Detail::Damaged {
+                self.damaged(number, "has no address that can be read");
+            }
+            return true;
+        }
+        let Some((route, at)) = &self.route else { return false };
+        let Some(hop) = ip::nexthop_line(line, route) else { return false };
+        // The route itself names no way; its next hops do, and stand in its place.
+        let is_bare = route.via.is_none() && route.dev.is_none();
+        if is_bare && *at + 1 == self.import.facts.len() && self.import.facts.last().is_some_and(|f| f.fact == Fact::Route(route.clone())) {
+            self.import.facts.pop();
+        }
+        self.push(number, Fact::Route(hop));
+        true
+    }
+
+    fn start(&mut self, line: u64, interface: HostInterface, is_ifconfig: bool) {
+        self.close();
+        self.open = Some(Open { line, interface, is_ifconfig });
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.push(open.line, Fact::HostInterface(open.interface));
+        }
+    }
+
+    fn push(&mut self, line: u64, fact: Fact) {
+        self.import.facts.push(Located { at: Locator::Line(line), fact });
+    }
+
+    /// A line that looks like one of a command's and cannot be read. Prompts, comments and headings are none.
+    fn unknown(&mut self, number: u64, line: &str) {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let is_like_a_row = ip::prefix(first).is_some()
+            || first == "default" && line.contains(" via")
+            || line.starts_with("-A ")
+            || line.contains(" src=") && line.contains(" dst=")
+            || first.strip_suffix(':').is_some_and(|n| n.parse::<u32>().is_ok());
+        if is_like_a_row && !line.split_whitespace().any(|w| w == "uid") {
+            let shown: String = line.trim().chars().take(60).collect();
+            self.damaged(number, &format!("is not understood: `{shown}`"));
+        }
+    }
+
+    fn damaged(&mut self, number: u64, what: &str) {
+        if self.import.notes.len() < MAX_NOTES {
+            self.import.notes.push(Note::loss(format!("line {number} {what}")));
+        } else {
+            self.notes_left_out += 1;
+        }
+    }
+}
