@@ -1,0 +1,135 @@
+//! The list of inputs: what each was taken for, how far it is, what is wrong with it.
+
+use leptos::html::{button, details, div, li, p, progress, span, summary, ul};
+use leptos::prelude::*;
+
+use super::state::{App, InputRow, InputState, Live};
+use super::{shell, ui};
+
+/// The list with its heading and its buttons.
+pub fn inputs(app: App) -> AnyView {
+    let heading = move || {
+        let rows = app.inputs.get();
+        let bad = rows.iter().filter(|r| matches!(r.live.get().state, InputState::Rejected | InputState::Partial)).count();
+        let reading = rows.iter().filter(|r| r.live.get().state == InputState::Reading).count();
+        let mut text = ui::plural(rows.len() as u64, "input");
+        if reading > 0 {
+            text.push_str(&format!(", {reading} being read"));
+        }
+        if bad > 0 {
+            text.push_str(&format!(", {bad} with problems"));
+        }
+        text
+    };
+    let rows = move || {
+        let mut rows = app.inputs.get();
+        // What needs attention comes first; otherwise in the order in which they were added.
+        rows.sort_by_key(|row| row.live.with(|live| live.state).min(InputState::Reading));
+        rows.into_iter().map(|row| input(app, row)).collect_view()
+    };
+    details()
+        .class("inputs")
+        .attr("open", true)
+        .attr("data-testid", "inputs")
+        .child((
+            summary().child(span().class("heading").child(heading)),
+            div().class("toolbar").child(shell::pickers(app)),
+            ul().class("input-list").child(rows),
+        ))
+        .into_any()
+}
+
+fn input(app: App, row: InputRow) -> AnyView {
+    let InputRow { key, name, bytes, live } = row;
+    let what = move || {
+        let Live { state, read, frames, kind, .. } = live.get();
+        let mut parts = Vec::new();
+        if !kind.is_empty() {
+            parts.push(kind_text(&kind));
+        }
+        parts.push(if state == InputState::Reading && read > 0 {
+            format!("{} of {}", ui::size(read), ui::size(bytes))
+        } else {
+            ui::size(bytes)
+        });
+        if frames > 0 {
+            parts.push(ui::plural(frames, "frame"));
+        }
+        parts.join(" · ")
+    };
+    let message = move || live.with(|l| l.message.clone()).map(|m| p().class("message").child(m));
+    let bar = move || {
+        live.with(|l| l.state == InputState::Reading).then(|| {
+            progress()
+                .attr("max", bytes.max(1).to_string())
+                .attr("value", move || live.with(|l| l.read).to_string())
+                .attr("aria-label", "read so far")
+        })
+    };
+    let members = move || {
+        let members = live.with(|l| l.members.clone());
+        let bad: Vec<_> = members.into_iter().filter(|(_, state, _)| *state != InputState::Ok).collect();
+        (!bad.is_empty()).then(|| {
+            ul().class("members").child(
+                bad.into_iter()
+                    .map(|(name, state, message)| li().child(format!("{name}: {} {}", state.word(), message.unwrap_or_default())))
+                    .collect_view(),
+            )
+        })
+    };
+    let remove_name = name.clone();
+    let actions = move || {
+        let state = live.with(|l| l.state);
+        let first = match state {
+            InputState::Reading => Some(ui::push("Cancel", "Stop reading this input", "cancel", move || app.cancel_input(key))),
+            InputState::Ok => None,
+            _ => Some(ui::push("Retry", "Read this input again", "retry", move || app.retry_input(key))),
+        };
+        let remove = button()
+            .attr("type", "button")
+            .attr("title", "Remove this input from the analysis")
+            .attr("aria-label", format!("Remove {remove_name}"))
+            .attr("data-testid", "remove")
+            .class("quiet")
+            .on(leptos::ev::click, move |_| app.remove_input(key))
+            .child("✕");
+        (first, remove)
+    };
+    li().class("input")
+        .attr("data-testid", "input")
+        .attr("data-status", move || live.with(|l| l.state.word()))
+        .attr("data-name", name.to_string())
+        .child((
+            div().class("input-line").child((
+                span().class("input-name").attr("title", name.to_string()).child(name.to_string()),
+                move || live.with(|l| (l.state != InputState::Ok).then(|| ui::badge(l.state.word(), l.state.word()))),
+                span().class("actions").child(actions),
+            )),
+            div().class("input-what").child(what),
+            bar,
+            message,
+            members,
+        ))
+        .into_any()
+}
+
+/// `inputs[].kind` for a person.
+pub fn kind_text(kind: &str) -> String {
+    match kind {
+        "capture" => "packet capture",
+        "kubectl" => "Kubernetes objects",
+        "ec2" => "EC2 inventory",
+        "elbv2" => "load balancers",
+        "ip_addr" => "interfaces of a host",
+        "ip_neigh" => "neighbours (ARP) of a host",
+        "ip_route" => "routes of a host",
+        "ip_rule" => "routing rules of a host",
+        "iptables" => "iptables rules",
+        "conntrack" => "tracked connections",
+        "session" => "session",
+        "report" => "saved report",
+        "unknown" => "not recognised",
+        other => other,
+    }
+    .to_owned()
+}

@@ -1,0 +1,162 @@
+//! The right column: findings, capture points, evidence.
+
+use hopscope::report::{CapturePoint, Finding};
+use leptos::html::{button, code, div, li, p, span, ul};
+use leptos::prelude::*;
+
+use super::state::{App, Focus, Tab};
+use super::{evidence, ui};
+
+/// The column with its tabs.
+pub fn lists(app: App) -> AnyView {
+    let tab = move |which: Tab, name: &'static str, test: &'static str, number: fn(&App) -> Option<usize>| {
+        button()
+            .attr("type", "button")
+            .attr("role", "tab")
+            .attr("data-testid", test)
+            .attr("aria-selected", move || if app.tab.get() == which { "true" } else { "false" })
+            .on(leptos::ev::click, move |_| app.tab.set(which))
+            .child((name, move || number(&app).map(|n| span().class("number-badge").child(n.to_string()))))
+    };
+    let content = move || match app.tab.get() {
+        Tab::Findings => findings(app),
+        Tab::Points => points(app),
+        Tab::Evidence => evidence::evidence(app),
+    };
+    div()
+        .class("lists")
+        .child((
+            div().class("tabs").attr("role", "tablist").child((
+                tab(Tab::Findings, "Findings", "tab-findings", |app| Some(app.overview.with(|o| o.findings.len()))),
+                tab(Tab::Points, "Capture points", "tab-points", |app| Some(app.overview.with(|o| o.points.len()))),
+                tab(Tab::Evidence, "Evidence", "tab-evidence", |_| None),
+            )),
+            div().class("tab-content").attr("role", "tabpanel").child(content),
+        ))
+        .into_any()
+}
+
+fn findings(app: App) -> AnyView {
+    let rows = move || {
+        let overview = app.overview.get();
+        if overview.findings.is_empty() {
+            return p().class("empty").child("No findings: nothing in the inputs is unexplained or wrong.").into_any();
+        }
+        let mut order: Vec<(usize, Finding)> = overview.findings.iter().cloned().enumerate().collect();
+        order.sort_by_key(|(_, f)| std::cmp::Reverse(f.severity));
+        ul().class("findings").child(order.into_iter().map(|(i, f)| finding(app, i, f)).collect_view()).into_any()
+    };
+    div().child(rows).into_any()
+}
+
+fn finding(app: App, index: usize, f: Finding) -> AnyView {
+    let severity = ui::severity_word(f.severity);
+    let next = f.next_step.map(|text| {
+        let copied = text.clone();
+        div().class("next").child((
+            span().child("Next: "),
+            code().child(text),
+            button()
+                .attr("type", "button")
+                .class("quiet")
+                .on(leptos::ev::click, move |_| ui::copy(app, "next step", &copied))
+                .child("copy"),
+        ))
+    });
+    let about = f.about.iter().map(|id| about(app, id)).collect_view();
+    li().class(format!("finding {severity}"))
+        .attr("data-testid", "finding")
+        .attr("data-kind", f.kind.clone())
+        .attr("data-severity", severity)
+        .child((
+            div().class("finding-head").child((
+                ui::badge(severity, severity),
+                span().class("kind").child(f.kind.replace('_', " ")),
+                span().class("sure").child(ui::percent(f.confidence)),
+            )),
+            p().child(f.summary),
+            div().class("chips").child(about),
+            next,
+            button()
+                .attr("type", "button")
+                .class("quiet link")
+                .attr("data-testid", "finding-evidence")
+                .on(leptos::ev::click, move |_| app.look_at(Focus::Finding(index)))
+                .child("Show the evidence"),
+        ))
+        .into_any()
+}
+
+/// What a finding is about: an entity, or a path.
+fn about(app: App, id: &str) -> AnyView {
+    let path = app
+        .overview
+        .with_untracked(|o| o.conversations.iter().find(|c| c.id == id).map(|c| (c.key.clone(), format!("{} → {}", c.client, c.server))));
+    if let Some((key, label)) = path {
+        return button().attr("type", "button").class("chip").on(leptos::ev::click, move |_| app.select(&key)).child(label).into_any();
+    }
+    entity_chip(app, id)
+}
+
+/// An entity's name that leads to its evidence.
+pub fn entity_chip(app: App, id: &str) -> AnyView {
+    let (label, kind) = app.name_of(id);
+    let target = id.to_owned();
+    button()
+        .attr("type", "button")
+        .class("chip")
+        .attr("title", format!("{}: {id}", ui::kind_word(kind)))
+        .on(leptos::ev::click, move |_| app.look_at(Focus::Entity(target.clone())))
+        .child(label)
+        .into_any()
+}
+
+fn points(app: App) -> AnyView {
+    let rows = move || {
+        let overview = app.overview.get();
+        if overview.points.is_empty() {
+            return p().class("empty").child("No captures among the inputs.").into_any();
+        }
+        ul().class("points").child(overview.points.iter().cloned().enumerate().map(|(i, p)| point(app, i, p)).collect_view()).into_any()
+    };
+    div().child(rows).into_any()
+}
+
+fn point(app: App, index: usize, c: CapturePoint) -> AnyView {
+    let name = match &c.interface_name {
+        Some(interface) => format!("{} · {interface}", app.input_name(&c.input)),
+        None => app.input_name(&c.input),
+    };
+    let span_of = match (c.first_ns, c.last_ns) {
+        (Some(first), Some(last)) => format!("{}, {} long", ui::time(first), ui::duration(last.saturating_sub(first))),
+        _ => "no times".to_owned(),
+    };
+    let clock = c.clock.as_ref().map(|clock| {
+        let other = app.overview.with_untracked(|o| o.points.iter().find(|p| p.id == clock.relative_to).map(|p| p.input.clone()));
+        let other = other.map_or_else(|| clock.relative_to.clone(), |input| app.input_name(&input));
+        p().class("input-what").child(format!(
+            "clock {} ± {} against {other}",
+            ui::duration(clock.offset_ns),
+            ui::duration(clock.uncertainty_ns)
+        ))
+    });
+    let placed = match &c.at {
+        Some(at) => (entity_chip(app, at), span().class("sure").child(ui::percent(c.confidence))).into_any(),
+        None => ui::badge("unknown", "not placed"),
+    };
+    li().class("point")
+        .attr("data-testid", "point")
+        .attr("data-at", c.at.clone().unwrap_or_default())
+        .child((
+            div().class("input-name").attr("title", name.clone()).child(name.clone()),
+            div().class("input-what").child(format!("{} · {} · {span_of}", c.link_type, ui::plural(c.packets, "packet"))),
+            div().class("placed").child(("captured at ", placed)),
+            clock,
+            button()
+                .attr("type", "button")
+                .class("quiet link")
+                .on(leptos::ev::click, move |_| app.look_at(Focus::Point(index)))
+                .child("Show the evidence"),
+        ))
+        .into_any()
+}

@@ -1,0 +1,163 @@
+//! The selected path: what it is, its picture, and the table that says the same in words.
+
+use std::sync::Arc;
+
+use hopscope::report::{DirectionPath, Hop, Rewrite, Way};
+use leptos::html::{button, div, h2, p, section, span, table, tbody, td, th, thead, tr};
+use leptos::prelude::*;
+
+use super::state::{App, Focus};
+use super::ui;
+use crate::protocol::Detail;
+
+/// The centre of the page.
+pub fn path(app: App) -> AnyView {
+    let content = move || match app.detail.get() {
+        Some(detail) => one(app, &detail),
+        None => empty(app),
+    };
+    div().class("path").child(content).into_any()
+}
+
+fn empty(app: App) -> AnyView {
+    let text = move || {
+        let is_reading = app.inputs.with(|rows| rows.iter().any(|r| r.live.with(|l| l.state == super::state::InputState::Reading)));
+        let (captures, conversations) = app.overview.with(|o| (o.points.len(), o.conversations.len()));
+        if is_reading || app.is_analysing.get() {
+            "Reading…"
+        } else if captures == 0 {
+            "No capture yet: add the captures (pcap, pcapng, tcpdump -w) of the interfaces that the packet crossed."
+        } else if conversations == 0 {
+            "The captures hold no conversation that could be followed."
+        } else {
+            "Select a conversation."
+        }
+    };
+    p().class("empty").child(text).into_any()
+}
+
+fn one(app: App, detail: &Arc<Detail>) -> AnyView {
+    let head = move || {
+        let c = app.conversation()?;
+        Some((
+            h2().child((
+                span().class("protocol").child(c.protocol.to_uppercase()),
+                span().child(c.client),
+                span().class("arrow").child(" → "),
+                span().child(c.server),
+            )),
+            p().class("sub").child(format!(
+                "{} · {}{}",
+                ui::plural(c.packets, "packet"),
+                ui::size(c.bytes),
+                c.via.map_or(String::new(), |via| format!(" · dialled as {via}"))
+            )),
+        ))
+    };
+    let tables = detail.path.directions.iter().enumerate().map(|(i, direction)| hops(app, detail, i, direction)).collect_view();
+    (div().class("path-head").child(head), tables).into_any()
+}
+
+/// One direction as a table: the whole of what the picture shows.
+fn hops(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionPath) -> AnyView {
+    let title = match direction.direction {
+        Way::Request => "Request: client to server",
+        Way::Reply => "Reply: server to client",
+    };
+    let verdict = ui::verdict_word(direction.verdict);
+    let labels = detail.labels.get(index).cloned().unwrap_or_default();
+    let rows = direction
+        .hops
+        .iter()
+        .enumerate()
+        .map(|(i, hop)| {
+            let (owner, interface) = labels.get(i).cloned().unwrap_or_else(|| (hop.owner.clone(), hop.interface.clone()));
+            let is_last = direction.lost_after == u32::try_from(i).ok();
+            hop_row(app, index, i, hop, &owner, interface.as_deref(), is_last)
+        })
+        .collect_view();
+    let heads = ["#", "Where", "MACs", "Source → destination", "TTL", "Changed here", "Seen", "After", "Sure"];
+    section()
+        .class("direction")
+        .attr("data-testid", "direction")
+        .attr("data-direction", if direction.direction == Way::Request { "request" } else { "reply" })
+        .child((
+            div().class("direction-head").child((span().class("direction-title").child(title), ui::badge(verdict, verdict))),
+            div().class("table-wrap").child(
+                table().class("hops").child((
+                    thead().child(tr().child(heads.map(|h| th().attr("scope", "col").child(h)).collect_view())),
+                    tbody().child(rows),
+                )),
+            ),
+        ))
+        .into_any()
+}
+
+fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, interface: Option<&str>, is_last: bool) -> AnyView {
+    let focus = Focus::Hop(direction, index);
+    let (is_focus, look) = (focus.clone(), focus);
+    let socket = |ip: &Option<String>, port: Option<u16>| match (ip, port) {
+        (Some(ip), Some(port)) => format!("{ip}:{port}"),
+        (Some(ip), None) => ip.clone(),
+        _ => "?".to_owned(),
+    };
+    let mut changed: Vec<String> = hop.rewrites.iter().map(|r| rewrite_word(*r).to_owned()).collect();
+    for e in &hop.encapsulation {
+        changed.push(format!("in {}{}", e.kind, e.vni.map_or(String::new(), |v| format!(" {v}"))));
+    }
+    let seen = if hop.observed {
+        let missing = if hop.missing > 0 { format!(", {} missing", ui::count(hop.missing)) } else { String::new() };
+        format!("{}{missing}", ui::count(hop.seen))
+    } else {
+        "inferred".to_owned()
+    };
+    let mac = |m: &Option<String>| m.clone().unwrap_or_else(|| "?".to_owned());
+    let entity = hop.interface.clone().unwrap_or_else(|| hop.owner.clone());
+    tr().class(if hop.observed { "hop" } else { "hop inferred" })
+        .class(("lost", is_last))
+        .attr("data-testid", "hop")
+        .attr("data-observed", if hop.observed { "true" } else { "false" })
+        .attr("data-owner", hop.owner.clone())
+        .attr("aria-selected", move || if app.focus.with(|f| *f == is_focus) { "true" } else { "false" })
+        .on(leptos::ev::click, {
+            let look = look.clone();
+            move |_| app.look_at(look.clone())
+        })
+        .child((
+            td().child(
+                button()
+                    .attr("type", "button")
+                    .class("quiet")
+                    .attr("aria-label", format!("Evidence of hop {}", index + 1))
+                    .attr("data-testid", "hop-evidence")
+                    .child((index + 1).to_string()),
+            ),
+            td().child((
+                span().class("owner").child(owner.to_owned()),
+                interface.map(|name| (" ", span().class("interface").attr("data-entity", entity).child(name.to_owned()))),
+            )),
+            td().class("mono").child((mac(&hop.src_mac), " → ", mac(&hop.dst_mac))),
+            td().class("mono").child((socket(&hop.src_ip, hop.src_port), " → ", socket(&hop.dst_ip, hop.dst_port))),
+            td().class("number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
+            td().child(changed.join(", ")),
+            td().child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
+            td().class("number").child(hop.delay_ns.map_or(String::new(), ui::duration)),
+            td().class("number").child(ui::percent(hop.confidence)),
+        ))
+        .into_any()
+}
+
+/// A rewrite for a person.
+pub fn rewrite_word(rewrite: Rewrite) -> &'static str {
+    match rewrite {
+        Rewrite::Mac => "MACs",
+        Rewrite::Ttl => "TTL",
+        Rewrite::Snat => "source translated",
+        Rewrite::Dnat => "destination translated",
+        Rewrite::Encap => "encapsulated",
+        Rewrite::Decap => "decapsulated",
+    }
+}
+
+/// A key that no other part of the page wants.
+pub fn key(_app: App, _key: &str) {}

@@ -1,0 +1,327 @@
+//! The workers: readers, each with one file at a time, and the analyst.
+//!
+//! A file that stops its reader (a defect, no memory left) costs that reader and that file, nothing else. The page keeps
+//! the `File` handles, never bytes, so that anything can be read again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use js_sys::{Array, Function, Promise};
+use leptos::prelude::*;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::{ErrorEvent, File, MessageEvent, Worker};
+
+use super::state::App;
+use crate::host;
+use crate::protocol::{Found, FromWorker, Key, Question, ToWorker};
+
+/// A reader that has read more than this is ended with its file: a module's memory never shrinks.
+const REUSE_UP_TO: f64 = 32.0 * 1024.0 * 1024.0;
+/// More readers than this only compete for the same disk.
+const MOST_READERS: usize = 8;
+
+/// A saved report begins with this, whatever its indentation.
+const REPORT_MARK: &str = "\"hopscope.report/";
+
+/// All workers and what they are about.
+#[derive(Default)]
+pub struct Pool {
+    last_key: Key,
+    files: BTreeMap<Key, (String, File)>,
+    waiting: VecDeque<Key>,
+    readers: Vec<Reader>,
+    analyst: Option<Analyst>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("files", &self.files.len()).field("readers", &self.readers.len()).finish_non_exhaustive()
+    }
+}
+
+struct Reader {
+    worker: Talking,
+    /// What it reads now.
+    key: Option<Key>,
+    number: u32,
+}
+
+struct Analyst {
+    worker: Talking,
+    asks: BTreeMap<u32, Function>,
+    last_ask: u32,
+    /// It has stopped at a defect once and was started again; a second time it stays down.
+    is_second: bool,
+}
+
+/// A worker with what listens to it; ended when dropped.
+struct Talking {
+    worker: Worker,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_error: Closure<dyn FnMut(ErrorEvent)>,
+}
+
+impl Talking {
+    fn start(mut heard: impl FnMut(FromWorker, Array) + 'static, mut died: impl FnMut(String) + 'static) -> Result<Self, String> {
+        let worker = host::start_worker()?;
+        let on_message = Closure::new(move |event: MessageEvent| {
+            if let Some((head, message)) = host::open::<FromWorker>(&event.data()) {
+                heard(head, message);
+            }
+        });
+        let on_error = Closure::new(move |event: ErrorEvent| {
+            event.prevent_default();
+            died(event.message());
+        });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+    }
+
+    fn tell(&self, head: &ToWorker, attached: &[JsValue]) {
+        let buffers: Array = attached.iter().filter(|v| v.is_instance_of::<js_sys::ArrayBuffer>()).cloned().collect();
+        let _ = self.worker.post_message_with_transfer(&host::message(head, attached), &buffers);
+    }
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        self.worker.set_onmessage(None);
+        self.worker.set_onerror(None);
+        self.worker.terminate();
+    }
+}
+
+impl Pool {
+    /// A number that no input has had.
+    pub fn next_key(&mut self) -> Key {
+        self.last_key = self.last_key.saturating_add(1);
+        self.last_key
+    }
+
+    /// Takes a file and reads it as soon as a reader is free.
+    pub fn add(&mut self, app: App, key: Key, name: String, file: File) {
+        self.files.insert(key, (name, file));
+        self.waiting.push_back(key);
+        self.go_on(app);
+    }
+
+    /// Forgets a file and what was read of it.
+    pub fn remove(&mut self, app: App, key: Key) {
+        self.cancel(app, key);
+        self.files.remove(&key);
+    }
+
+    /// Stops reading a file; what was read of it is forgotten.
+    pub fn cancel(&mut self, app: App, key: Key) {
+        self.waiting.retain(|k| *k != key);
+        self.readers.retain(|reader| reader.key != Some(key));
+        if let Some(analyst) = &self.analyst {
+            analyst.worker.tell(&ToWorker::Remove { key }, &[]);
+        }
+        self.go_on(app);
+    }
+
+    /// Reads a file again.
+    pub fn retry(&mut self, app: App, key: Key) {
+        if self.files.contains_key(&key) {
+            self.waiting.push_back(key);
+            self.go_on(app);
+        }
+    }
+
+    /// The file that an input's name belongs to: itself, or the archive that it is a member of.
+    pub fn file_of(&self, name: &str) -> Option<File> {
+        self.files
+            .values()
+            .filter(|(n, _)| name.strip_prefix(n.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+            .max_by_key(|(n, _)| n.len())
+            .map(|(_, file)| file.clone())
+    }
+
+    /// Asks the analyst; the promise gives the answer's JSON.
+    ///
+    /// # Errors
+    /// The analyst cannot be started.
+    pub fn ask(&mut self, app: App, question: &Question, file: Option<File>) -> Result<Promise, String> {
+        let analyst = self.analyst(app)?;
+        analyst.last_ask = analyst.last_ask.wrapping_add(1);
+        let ask = analyst.last_ask;
+        let asks = &mut analyst.asks;
+        let promise = Promise::new(&mut |resolve, _| {
+            asks.insert(ask, resolve);
+        });
+        // The question goes through JSON anyway, so a copy costs nothing that is not paid already.
+        let question = serde_json::to_string(question).and_then(|t| serde_json::from_str(&t)).map_err(|e| e.to_string())?;
+        let attached: Vec<JsValue> = file.into_iter().map(JsValue::from).collect();
+        analyst.worker.tell(&ToWorker::Ask { ask, question }, &attached);
+        Ok(promise)
+    }
+
+    fn analyst(&mut self, app: App) -> Result<&mut Analyst, String> {
+        if self.analyst.is_none() {
+            let worker = Talking::start(
+                move |said, message| match said {
+                    FromWorker::Answer { ask, answer } => {
+                        let resolve = app.pool.try_update_value(|pool| pool.analyst.as_mut()?.asks.remove(&ask)).flatten();
+                        if let (Some(resolve), Ok(text)) = (resolve, serde_json::to_string(&answer)) {
+                            let _ = resolve.call1(&JsValue::NULL, &JsValue::from_str(&text));
+                        }
+                    }
+                    FromWorker::Panicked { message } => lost_analyst(app, message),
+                    other => app.hear(other, &message),
+                },
+                move |why| lost_analyst(app, why),
+            )?;
+            self.analyst = Some(Analyst { worker, asks: BTreeMap::new(), last_ask: 0, is_second: false });
+        }
+        self.analyst.as_mut().ok_or_else(|| "no analyst".to_owned())
+    }
+
+    /// Gives waiting files to free readers; ends readers when nothing waits.
+    fn go_on(&mut self, app: App) {
+        let cores = window().navigator().hardware_concurrency() as usize;
+        let most = cores.clamp(1, MOST_READERS);
+        while let Some(key) = self.waiting.front().copied() {
+            let free = self.readers.iter().position(|r| r.key.is_none());
+            let index = match free {
+                Some(index) => index,
+                None if self.readers.len() < most => match self.start_reader(app) {
+                    Ok(index) => index,
+                    Err(why) => {
+                        self.waiting.pop_front();
+                        return rejected(app, key, format!("no worker could be started: {why}"));
+                    }
+                },
+                None => return,
+            };
+            self.waiting.pop_front();
+            let Some((name, file)) = self.files.get(&key) else { continue };
+            if let Some(reader) = self.readers.get_mut(index) {
+                reader.key = Some(key);
+                reader.worker.tell(&ToWorker::Read { key, name: name.clone() }, &[JsValue::from(file.clone())]);
+            }
+        }
+        self.readers.retain(|r| r.key.is_some());
+    }
+
+    fn start_reader(&mut self, app: App) -> Result<usize, String> {
+        let number = self.next_key();
+        let worker = Talking::start(
+            move |said, message| match said {
+                FromWorker::Read { key, found } => {
+                    app.hear(FromWorker::Read { key, found: found.clone() }, &message);
+                    after_this(move || {
+                        app.pool.update_value(|pool| pool.finished(app, number, key, &found, &message));
+                    });
+                }
+                FromWorker::Panicked { message } => lost_reader(app, number, message),
+                other => app.hear(other, &message),
+            },
+            move |why| lost_reader(app, number, why),
+        )?;
+        self.readers.push(Reader { worker, key: None, number });
+        Ok(self.readers.len().saturating_sub(1))
+    }
+
+    /// A reader has handed over what it read.
+    fn finished(&mut self, app: App, number: u32, key: Key, found: &[Found], message: &Array) {
+        let is_large = self.files.get(&key).is_some_and(|(_, file)| file.size() > REUSE_UP_TO);
+        if is_large {
+            self.readers.retain(|r| r.number != number);
+        } else if let Some(reader) = self.readers.iter_mut().find(|r| r.number == number) {
+            reader.key = None;
+        }
+        let is_report = matches!(found, [one] if one.kind == "unknown");
+        let file = self.files.get(&key).map(|(_, file)| file.clone());
+        let buffers: Vec<JsValue> = message.iter().skip(1).collect();
+        match (self.analyst(app), file) {
+            (Ok(_), Some(file)) if is_report => open_if_report(app, key, file, buffers),
+            (Ok(analyst), Some(_)) => analyst.worker.tell(&ToWorker::Add { key }, &buffers),
+            (Ok(_), None) => {}
+            (Err(why), _) => app.fault.set(Some(format!("The analysis could not be started: {why}"))),
+        }
+        self.go_on(app);
+    }
+}
+
+/// Runs `f` when the present event has been handled, so that it may borrow the pool (and end the worker that speaks).
+fn after_this(f: impl FnOnce() + 'static) {
+    leptos::task::spawn_local(async move { f() });
+}
+
+/// What no importer knows may be a report of Hopscope itself.
+fn open_if_report(app: App, key: Key, file: File, buffers: Vec<JsValue>) {
+    leptos::task::spawn_local(async move {
+        let head = file.slice_with_f64_and_f64(0.0, 200.0).map(|head| Promise::from(head.text()));
+        let text = match head {
+            Ok(promise) => wasm_bindgen_futures::JsFuture::from(promise).await.ok().and_then(|t| t.as_string()),
+            Err(_) => None,
+        };
+        app.pool.update_value(|pool| {
+            let Ok(analyst) = pool.analyst(app) else { return };
+            if text.is_some_and(|t| t.contains(REPORT_MARK)) {
+                let found = Found { name: file.name(), kind: "report".to_owned(), status: hopscope::report::Status::Ok, message: None };
+                app.hear(FromWorker::Read { key, found: vec![found] }, &Array::new());
+                analyst.worker.tell(&ToWorker::Open { key }, &[JsValue::from(file)]);
+            } else {
+                analyst.worker.tell(&ToWorker::Add { key }, &buffers);
+            }
+        });
+    });
+}
+
+fn rejected(app: App, key: Key, message: String) {
+    let found =
+        Found { name: String::new(), kind: "unknown".to_owned(), status: hopscope::report::Status::Rejected, message: Some(message) };
+    app.hear(FromWorker::Read { key, found: vec![found] }, &Array::new());
+}
+
+/// A reader has stopped at a defect or for want of memory: that file is rejected, the others go on.
+fn lost_reader(app: App, number: u32, why: String) {
+    after_this(move || {
+        app.pool.update_value(|pool| {
+            let key = pool.readers.iter().find(|r| r.number == number).and_then(|r| r.key);
+            pool.readers.retain(|r| r.number != number);
+            if let Some(key) = key {
+                rejected(
+                    app,
+                    key,
+                    format!("reading this stopped at a defect in Hopscope: {why}. Everything else goes on; please report it"),
+                );
+            }
+            pool.go_on(app);
+        });
+    });
+}
+
+/// The analyst has stopped: once, everything is read again for a new one; then it is for the person to remove an input.
+fn lost_analyst(app: App, why: String) {
+    after_this(move || {
+        app.is_analysing.set(false);
+        let again = app.pool.try_update_value(|pool| {
+            let lost = pool.analyst.take()?;
+            let refused = serde_json::to_string(&Err::<(), _>("the analysis stopped")).unwrap_or_default();
+            for resolve in lost.asks.values() {
+                let _ = resolve.call1(&JsValue::NULL, &JsValue::from_str(&refused));
+            }
+            if lost.is_second {
+                return None;
+            }
+            if let Ok(analyst) = pool.analyst(app) {
+                analyst.is_second = true;
+            }
+            Some(pool.files.keys().copied().collect::<Vec<_>>())
+        });
+        match again.flatten() {
+            Some(keys) => {
+                for key in keys {
+                    app.retry_input(key);
+                }
+            }
+            None => app.fault.set(Some(format!(
+                "The analysis stopped at a defect in Hopscope: {why}. Your files are unharmed; removing the input that was added last may help. Please report it."
+            ))),
+        }
+    });
+}

@@ -1,0 +1,269 @@
+//! The frame of the page: header, columns, dialogs, keys.
+
+use leptos::html::{button, dd, div, dl, dt, h2, header, input, kbd, label, main, p, pre, section, span, textarea};
+use leptos::prelude::*;
+use wasm_bindgen::JsCast as _;
+use web_sys::{HtmlElement, HtmlInputElement, HtmlTextAreaElement, KeyboardEvent};
+
+use super::state::{App, Dialog, Focus, Viewer};
+use super::{conversations, evidence, gather, inputs, lists, path, start, ui};
+
+/// The whole page.
+pub fn shell(app: App) -> AnyView {
+    listen_for_keys(app);
+    let is_empty = Memo::new(move |_| app.inputs.with(Vec::is_empty));
+    let body = move || {
+        if is_empty.get() {
+            start::start(app)
+        } else {
+            div()
+                .class("columns")
+                .child((
+                    section()
+                        .class("left")
+                        .attr("aria-label", "Inputs and conversations")
+                        .child((inputs::inputs(app), conversations::conversations(app))),
+                    section().class("centre").attr("aria-label", "Path").child(path::path(app)),
+                    section().class("right").attr("aria-label", "Findings and evidence").child(lists::lists(app)),
+                ))
+                .into_any()
+        }
+    };
+    let fault = move || {
+        app.fault.get().map(|text| {
+            div()
+                .class("fault")
+                .attr("role", "alert")
+                .child((span().child(text), ui::push("Dismiss", "Hide this message", "dismiss-fault", move || app.fault.set(None))))
+        })
+    };
+    let notice = move || {
+        app.notice.get().map(|text| {
+            div().class("notice").child((span().child(text), ui::push("✕", "Hide this message", "dismiss", move || app.notice.set(None))))
+        })
+    };
+    div()
+        .class("page")
+        .child((
+            top(app),
+            fault,
+            main().id("main").child(body),
+            div().attr("role", "status").attr("aria-live", "polite").child(notice),
+            move || app.dialog.get().map(|dialog| self::dialog(app, dialog)),
+            div().class("drop-veil").attr("aria-hidden", "true").child(p().child("Drop files and folders to add them")),
+        ))
+        .into_any()
+}
+
+fn top(app: App) -> AnyView {
+    let state = move || {
+        if app.inputs.with(Vec::is_empty) {
+            String::new()
+        } else if app.inputs.with(|rows| rows.iter().any(|r| r.live.with(|l| l.state == super::state::InputState::Reading))) {
+            "reading…".to_owned()
+        } else if app.is_analysing.get() {
+            "analysing…".to_owned()
+        } else {
+            app.took_ms.get().map_or(String::new(), |ms| format!("analysed in {ms:.0} ms"))
+        }
+    };
+    header()
+        .class("top")
+        .child((
+            span().class("brand").child("Hopscope"),
+            span().class("state").attr("role", "status").attr("data-testid", "state").child(state),
+            div().class("toolbar").child((
+                evidence::export_menu(app),
+                button()
+                    .attr("type", "button")
+                    .attr("title", "Light or dark")
+                    .attr("data-testid", "theme")
+                    .on(leptos::ev::click, |_| toggle_theme())
+                    .child("◐"),
+                ui::push("?", "Keys", "keys", move || app.dialog.set(Some(Dialog::Keys))),
+            )),
+        ))
+        .into_any()
+}
+
+/// The buttons that open the file and folder pickers.
+pub fn pickers(app: App) -> AnyView {
+    let take = move |event: web_sys::Event| {
+        let Some(field) = event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
+        if let Some(files) = field.files() {
+            gather::picked(app, &files);
+        }
+        // So that the same file can be picked again.
+        field.set_value("");
+    };
+    let files = label().class("picker").child((
+        "Add files…",
+        input()
+            .attr("type", "file")
+            .attr("multiple", true)
+            .attr("data-testid", "file-input")
+            .attr("aria-label", "Add files")
+            .on(leptos::ev::change, take),
+    ));
+    let folder = label().class("picker").child((
+        "Add a folder…",
+        input()
+            .attr("type", "file")
+            .attr("webkitdirectory", true)
+            .attr("multiple", true)
+            .attr("data-testid", "folder-input")
+            .attr("aria-label", "Add a folder")
+            .on(leptos::ev::change, take),
+    ));
+    (files, folder).into_any()
+}
+
+fn toggle_theme() {
+    let Some(root) = document().document_element() else { return };
+    let prefers_dark = window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|m| m.matches());
+    let is_dark = root.get_attribute("data-theme").map_or(prefers_dark, |t| t == "dark");
+    let next = if is_dark { "light" } else { "dark" };
+    let _ = root.set_attribute("data-theme", next);
+    if let Ok(Some(storage)) = window().local_storage() {
+        let _ = storage.set_item("hopscope-theme", next);
+    }
+}
+
+/// As the person last chose; otherwise the system decides.
+pub fn restore_theme() {
+    if let (Some(root), Ok(Some(storage))) = (document().document_element(), window().local_storage()) {
+        if let Ok(Some(theme)) = storage.get_item("hopscope-theme") {
+            let _ = root.set_attribute("data-theme", &theme);
+        }
+    }
+}
+
+fn listen_for_keys(app: App) {
+    restore_theme();
+    let handle = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
+        let is_in_field = event.target().and_then(|t| t.dyn_into::<HtmlElement>().ok()).is_some_and(|t| gather::is_field(&t));
+        if event.key() == "Escape" {
+            if app.dialog.get_untracked().is_some() {
+                app.dialog.set(None);
+            } else if app.viewer.with_untracked(|v| *v != Viewer::Closed) {
+                app.viewer.set(Viewer::Closed);
+            } else {
+                app.focus.set(Focus::Nothing);
+            }
+            return;
+        }
+        if is_in_field || event.ctrl_key() || event.meta_key() || event.alt_key() {
+            return;
+        }
+        match event.key().as_str() {
+            "?" => app.dialog.set(Some(Dialog::Keys)),
+            "/" => {
+                event.prevent_default();
+                if let Ok(Some(field)) = document().query_selector("[data-testid=filter]") {
+                    let _ = field.unchecked_into::<HtmlElement>().focus();
+                }
+            }
+            "n" | "j" => conversations::step(app, 1),
+            "p" | "k" => conversations::step(app, -1),
+            key => path::key(app, key),
+        }
+    });
+    std::mem::forget(handle);
+}
+
+fn dialog(app: App, which: Dialog) -> AnyView {
+    let (title, content) = match which {
+        Dialog::Keys => ("Keys", keys()),
+        Dialog::Paste => ("Paste text", paste(app)),
+        Dialog::Commands => ("Commands that collect what Hopscope reads", commands(app)),
+    };
+    let close = ui::push("Close", "Close (Esc)", "close-dialog", move || app.dialog.set(None));
+    div()
+        .class("dialog-back")
+        .on(leptos::ev::click, move |event| {
+            let is_backdrop =
+                event.target().and_then(|t| t.dyn_into::<HtmlElement>().ok()).is_some_and(|t| t.class_list().contains("dialog-back"));
+            if is_backdrop {
+                app.dialog.set(None);
+            }
+        })
+        .child(
+            div()
+                .class("dialog")
+                .attr("role", "dialog")
+                .attr("aria-modal", "true")
+                .attr("aria-label", title)
+                .attr("data-testid", "dialog")
+                .child((div().class("dialog-top").child((h2().child(title), close)), content)),
+        )
+        .into_any()
+}
+
+fn keys() -> AnyView {
+    const KEYS: [(&str, &str); 9] = [
+        ("/", "find a conversation"),
+        ("n  p", "next, previous conversation"),
+        ("+  −", "zoom the picture"),
+        ("0", "fit the picture"),
+        ("arrow keys", "move the picture, or walk through a list"),
+        ("Enter", "evidence of what is focused"),
+        ("Ctrl V", "add what is on the clipboard as an input"),
+        ("Esc", "close what is open"),
+        ("?", "this list"),
+    ];
+    dl().class("keys").child(KEYS.iter().map(|(key, what)| (dt().child(kbd().child(*key)), dd().child(*what))).collect_view()).into_any()
+}
+
+fn paste(app: App) -> AnyView {
+    let field = NodeRef::<leptos::html::Textarea>::new();
+    let add = move || {
+        if let Some(area) = field.get_untracked() {
+            let area: HtmlTextAreaElement = area.into();
+            gather::pasted(app, &area.value());
+            app.dialog.set(None);
+        }
+    };
+    div()
+        .child((
+            p().child("The output of a command: ip addr, ip route, arp, iptables-save, kubectl … -o json, aws ec2 describe-…"),
+            textarea()
+                .node_ref(field)
+                .attr("rows", "14")
+                .attr("autofocus", true)
+                .attr("aria-label", "Text to add")
+                .attr("data-testid", "paste-text"),
+            div().class("toolbar").child(ui::push("Add", "Add this text as an input", "paste-add", add)),
+        ))
+        .into_any()
+}
+
+fn commands(app: App) -> AnyView {
+    COMMANDS
+        .iter()
+        .map(|(what, command)| {
+            div().class("command").child((
+                p().child(*what),
+                pre().child(*command),
+                ui::push("Copy", "Copy this command", "copy-command", move || ui::copy(app, "command", command)),
+            ))
+        })
+        .collect_view()
+        .into_any()
+}
+
+/// What to run, for a start; the first is the most important.
+const COMMANDS: [(&str, &str); 4] = [
+    (
+        "On every node, at every interface that the packet may cross (-U writes each packet at once, -s 200 keeps the headers):",
+        "sudo tcpdump -i eth0 -n -U -s 200 -w node1-eth0.pcap host 192.168.25.72",
+    ),
+    (
+        "On every node: addresses, neighbours, routes and translations",
+        "ip -d addr > ip-addr.txt; ip neigh > ip-neigh.txt; ip route show table all > ip-route.txt; ip rule > ip-rule.txt; sudo iptables-save > iptables-save.txt",
+    ),
+    ("The cluster", "kubectl get pods,nodes,services,endpointslices -A -o json > kubectl.json"),
+    (
+        "The cloud",
+        "for what in instances network-interfaces subnets vpcs route-tables nat-gateways internet-gateways; do aws ec2 describe-$what --output json > ec2-$what.json; done; aws elbv2 describe-load-balancers --output json > elbv2.json",
+    ),
+];

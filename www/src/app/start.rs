@@ -1,0 +1,51 @@
+//! The first view: what to give, how to collect it, the examples, and the promise with the way to check it.
+
+use leptos::html::{div, h1, h2, li, ol, p, section, strong};
+use leptos::prelude::*;
+
+use super::state::{App, Dialog};
+use super::{gather, shell, ui};
+
+/// What is shown while there are no inputs.
+pub fn start(app: App) -> AnyView {
+    let drop = div().class("drop").child((
+        h1().child("Which way did the packet go?"),
+        p().class("lead").child(
+            "Drop what you have captured and what you know of the network, anywhere on this page: captures from any number of \
+             interfaces, kubectl and aws output, ip, arp and iptables text, folders, archives. Hopscope finds each packet in every capture \
+             and shows its path, hop by hop, with the evidence.",
+        ),
+        div().class("toolbar big").child((
+            shell::pickers(app),
+            ui::push("Paste text…", "Paste the output of a command", "paste", move || app.dialog.set(Some(Dialog::Paste))),
+        )),
+    ));
+    let examples = section().class("card").child((
+        h2().child("See it work"),
+        p().child("A ping between two pods on different nodes of an EKS cluster, captured at six interfaces. Two of its MAC addresses belong to nobody in the captures."),
+        div().class("toolbar").child((
+            ui::push("Open the example", "Pod to pod over two nodes", "example", move || gather::example(app, "pod-to-pod")),
+            ui::push("…and one through a load balancer", "From outside, through a Service", "example-lb", move || gather::example(app, "load-balancer")),
+        )),
+    ));
+    let collect = section().class("card").child((
+        h2().child("Collect it"),
+        p().child("Capture at each interface that the packet may cross, all at the same time; then save what the cluster and the cloud say of themselves."),
+        div().class("toolbar").child(ui::push("Commands to copy", "Commands that collect captures and inventories", "commands", move || {
+            app.dialog.set(Some(Dialog::Commands));
+        })),
+    ));
+    let promise = section().class("card").child((
+        h2().child("Nothing leaves this machine"),
+        p().child((
+            strong().child("This page cannot send anything. "),
+            "Its security policy forbids every connection, to its own server too, and its workers are bound by it as well.",
+        )),
+        ol().child((
+            li().child("Check: open the browser's developer tools, Network, and use the page. The list stays empty."),
+            li().child("Check: switch the network off and reload. The page still works."),
+            li().child("Check: view this page's source. The policy is the first thing in it: connect-src 'none'."),
+        )),
+    ));
+    div().class("start").attr("data-testid", "start").child((drop, div().class("cards").child((examples, collect, promise)))).into_any()
+}

@@ -1,0 +1,426 @@
+//! What the page knows, as signals, and what can be done to it.
+//! Knows the workers' protocol; must not know how anything is drawn.
+
+use std::sync::Arc;
+
+use hopscope::report::{EntityKind, Evidence, Source, Status};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::JsValue;
+use web_sys::File;
+
+use super::pool::Pool;
+use crate::protocol::{Answer, Conversation, Decoded, Detail, EntityDetail, Excerpt, Form, Found, FromWorker, Key, Overview, Question};
+
+/// Where an input stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InputState {
+    Rejected,
+    Partial,
+    Cancelled,
+    Reading,
+    Ok,
+}
+
+impl InputState {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Partial => "partial",
+            Self::Cancelled => "cancelled",
+            Self::Reading => "reading",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// What changes about an input while it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    pub state: InputState,
+    pub read: u64,
+    pub frames: u64,
+    /// What it was recognised as.
+    pub kind: String,
+    pub message: Option<String>,
+    /// Members of an archive, in their own words.
+    pub members: Vec<(String, InputState, Option<String>)>,
+}
+
+/// An input as the list shows it.
+#[derive(Clone, Debug)]
+pub struct InputRow {
+    pub key: Key,
+    pub name: Arc<str>,
+    pub bytes: u64,
+    pub live: RwSignal<Live>,
+}
+
+/// What the evidence panel speaks of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Focus {
+    #[default]
+    Nothing,
+    /// A hop of the selected path: direction and index.
+    Hop(usize, usize),
+    Entity(String),
+    /// Index in the overview's findings.
+    Finding(usize),
+    /// Index in the overview's capture points.
+    Point(usize),
+    /// A link or anything else that has only a title and evidence ids.
+    Ids(String, Vec<String>),
+}
+
+/// What the source viewer shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Viewer {
+    #[default]
+    Closed,
+    Loading(Source),
+    Failed(Source, String),
+    Frame(Source, Arc<Decoded>),
+    Lines(Source, Arc<Excerpt>),
+}
+
+/// Which list the right column shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tab {
+    Evidence,
+    Findings,
+    Points,
+}
+
+/// Everything that the page knows. Copied freely: every part is a handle.
+#[derive(Clone, Copy, Debug)]
+pub struct App {
+    pub inputs: RwSignal<Vec<InputRow>>,
+    pub overview: RwSignal<Arc<Overview>>,
+    pub is_analysing: RwSignal<bool>,
+    pub took_ms: RwSignal<Option<f64>>,
+    /// The `key` of the selected conversation.
+    pub selected: RwSignal<Option<String>>,
+    pub detail: RwSignal<Option<Arc<Detail>>>,
+    pub focus: RwSignal<Focus>,
+    /// What the evidence panel found out about `focus`.
+    pub evidence: RwSignal<Vec<Evidence>>,
+    pub entity: RwSignal<Option<Arc<EntityDetail>>>,
+    pub viewer: RwSignal<Viewer>,
+    pub tab: RwSignal<Tab>,
+    pub filter: RwSignal<String>,
+    /// A fault of the program itself, in words.
+    pub fault: RwSignal<Option<String>>,
+    /// A passing message.
+    pub notice: RwSignal<Option<String>>,
+    pub dialog: RwSignal<Option<Dialog>>,
+    pub corrections: RwSignal<Vec<(String, Option<String>, String)>>,
+    pub pool: StoredValue<Pool, LocalStorage>,
+    /// The page's own owner: what is made in the handler of an event must outlive the view that the event came from.
+    root: StoredValue<Option<Owner>>,
+}
+
+/// What covers the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialog {
+    Keys,
+    Paste,
+    Commands,
+}
+
+impl App {
+    pub fn new() -> Self {
+        Self {
+            inputs: RwSignal::new(Vec::new()),
+            overview: RwSignal::new(Arc::default()),
+            is_analysing: RwSignal::new(false),
+            took_ms: RwSignal::new(None),
+            selected: RwSignal::new(None),
+            detail: RwSignal::new(None),
+            focus: RwSignal::new(Focus::Nothing),
+            evidence: RwSignal::new(Vec::new()),
+            entity: RwSignal::new(None),
+            viewer: RwSignal::new(Viewer::Closed),
+            tab: RwSignal::new(Tab::Findings),
+            filter: RwSignal::new(String::new()),
+            fault: RwSignal::new(None),
+            notice: RwSignal::new(None),
+            dialog: RwSignal::new(None),
+            corrections: RwSignal::new(Vec::new()),
+            pool: StoredValue::new_local(Pool::default()),
+            root: StoredValue::new(Owner::current()),
+        }
+    }
+
+    /// Keeps what is derived up to date: the selected path, the evidence of what is in focus, the address's hash.
+    pub fn connect(self) {
+        Effect::new(move |_| {
+            let overview = self.overview.get();
+            let selected = self.selected.get();
+            let Some(row) = selected.and_then(|key| overview.conversations.iter().find(|c| c.key == key).cloned()) else {
+                return self.detail.set(None);
+            };
+            spawn_local(async move {
+                match self.ask(Question::Path { id: row.id }, None).await {
+                    Ok(Answer::Path(detail)) => self.detail.set(Some(Arc::new(detail))),
+                    Ok(_) => {}
+                    Err(why) => self.notice.set(Some(why)),
+                }
+            });
+        });
+        Effect::new(move |_| {
+            let focus = self.focus.get();
+            let overview = self.overview.get();
+            let detail = self.detail.get();
+            let ids = match &focus {
+                Focus::Nothing => Vec::new(),
+                Focus::Hop(direction, hop) => {
+                    detail.and_then(|d| Some(d.path.directions.get(*direction)?.hops.get(*hop)?.evidence.clone())).unwrap_or_default()
+                }
+                Focus::Finding(i) => overview.findings.get(*i).map(|f| f.evidence.clone()).unwrap_or_default(),
+                Focus::Point(i) => overview.points.get(*i).map(|p| p.evidence.clone()).unwrap_or_default(),
+                Focus::Ids(_, ids) => ids.clone(),
+                Focus::Entity(id) => {
+                    let question = Question::Entity { id: id.clone() };
+                    spawn_local(async move {
+                        if let Ok(Answer::Entity(entity)) = self.ask(question, None).await {
+                            self.evidence.set(entity.evidence.clone());
+                            self.entity.set(Some(Arc::new(entity)));
+                        }
+                    });
+                    return;
+                }
+            };
+            self.entity.set(None);
+            if ids.is_empty() {
+                return self.evidence.set(Vec::new());
+            }
+            spawn_local(async move {
+                if let Ok(Answer::Evidence(evidence)) = self.ask(Question::Evidence { ids }, None).await {
+                    self.evidence.set(evidence);
+                }
+            });
+        });
+    }
+
+    /// Adds an input and starts to read it. A name that is taken gets a number, so that both stay visible.
+    pub fn add_file(self, name: &str, file: File) {
+        let mut unique = name.to_owned();
+        let mut number = 1;
+        self.inputs.with_untracked(|rows| {
+            while rows.iter().any(|row| *row.name == *unique) {
+                number += 1;
+                unique = match name.rsplit_once('.') {
+                    Some((stem, ending)) if !ending.contains('/') => format!("{stem} ({number}).{ending}"),
+                    _ => format!("{name} ({number})"),
+                };
+            }
+        });
+        let live = Live { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, members: Vec::new() };
+        let key = self.pool.try_update_value(|pool| pool.next_key()).unwrap_or_default();
+        let live = match self.root.get_value() {
+            Some(root) => root.with(|| RwSignal::new(live)),
+            None => RwSignal::new(live),
+        };
+        let row = InputRow { key, name: unique.as_str().into(), bytes: file.size() as u64, live };
+        self.inputs.update(|rows| rows.push(row));
+        self.pool.update_value(|pool| pool.add(self, key, unique, file));
+    }
+
+    /// Replaces the session input, which holds what the person has corrected.
+    pub fn remove_input(self, key: Key) {
+        self.pool.update_value(|pool| pool.remove(self, key));
+        self.inputs.update(|rows| rows.retain(|row| row.key != key));
+        if self.inputs.with_untracked(Vec::is_empty) {
+            self.selected.set(None);
+        }
+    }
+
+    /// Stops reading an input; what was read of it is dropped.
+    pub fn cancel_input(self, key: Key) {
+        self.pool.update_value(|pool| pool.cancel(self, key));
+        self.live(key, |live| {
+            live.state = InputState::Cancelled;
+            live.message = Some("cancelled; nothing of it is used".to_owned());
+        });
+    }
+
+    /// Reads an input again from the start.
+    pub fn retry_input(self, key: Key) {
+        self.live(key, |live| {
+            *live = Live { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, members: Vec::new() };
+        });
+        self.pool.update_value(|pool| pool.retry(self, key));
+    }
+
+    fn live(self, key: Key, change: impl FnOnce(&mut Live)) {
+        let signal = self.inputs.with_untracked(|rows| rows.iter().find(|row| row.key == key).map(|row| row.live));
+        if let Some(live) = signal {
+            live.update(change);
+        }
+    }
+
+    /// A reader is done with an input.
+    fn read(self, key: Key, found: &[Found]) {
+        let state_of = |status| match status {
+            Status::Ok => InputState::Ok,
+            Status::Partial => InputState::Partial,
+            Status::Rejected => InputState::Rejected,
+        };
+        let states: Vec<_> = found.iter().map(|one| state_of(one.status)).collect();
+        let state = if states.iter().all(|s| *s == InputState::Rejected) {
+            InputState::Rejected
+        } else if states.iter().all(|s| *s == InputState::Ok) {
+            InputState::Ok
+        } else {
+            InputState::Partial
+        };
+        self.live(key, |live| {
+            live.state = state;
+            live.kind = match found {
+                [one] => one.kind.clone(),
+                several => format!("archive of {}", several.len()),
+            };
+            live.message = match found {
+                [one] => one.message.clone(),
+                several => {
+                    let bad = several.iter().filter(|one| one.status != Status::Ok).count();
+                    (bad > 0).then(|| format!("{bad} of {} members could not be read whole", several.len()))
+                }
+            };
+            live.members = match found {
+                [_] => Vec::new(),
+                several => several.iter().map(|one| (one.name.clone(), state_of(one.status), one.message.clone())).collect(),
+            };
+        });
+        // Whether the report then finds more wrong with it is for the next overview to say.
+    }
+
+    /// What a worker said. `attached` is the whole message; what is attached begins at 1.
+    pub fn hear(self, said: FromWorker, attached: &js_sys::Array) {
+        match said {
+            FromWorker::Progress { key, bytes, frames } => self.live(key, |live| (live.read, live.frames) = (bytes, frames)),
+            FromWorker::Read { key, found } => self.read(key, &found),
+            FromWorker::Analysing => self.is_analysing.set(true),
+            FromWorker::Report { overview } => {
+                let window = window();
+                // For tests and for the console of whoever wants the document itself.
+                let _ = js_sys::Reflect::set(&window, &JsValue::from_str("hopscopeReport"), &attached.get(1));
+                self.took_ms.set(attached.get(2).as_f64());
+                self.take(*overview);
+                self.is_analysing.set(false);
+            }
+            FromWorker::Answer { .. } | FromWorker::Panicked { .. } => {}
+        }
+    }
+
+    fn take(self, overview: Overview) {
+        // The report judges inputs once more, in the light of all of them.
+        for input in &overview.inputs {
+            let row = self.inputs.with_untracked(|rows| rows.iter().find(|row| *row.name == *input.name).cloned());
+            if let Some(row) = row {
+                row.live.update(|live| {
+                    live.state = match input.status {
+                        Status::Ok => InputState::Ok,
+                        Status::Partial => InputState::Partial,
+                        Status::Rejected => InputState::Rejected,
+                    };
+                    live.kind.clone_from(&input.kind);
+                    live.message.clone_from(&input.message);
+                });
+            }
+        }
+        let selected = self.selected.get_untracked();
+        let is_there = selected.is_some_and(|key| overview.conversations.iter().any(|c| c.key == key));
+        let first = overview.conversations.first().map(|c| c.key.clone());
+        self.overview.set(Arc::new(overview));
+        if !is_there {
+            self.selected.set(first);
+        }
+    }
+
+    /// Asks the analyst.
+    ///
+    /// # Errors
+    /// Why there is no answer, for a person.
+    pub async fn ask(self, question: Question, file: Option<File>) -> Result<Answer, String> {
+        let promise = self.pool.try_update_value(|pool| pool.ask(self, &question, file)).ok_or("the page is closing")??;
+        let text = wasm_bindgen_futures::JsFuture::from(promise).await.map_err(|e| crate::host::text_of(&e))?;
+        let answer: Result<Box<Answer>, String> =
+            serde_json::from_str(&text.as_string().unwrap_or_default()).map_err(|e| format!("an answer could not be read: {e}"))?;
+        answer.map(|a| *a)
+    }
+
+    /// Selects a conversation.
+    pub fn select(self, key: &str) {
+        if self.selected.get_untracked().as_deref() != Some(key) {
+            self.selected.set(Some(key.to_owned()));
+            self.focus.set(Focus::Nothing);
+            self.viewer.set(Viewer::Closed);
+        }
+    }
+
+    /// Turns the evidence panel to something.
+    pub fn look_at(self, focus: Focus) {
+        self.focus.set(focus);
+        self.viewer.set(Viewer::Closed);
+        self.tab.set(Tab::Evidence);
+    }
+
+    /// Opens the place that a piece of evidence names.
+    pub fn open_source(self, source: Source) {
+        let input = self.overview.with_untracked(|o| o.inputs.iter().find(|i| i.id == source.input).map(|i| i.name.clone()));
+        let Some(name) = input else {
+            return self.viewer.set(Viewer::Failed(source, "the report does not name this input".to_owned()));
+        };
+        let Some(file) = self.pool.with_value(|pool| pool.file_of(&name)) else {
+            let why = format!("{name} is not open here: drop it on the page to see this place");
+            return self.viewer.set(Viewer::Failed(source, why));
+        };
+        let question = if let Some(frame) = source.frame {
+            Question::Frame { name, frame }
+        } else if let Some(pointer) = &source.pointer {
+            Question::Excerpt { name, at: hopscope::model::Locator::Pointer(pointer.clone()) }
+        } else {
+            Question::Excerpt { name, at: hopscope::model::Locator::Line(source.line.unwrap_or(1)) }
+        };
+        self.viewer.set(Viewer::Loading(source.clone()));
+        spawn_local(async move {
+            let next = match self.ask(question, Some(file)).await {
+                Ok(Answer::Frame(frame)) => Viewer::Frame(source, Arc::new(frame)),
+                Ok(Answer::Excerpt(lines)) => Viewer::Lines(source, Arc::new(lines)),
+                Ok(_) => Viewer::Failed(source, "an answer of the wrong kind".to_owned()),
+                Err(why) => Viewer::Failed(source, why),
+            };
+            self.viewer.set(next);
+        });
+    }
+
+    /// The report in another form; `only` one path of it, if given.
+    pub async fn export(self, form: Form, path: Option<String>) -> Result<(String, String, String), String> {
+        match self.ask(Question::Export { form, path }, None).await? {
+            Answer::Export { text, media_type, file_name } => Ok((text, media_type, file_name)),
+            _ => Err("an answer of the wrong kind".to_owned()),
+        }
+    }
+
+    /// The selected conversation.
+    pub fn conversation(self) -> Option<Conversation> {
+        let key = self.selected.get()?;
+        self.overview.with(|o| o.conversations.iter().find(|c| c.key == key).cloned())
+    }
+
+    /// An entity's name and kind.
+    pub fn name_of(self, id: &str) -> (String, EntityKind) {
+        self.overview.with(|o| {
+            o.names.iter().find(|n| n.id == id).map_or_else(
+                || (id.split_once(':').map_or(id, |(_, rest)| rest).to_owned(), EntityKind::Unknown),
+                |n| (n.label.clone(), n.kind),
+            )
+        })
+    }
+
+    /// An input's name by the report's id.
+    pub fn input_name(self, id: &str) -> String {
+        self.overview.with(|o| o.inputs.iter().find(|i| i.id == id).map_or_else(|| id.to_owned(), |i| i.name.clone()))
+    }
+}

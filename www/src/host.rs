@@ -1,0 +1,73 @@
+//! What `boot.js` offers to the program, and messages as both sides write them.
+//! Knows JavaScript values; must not know what a message means.
+
+use js_sys::{Array, Function, Promise, Reflect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+fn host() -> Option<JsValue> {
+    Reflect::get(&js_sys::global(), &JsValue::from_str("hopscopeHost")).ok().filter(JsValue::is_object)
+}
+
+fn method(name: &str, argument: &JsValue) -> Result<JsValue, String> {
+    let host = host().ok_or("the page was not started by boot.js")?;
+    let function = Reflect::get(&host, &JsValue::from_str(name)).ok().and_then(|f| f.dyn_into::<Function>().ok());
+    function.ok_or_else(|| format!("boot.js has no {name}"))?.call1(&host, argument).map_err(|e| text_of(&e))
+}
+
+/// A new worker with this program in it; it takes messages at once.
+///
+/// # Errors
+/// The browser refused to start one; its own words.
+pub fn start_worker() -> Result<web_sys::Worker, String> {
+    method("startWorker", &JsValue::UNDEFINED)?.dyn_into().map_err(|_| "boot.js gave something other than a worker".to_owned())
+}
+
+/// The files of an embedded example: path and bytes.
+///
+/// # Errors
+/// There is no such example, or the browser could not unpack it.
+pub async fn example(name: &str) -> Result<Vec<(String, js_sys::Uint8Array)>, String> {
+    let promise = method("example", &JsValue::from_str(name))?.dyn_into::<Promise>().map_err(|_| "no promise".to_owned())?;
+    let files = JsFuture::from(promise).await.map_err(|e| text_of(&e))?;
+    Ok(Array::from(&files)
+        .iter()
+        .filter_map(|pair| {
+            let pair = Array::from(&pair);
+            Some((pair.get(0).as_string()?, pair.get(1).dyn_into().ok()?))
+        })
+        .collect())
+}
+
+/// Which build this is; empty if unknown.
+pub fn build() -> String {
+    host().and_then(|h| Reflect::get(&h, &JsValue::from_str("build")).ok()?.as_string()).unwrap_or_default()
+}
+
+/// A message: `head` as JSON text, then `attached`.
+pub fn message(head: &impl Serialize, attached: &[JsValue]) -> Array {
+    let text = serde_json::to_string(head).unwrap_or_default();
+    let message = Array::of1(&JsValue::from_str(&text));
+    for value in attached {
+        message.push(value);
+    }
+    message
+}
+
+/// The head of a message, and the message for what is attached (from index 1); `None` for anything that is not one.
+pub fn open<T: DeserializeOwned>(data: &JsValue) -> Option<(T, Array)> {
+    let message = data.dyn_ref::<Array>()?.clone();
+    let head = serde_json::from_str(&message.get(0).as_string()?).ok()?;
+    Some((head, message))
+}
+
+/// What a thrown value says.
+pub fn text_of(thrown: &JsValue) -> String {
+    if let Some(error) = thrown.dyn_ref::<js_sys::Error>() {
+        return String::from(error.message());
+    }
+    let message = Reflect::get(thrown, &JsValue::from_str("message")).ok().and_then(|m| m.as_string());
+    message.or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}"))
+}

@@ -1,0 +1,107 @@
+//! One file → its digests: reads slices, pushes them into the engine, reports progress.
+//! Holds at most two slices of the file at a time, whatever its size.
+
+use std::collections::VecDeque;
+
+use hopscope::ingest::{Ingest, Ingested};
+use hopscope::report::Status;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, File};
+
+use super::Out;
+use crate::host;
+use crate::protocol::{Found, FromWorker, Key};
+
+/// Two slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
+const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
+
+/// Often enough to look alive, too seldom to cost anything.
+const PROGRESS_EVERY_MS: f64 = 100.0;
+
+/// Reads `file` and says what came of it. Never fails: what the browser cannot read makes the input partial.
+pub async fn read(out: Out, key: Key, name: String, file: File) {
+    let mut ingest = Ingest::new(&name);
+    let outcome = feed(&file, |chunk, total| {
+        ingest.push(chunk);
+        total.tick(|bytes| out.say(&FromWorker::Progress { key, bytes, frames: ingest.frames() }, &[]));
+    })
+    .await;
+    let mut found = ingest.finish();
+    if let Err((at, why)) = outcome {
+        let message = format!("the browser could not read on at byte {at}: {why}. Has the file changed or moved since it was added?");
+        for one in found.iter_mut().filter(|one| one.status != Status::Rejected) {
+            one.status = if at == 0 { Status::Rejected } else { Status::Partial };
+            one.message = Some(message.clone());
+        }
+        if let Some(one) = found.iter_mut().find(|one| one.message.is_none() || at == 0) {
+            one.message = Some(message);
+        }
+    }
+    let list = found.iter().map(describe).collect();
+    let buffers: Vec<JsValue> = found.iter().map(|one| Uint8Array::from(one.to_bytes().as_slice()).buffer().into()).collect();
+    out.say(&FromWorker::Read { key, found: list }, &buffers);
+}
+
+fn describe(one: &Ingested) -> Found {
+    Found { name: one.name.clone(), kind: one.format.as_str().to_owned(), status: one.status, message: one.message.clone() }
+}
+
+/// How far a file has been read, and when that was last said.
+pub struct Total {
+    bytes: u64,
+    said_at: f64,
+}
+
+impl Total {
+    fn tick(&mut self, say: impl FnOnce(u64)) {
+        let now = js_sys::Date::now();
+        if now - self.said_at >= PROGRESS_EVERY_MS {
+            self.said_at = now;
+            say(self.bytes);
+        }
+    }
+}
+
+/// Hands the blob's bytes to `push` in order, two slices ahead.
+///
+/// # Errors
+/// The offset at which reading stopped, and the browser's words.
+async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total)) -> Result<(), (u64, String)> {
+    let size = blob.size();
+    let mut next = 0.0;
+    let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
+    let mut in_flight: VecDeque<Promise> = VecDeque::new();
+    // One buffer in the module's memory that every slice is copied into: the memory cannot shrink again.
+    let mut chunk = Vec::new();
+    loop {
+        while in_flight.len() < 2 && next < size {
+            let end = (next + SLICE).min(size);
+            let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (total.bytes, host::text_of(&e)))?;
+            in_flight.push_back(slice.array_buffer().into());
+            next = end;
+        }
+        let Some(promise) = in_flight.pop_front() else { return Ok(()) };
+        let buffer = JsFuture::from(promise).await.map_err(|e| (total.bytes, host::text_of(&e)))?;
+        let array = Uint8Array::new(&buffer);
+        let length = array.length() as usize;
+        if chunk.len() < length {
+            chunk.resize(length, 0);
+        }
+        let Some(part) = chunk.get_mut(..length) else { return Ok(()) };
+        array.copy_to(part);
+        total.bytes = total.bytes.saturating_add(length as u64);
+        push(part, &mut total);
+    }
+}
+
+/// The blob's bytes from `start`, at most `length`.
+///
+/// # Errors
+/// The browser's words.
+pub async fn bytes_of(blob: &Blob, start: f64, length: f64) -> Result<Vec<u8>, String> {
+    let slice = blob.slice_with_f64_and_f64(start, (start + length).min(blob.size())).map_err(|e| host::text_of(&e))?;
+    let buffer = JsFuture::from(Promise::from(slice.array_buffer())).await.map_err(|e| host::text_of(&e))?;
+    Ok(Uint8Array::new(&buffer).to_vec())
+}
