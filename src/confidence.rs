@@ -1,0 +1,45 @@
+//! How much each kind of evidence weighs: one table of likelihood ratios, and how they add up.
+//! Knows no packet and no entity.
+//!
+//! A likelihood ratio says how many times more often the evidence is seen when the claim is true than when it is false.
+//! Independent evidence adds in log-odds; `cargo xtask cases` prints how well the resulting probabilities are calibrated.
+
+/// The address of an ENI is in every unicast frame of the capture: only that ENI sees every one of its own frames, and
+/// elsewhere only a peer that talks to nobody else would.
+pub const OWN_MAC_IN_EVERY_FRAME: f64 = 400.0;
+/// The same, but another known ENI is in every frame too (two hosts that talk only to one another).
+pub const SHARED_MAC_IN_EVERY_FRAME: f64 = 1.0;
+/// One pod's address in every frame, always behind the same MAC.
+pub const POD_IP_IN_EVERY_FRAME: f64 = 60.0;
+/// What the pod sends has a TTL that operating systems start with (32, 64, 128, 255), what it gets has not.
+pub const TTL_STARTS_HERE: f64 = 40.0;
+/// The reverse of that.
+pub const TTL_STARTS_ELSEWHERE: f64 = 0.02;
+/// An interface name that the capture program wrote into the file.
+pub const INTERFACE_NAME: f64 = 60.0;
+/// A file name that contains the name: people rename, copy and mistype.
+pub const FILE_NAME: f64 = 12.0;
+/// An interface index that `ip link` of that host explains.
+pub const INTERFACE_INDEX: f64 = 200.0;
+/// The same packets, consistently earlier at one end of a veth pair than at the other.
+pub const TIME_ORDER: f64 = 15.0;
+/// Captures of a pod's link are more often taken on the node than in the pod: the node has tcpdump.
+pub const PRIOR_NODE_SIDE: f64 = 1.3;
+
+/// Odds of 1: nothing known either way.
+#[must_use]
+pub fn probability(odds: f64) -> f64 {
+    round(odds / (1.0 + odds))
+}
+
+/// Each of several independent conditions holds.
+#[must_use]
+pub fn all(probabilities: impl IntoIterator<Item = f64>) -> f64 {
+    round(probabilities.into_iter().product())
+}
+
+/// Three decimals: more would pretend, and would differ where floating point does.
+#[must_use]
+pub fn round(p: f64) -> f64 {
+    ((p.clamp(0.0, 1.0) * 1000.0) + 0.5).floor() / 1000.0
+}

@@ -1,0 +1,421 @@
+//! Findings: what a person should know, each with its severity, evidence and next step.
+//! Knows paths, points and inventory; must not change them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::correlate::clocks::Offset;
+use crate::digest::{NO_TIME, Tuple};
+use crate::dissect::flags;
+use crate::evidence::{Book, Ev, Place};
+use crate::identify::inventory::{Id, is_special, short};
+use crate::model::{Nanos, Protocol};
+use crate::report::{Severity, Verdict, Way};
+use crate::trace::{Context, Direction, Hop, Path, judge};
+
+/// A finding in the making.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The contract's kind.
+    pub kind: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// Entities.
+    pub about: Vec<Id>,
+    /// One sentence.
+    pub summary: String,
+    /// What would settle or mend it.
+    pub next_step: Option<String>,
+    /// How sure.
+    pub p: f64,
+    /// Why.
+    pub ev: Vec<Ev>,
+}
+
+/// Everything that is worth saying.
+pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usize, Offset)>, book: &mut Book) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for path in paths {
+        translated(ctx, path, book, &mut found);
+        lost(ctx, path, book, &mut found);
+        answers(ctx, path, book, &mut found);
+        retransmissions(ctx, path, book, &mut found);
+    }
+    icmp_errors(ctx, book, &mut found);
+    arp(ctx, book, &mut found);
+    unresolved(ctx, paths, book, &mut found);
+    clock_skew(ctx, clocks, book, &mut found);
+    merge_alike(found)
+}
+
+/// The same thing said of many conversations is one finding.
+fn merge_alike(found: Vec<Finding>) -> Vec<Finding> {
+    let mut groups: BTreeMap<(std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String), Finding> = BTreeMap::new();
+    for mut f in found {
+        f.about.sort();
+        f.about.dedup();
+        let key = (std::cmp::Reverse(f.severity), f.kind, f.about.clone(), f.summary.clone());
+        match groups.get_mut(&key) {
+            Some(known) => {
+                for e in f.ev {
+                    if !known.ev.contains(&e) && known.ev.len() < 24 {
+                        known.ev.push(e);
+                    }
+                }
+            }
+            None => {
+                groups.insert(key, f);
+            }
+        }
+    }
+    groups.into_values().collect()
+}
+
+/// Address, or address and port, as people write them.
+#[must_use]
+pub fn address(ip: IpAddr, port: u16, protocol: Protocol) -> String {
+    match (ip, protocol) {
+        (_, Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_)) => ip.to_string(),
+        (_, _) if port == 0 => ip.to_string(),
+        (IpAddr::V4(_), _) => format!("{ip}:{port}"),
+        (IpAddr::V6(_), _) => format!("[{ip}]:{port}"),
+    }
+}
+
+fn ends(ctx: Context<'_>, t: Tuple) -> String {
+    let name = |ip, port| {
+        let id = ctx.inv.entity_of_ip(ip);
+        let at = address(ip, port, t.protocol);
+        if id.ends_with(&ip.to_string()) { at } else { format!("{} ({at})", short(&id)) }
+    };
+    format!("{} → {}", name(t.src, t.src_port), name(t.dst, t.dst_port))
+}
+
+fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+    let _ = book;
+    for (n, pair) in path.legs.windows(2).enumerate() {
+        let [a, b] = pair else { continue };
+        let mut ev: Vec<Ev> = a.ev.iter().chain(&b.ev).copied().collect();
+        ev.extend(path.directions.iter().flat_map(|d| &d.hops).filter(|h| h.observed() && (h.leg == n || h.leg == n + 1)).filter_map(|h| h.ev.first()).copied().take(2));
+        ev.dedup();
+        if ev.is_empty() {
+            continue;
+        }
+        let who = path.rewriters.get(n).cloned().flatten();
+        let (t, u) = (a.tuple, b.tuple);
+        let mut about: Vec<Id> = who.iter().cloned().collect();
+        about.push(ctx.inv.entity_of_ip(t.dst));
+        about.push(ctx.inv.entity_of_ip(u.dst));
+        about.push(ctx.inv.entity_of_ip(t.src));
+        about.push(ctx.inv.entity_of_ip(u.src));
+        let destination = (t.dst, t.dst_port) != (u.dst, u.dst_port);
+        let source = t.src != u.src;
+        let what = match (destination, source) {
+            (true, true) => format!("source {} becomes {} and destination {} becomes {}", t.src, u.src, address(t.dst, t.dst_port, t.protocol), address(u.dst, u.dst_port, u.protocol)),
+            (true, false) => format!("destination {} becomes {}", address(t.dst, t.dst_port, t.protocol), address(u.dst, u.dst_port, u.protocol)),
+            (false, true) => format!("source {} becomes {}", t.src, u.src),
+            (false, false) => {
+                let summary = format!("the source port of {} is rewritten{}", ends(ctx, Tuple { src_port: 0, ..t }), who.as_ref().map_or(String::new(), |w| format!(" at {}", short(w))));
+                found.push(Finding { kind: "source_port_rewritten", severity: Severity::Info, about, summary, next_step: None, p: 0.97, ev });
+                continue;
+            }
+        };
+        let place = who.as_ref().map_or("on the way".to_owned(), |w| format!("at {}", short(w)));
+        let inferred = if a.flow.is_none() || b.flow.is_none() { ", inferred: one side of it was not captured" } else { "" };
+        let summary = format!("{what} {place}{inferred}");
+        let p = if inferred.is_empty() { 0.98 } else { 0.9 };
+        found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: None, p, ev });
+    }
+}
+
+fn observed_ev(d: &Direction) -> Vec<Ev> {
+    d.hops.iter().filter(|h| h.observed()).filter_map(|h| h.ev.first()).copied().collect()
+}
+
+fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+    for d in &path.directions {
+        let Some(leg) = path.legs.get(d.hops.last().map_or(0, |h| h.leg)) else { continue };
+        let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
+        if d.verdict == Verdict::Lost {
+            let Some(last) = d.lost_after.and_then(|n| d.hops.get(n)) else { continue };
+            let silent: BTreeSet<&Id> = d.silent.iter().map(|s| &s.1).collect();
+            let first_silent = d.silent.first();
+            let mut ev = observed_ev(d);
+            if let Some((point, interface)) = first_silent {
+                let p = ctx.points.get(*point);
+                let row = p.and_then(|p| crate::identify::place::streams(ctx.captures, p).map(|s| s.1.first_row).min());
+                let input = p.and_then(|p| ctx.captures.get(p.capture)).map(|c| c.input);
+                if let (Some(row), Some(input)) = (row, input) {
+                    let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
+                    ev.push(book.add("silence", statement, vec![Place::frame(input, row)]));
+                }
+            }
+            let at = short(last.interface.as_deref().unwrap_or(&last.owner)).to_owned();
+            let word = if d.way == Way::Request { "" } else { "replies of " };
+            let packets = if last.seen == 1 { "1 packet".to_owned() } else { format!("all {} packets", last.seen) };
+            let next = silent.iter().map(|s| short(s)).collect::<Vec<_>>().join(", ");
+            let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none", ends(ctx, t));
+            let step = format!("look for a drop between {at} and {}: iptables and network policies (iptables-save -c), rp_filter, security groups; a capture filter of that capture would look the same", first_silent.map_or("the next hop", |s| short(&s.1)));
+            let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
+            about.extend(last.interface.clone());
+            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p: 0.95, ev });
+            continue;
+        }
+        partial_loss(ctx, d, t, found);
+    }
+}
+
+/// Packets of a conversation that went on, missing at one hop and at all captured hops behind it.
+fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Finding>) {
+    let observed: Vec<&Hop> = d.hops.iter().filter(|h| h.observed()).collect();
+    for pair in observed.windows(2) {
+        let [before, here] = pair else { continue };
+        if here.missing == 0 || here.seen == 0 {
+            continue;
+        }
+        let ev: Vec<Ev> = [before, here].iter().filter_map(|h| h.ev.first()).copied().collect();
+        let (a, b) = (short(before.interface.as_deref().unwrap_or(&before.owner)), short(here.interface.as_deref().unwrap_or(&here.owner)));
+        let summary = format!("{} of {} packets of {} that passed {a} never reach {b}", here.missing, before.seen, ends(ctx, t));
+        let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
+        found.push(Finding { kind: "packet_loss", severity: Severity::Warning, about: vec![before.owner.clone(), here.owner.clone()], summary, next_step: step, p: 0.85, ev });
+    }
+}
+
+fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+    let Some(request) = path.direction(Way::Request) else { return };
+    let Some(last) = path.legs.last() else { return };
+    let t = last.tuple;
+    let reply = path.direction(Way::Reply);
+    let about = vec![ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(path.legs.first().map_or(t.src, |l| l.tuple.src))];
+    match reply {
+        None => {
+            let captured_back = request.hops.iter().any(Hop::observed);
+            let expects = t.protocol != Protocol::Other(0) && captured_back;
+            if expects && !matches!(request.verdict, Verdict::Rejected) {
+                let to = address(path.legs.first().map_or(t.dst, |l| l.tuple.dst), t.dst_port, t.protocol);
+                let summary = format!("nothing answers {}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
+                let step = judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
+                let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
+                found.push(Finding { kind: "no_reply", severity, about, summary, next_step: step, p: 0.9, ev: observed_ev(request) });
+            }
+        }
+        Some(reply) => {
+            if reply.verdict == Verdict::Lost {
+                let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
+                found.push(Finding { kind: "no_reply", severity: Severity::Warning, about: about.clone(), summary, next_step: None, p: 0.9, ev: observed_ev(reply) });
+            }
+            resets(ctx, path, request, reply, about, book, found);
+            asymmetric(ctx, request, reply, t, found);
+        }
+    }
+}
+
+fn resets(ctx: Context<'_>, path: &Path, request: &Direction, reply: &Direction, about: Vec<Id>, book: &mut Book, found: &mut Vec<Finding>) {
+    let Some(leg) = path.legs.last().filter(|l| l.tuple.protocol == Protocol::Tcp) else { return };
+    if request.verdict == Verdict::Rejected {
+        let summary = format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
+        let step = Some("check that something listens on that port, and that no rule rejects with tcp-reset".to_owned());
+        found.push(Finding { kind: "connection_refused", severity: Severity::Error, about, summary, next_step: step, p: 0.97, ev: observed_ev(reply) });
+        return;
+    }
+    for d in [request, reply] {
+        let reset = d.hops.iter().flat_map(|h| &h.sightings).find_map(|s| {
+            let row = ctx.flows.rows(ctx.captures, s).find(|r| r.flags & flags::RST != 0)?;
+            Some((ctx.captures.get(s.capture)?.input, row.row))
+        });
+        let Some((input, row)) = reset else { continue };
+        let by = if d.way == Way::Request { leg.tuple.src } else { leg.tuple.dst };
+        let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
+        let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
+        found.push(Finding { kind: "reset", severity: Severity::Warning, about: about.clone(), summary, next_step: None, p: 0.95, ev: vec![ev] });
+        break;
+    }
+}
+
+/// Replies that leave a node by another interface than the requests came in by.
+fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple, found: &mut Vec<Finding>) {
+    let wires = |d: &Direction| -> BTreeMap<Id, BTreeSet<Id>> {
+        let mut by_node: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
+        for h in d.hops.iter().filter(|h| h.observed() && ctx.inv.nodes.contains_key(&h.owner)) {
+            let is_veth = h.interface.as_deref().is_some_and(|i| ctx.inv.pods.values().any(|p| i.rsplit('/').next() == Some(&p.veth)));
+            if let (Some(i), false) = (&h.interface, is_veth) {
+                by_node.entry(h.owner.clone()).or_default().insert(i.clone());
+            }
+        }
+        by_node
+    };
+    let (there, back) = (wires(request), wires(reply));
+    for (node, a) in &there {
+        let Some(b) = back.get(node) else { continue };
+        if a.is_disjoint(b) {
+            let names = |s: &BTreeSet<Id>| s.iter().map(|i| short(i).rsplit('/').next().unwrap_or_default().to_owned()).collect::<Vec<_>>().join(", ");
+            let summary = format!("on {} requests of {} cross {} and replies {}", short(node), ends(ctx, t), names(a), names(b));
+            let ev: Vec<Ev> = observed_ev(request).into_iter().chain(observed_ev(reply)).collect();
+            let step = Some("compare `ip rule` and `ip route show table all` of the node with the pod's ENI; check rp_filter".to_owned());
+            found.push(Finding { kind: "asymmetric_path", severity: Severity::Warning, about: vec![node.clone()], summary, next_step: step, p: 0.9, ev });
+        }
+    }
+}
+
+/// The same bytes sent again: same sequence number, new IP id, at one point.
+fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+    if path.legs.first().is_none_or(|l| l.tuple.protocol != Protocol::Tcp) {
+        return;
+    }
+    for d in &path.directions {
+        let Some(h) = d.hops.iter().find(|h| h.observed()) else { continue };
+        let mut seen: BTreeMap<(u32, u32, u8), (u16, u32, Nanos)> = BTreeMap::new();
+        let mut again = Vec::new();
+        for s in h.sightings.iter().filter(|s| Some(s.point) == h.sample_point) {
+            let Some(capture) = ctx.captures.get(s.capture) else { continue };
+            for r in ctx.flows.rows(ctx.captures, s).take(100_000) {
+                if r.len == 0 && r.flags & (flags::SYN | flags::FIN) == 0 || r.flags & flags::RST != 0 {
+                    continue;
+                }
+                // A keep-alive repeats one byte that was acknowledged long ago (RFC 9293 §3.8.4).
+                if r.len <= 1 && r.flags & (flags::SYN | flags::FIN | flags::PSH) == 0 {
+                    continue;
+                }
+                match seen.get(&(r.seq, r.len, r.flags & (flags::SYN | flags::FIN))) {
+                    // The same IP id is the same packet, captured twice.
+                    Some((id, first, _)) if *id != r.ip_id || r.ip_id == 0 => again.push((capture.input, *first, r.row)),
+                    Some(_) => {}
+                    None => {
+                        seen.insert((r.seq, r.len, r.flags & (flags::SYN | flags::FIN)), (r.ip_id, r.row, r.time));
+                    }
+                }
+            }
+        }
+        let Some((input, first, second)) = again.first().copied() else { continue };
+        let leg = path.legs.get(h.leg).map_or_else(|| path.legs.first().map(|l| l.tuple), |l| Some(l.tuple));
+        let Some(t) = leg.map(|t| if d.way == Way::Request { t } else { t.reversed() }) else { continue };
+        let ev = book.add("retransmission", format!("frames {} and {} carry the same sequence number", first + 1, second + 1), vec![Place::frame(input, first), Place::frame(input, second)]);
+        let n = again.len();
+        let times = if n == 1 { "1 segment is".to_owned() } else { format!("{n} segments are") };
+        let summary = format!("{times} sent again in {}", ends(ctx, t));
+        let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
+        found.push(Finding { kind: "retransmission", severity: Severity::Warning, about, summary, next_step: None, p: 0.95, ev: vec![ev] });
+    }
+}
+
+fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
+    let mut known: BTreeSet<(IpAddr, u8, u8, Tuple)> = BTreeSet::new();
+    for capture in ctx.captures {
+        for e in &capture.digest.errors {
+            let Some(sender) = capture.digest.streams.get(e.stream as usize).and_then(|s| s.key.flow).map(|f| f.src) else { continue };
+            if !known.insert((sender, e.kind, e.code, e.about)) {
+                continue;
+            }
+            let v6 = sender.is_ipv6();
+            let too_big = if v6 { e.kind == 2 } else { e.kind == 3 && e.code == 4 };
+            let (kind, what) = match (v6, e.kind, e.code) {
+                _ if too_big => ("mtu_exceeded", format!("the packet is too big{}", e.mtu.filter(|m| *m > 0).map_or(String::new(), |m| format!(" for an MTU of {m}")))),
+                (false, 11, 0) | (true, 3, 0) => ("icmp_error", "its TTL ran out, as in a routing loop".to_owned()),
+                (false, 3, 3) | (true, 1, 4) => ("connection_refused", "nothing listens on that port".to_owned()),
+                (false, 3, 0) | (true, 1, 0) => ("icmp_error", "there is no route to that network".to_owned()),
+                (false, 3, 1) | (true, 1, 3) => ("icmp_error", "that host can't be reached".to_owned()),
+                (false, 3, 9 | 10 | 13) | (true, 1, 1) => ("icmp_error", "a rule forbids it".to_owned()),
+                (false, 5, _) | (true, 137, _) => continue,
+                (_, k, c) => ("icmp_error", format!("ICMP type {k} code {c}")),
+            };
+            let by = ctx.inv.entity_of_ip(sender);
+            let ev = book.add("icmp_error", format!("{sender} says of {}: {what}", ends(ctx, e.about)), vec![Place::frame(capture.input, e.first_row)]);
+            let summary = format!("{} reports about {}: {what}", short(&by), ends(ctx, e.about));
+            let step = if too_big { Some("compare the MTU along the path (ip link, POD_MTU, AWS_VPC_ENI_MTU) and allow ICMP type 3 code 4".to_owned()) } else { None };
+            let about = vec![by, ctx.inv.entity_of_ip(e.about.src), ctx.inv.entity_of_ip(e.about.dst)];
+            found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: 0.97, ev: vec![ev] });
+        }
+    }
+}
+
+/// Questions that nobody answers, and answers that contradict one another or the inventory.
+fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
+    let mut holders: BTreeMap<IpAddr, BTreeMap<crate::model::Mac, (usize, u32)>> = BTreeMap::new();
+    for capture in ctx.captures {
+        let answered: BTreeSet<(u32, Option<u32>, IpAddr)> = capture.digest.arps.iter().filter(|a| a.operation == 2).map(|a| (a.interface, a.ifindex, a.sender_ip)).collect();
+        // Whoever speaks IP on the same interface was found after all, or is known by a static entry.
+        for a in &capture.digest.arps {
+            if is_special(a.sender_ip) && a.operation == 1 {
+                continue;
+            }
+            if a.operation == 2 && !is_special(a.sender_ip) {
+                holders.entry(a.sender_ip).or_default().entry(a.sender_mac).or_insert((capture.input, a.first_row));
+            }
+            let gratuitous = a.sender_ip == a.target_ip;
+            if a.operation != 1 || gratuitous || answered.contains(&(a.interface, a.ifindex, a.target_ip)) {
+                continue;
+            }
+            let speaks = capture.digest.streams.iter().any(|s| s.key.flow.is_some_and(|f| f.src == a.target_ip));
+            let alive = capture.digest.streams.iter().filter(|s| s.key.interface == a.interface && s.key.ifindex == a.ifindex).map(|s| s.last_ns).max();
+            let asked = capture.digest.row(a.first_row).map(|r| r.time);
+            // A question at the very end of a capture may have been answered after it.
+            let too_late = matches!((alive, asked), (Some(l), Some(t)) if t != NO_TIME && l - t < 1_000_000_000 && a.count < 3);
+            if speaks || too_late || a.count < 2 {
+                continue;
+            }
+            let ev = book.add("arp", format!("{} asks {} times for {}, and nobody answers", a.sender_ip, a.count, a.target_ip), vec![Place::frame(capture.input, a.first_row)]);
+            let about = vec![ctx.inv.entity_of_ip(a.target_ip), ctx.inv.entity_of_ip(a.sender_ip)];
+            let summary = format!("nobody answers ARP for {}", a.target_ip);
+            let step = Some(format!("check that {} exists and is in that subnet (kubectl get pods -A -o wide, aws ec2 describe-network-interfaces)", a.target_ip));
+            found.push(Finding { kind: "arp_unanswered", severity: Severity::Error, about, summary, next_step: step, p: 0.93, ev: vec![ev] });
+        }
+    }
+    let routers: BTreeSet<IpAddr> = ctx.inv.subnets.values().flat_map(|s| &s.cidrs).filter_map(crate::identify::inventory::gateway_of).collect();
+    for (ip, macs) in holders {
+        // A gateway's address has one face per subnet side, and proxies answer for it on each pod's link.
+        let claimed: BTreeSet<_> = macs.keys().filter(|m| ctx.inv.owner_of_mac(**m).is_none_or(|c| ctx.inv.owner_of_ip(ip).is_none_or(|o| o.owner != c.owner))).collect();
+        if macs.len() < 2 || routers.contains(&ip) || claimed.is_empty() || ctx.inv.nodes.values().any(|n| n.ips.contains(&ip)) {
+            continue;
+        }
+        let sources = macs.values().map(|(i, r)| Place::frame(*i, *r)).collect();
+        let names = macs.keys().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let ev = book.add("arp", format!("{names} both answer ARP for {ip}"), sources);
+        let summary = format!("{names} both claim {ip}");
+        found.push(Finding { kind: "duplicate_address", severity: Severity::Error, about: vec![ctx.inv.entity_of_ip(ip)], summary, next_step: Some("find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)".to_owned()), p: 0.9, ev: vec![ev] });
+    }
+}
+
+/// Addresses inside the VPC that no inventory explains.
+fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec<Finding>) {
+    let _ = book;
+    let mut known: BTreeMap<Id, Vec<Ev>> = BTreeMap::new();
+    for path in paths {
+        for leg in &path.legs {
+            for ip in [leg.tuple.src, leg.tuple.dst] {
+                let id = ctx.inv.entity_of_ip(ip);
+                if id.starts_with("unknown:") {
+                    known.entry(id).or_insert_with(|| path.directions.iter().flat_map(observed_ev).take(2).collect());
+                }
+            }
+        }
+    }
+    for (id, ev) in known {
+        let address = short(&id).to_owned();
+        let summary = format!("nothing given says whose address {address} is");
+        let step = Some(format!("aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address}; kubectl get pods -A -o json"));
+        found.push(Finding { kind: "unresolved_address", severity: Severity::Warning, about: vec![id], summary, next_step: step, p: 0.95, ev });
+    }
+}
+
+fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book: &mut Book, found: &mut Vec<Finding>) {
+    for (point, (reference, offset)) in clocks {
+        let apart = offset.offset_ns.abs();
+        // Below a millisecond every pair of hosts differs, and no conclusion of ours depends on it.
+        if apart < 1_000_000.max(3 * offset.uncertainty_ns) {
+            continue;
+        }
+        let place = |p: &usize| ctx.points.get(*p).and_then(|p| Some(Place::frame(ctx.captures.get(p.capture)?.input, crate::identify::place::streams(ctx.captures, p).next()?.1.first_row)));
+        let sources: Vec<Place> = [place(reference), place(point)].into_iter().flatten().collect();
+        let name = |p: &usize| ctx.points.get(*p).and_then(|p| p.at.clone()).map_or("a capture".to_owned(), |a| short(&a).to_owned());
+        if sources.is_empty() {
+            continue;
+        }
+        let word = if offset.offset_ns > 0 { "ahead of" } else { "behind" };
+        let statement = format!("packets in both directions put the clock of {} {} {word} that of {}, ± {}", name(point), judge::duration(apart), name(reference), judge::duration(offset.uncertainty_ns));
+        let ev = book.add("clock", statement, sources);
+        let owner = ctx.points.get(*point).and_then(|p| p.owner.clone());
+        let about: Vec<Id> = owner.into_iter().collect();
+        let summary = format!("the clock of {} is {} {word} that of {}", name(point), judge::duration(apart), name(reference));
+        found.push(Finding { kind: "clock_skew", severity: Severity::Info, about, summary, next_step: Some("chronyc tracking on both hosts".to_owned()), p: 0.95, ev: vec![ev] });
+    }
+}

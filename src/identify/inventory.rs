@@ -1,0 +1,927 @@
+//! All inventories merged: entities under the names of the report's contract, with what each states and where.
+//! Knows what kubectl, AWS and hosts state; must not look at a packet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use sha1::{Digest as _, Sha1};
+
+use crate::evidence::{Book, Ev, Place};
+use crate::facts::{self, Fact, Located};
+use crate::model::{Mac, Protocol};
+
+/// An entity's id, as the report has it.
+pub type Id = String;
+
+/// A VPC.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct VpcInfo {
+    pub name: Option<String>,
+    pub cidrs: Vec<IpNet>,
+    pub ev: Vec<Ev>,
+}
+
+/// A subnet.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct SubnetInfo {
+    pub name: Option<String>,
+    pub vpc: Option<String>,
+    pub zone: Option<String>,
+    pub cidrs: Vec<IpNet>,
+    pub ev: Vec<Ev>,
+}
+
+/// An ENI.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct EniInfo {
+    pub id: String,
+    pub mac: Option<Mac>,
+    pub subnet: Option<String>,
+    pub vpc: Option<String>,
+    /// The entity that it belongs to: a node, a load balancer, a gateway, or (`if:<MAC>`) itself.
+    pub owner: Id,
+    pub primary: Option<IpAddr>,
+    pub ips: Vec<IpAddr>,
+    pub public: Vec<(IpAddr, IpAddr)>,
+    pub prefixes: Vec<IpNet>,
+    pub device_index: Option<u32>,
+    pub instance: Option<String>,
+    pub description: String,
+    pub kind: String,
+    pub ev: Vec<Ev>,
+}
+
+/// A node: a Kubernetes node, an EC2 instance, or a host known by what it printed.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct NodeInfo {
+    pub id: Id,
+    pub name: String,
+    pub aliases: BTreeSet<String>,
+    pub zone: Option<String>,
+    pub ips: BTreeSet<IpAddr>,
+    /// ENI ids by device index.
+    pub enis: Vec<String>,
+    pub ev: Vec<Ev>,
+}
+
+/// A pod.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct PodInfo {
+    pub id: Id,
+    pub namespace: String,
+    pub name: String,
+    pub node: Option<Id>,
+    pub ips: Vec<IpAddr>,
+    pub host_network: bool,
+    /// The name of its host side: prefix and hash.
+    pub veth: String,
+    pub eni: Option<String>,
+    pub branch: Option<facts::BranchEni>,
+    pub ports: Vec<facts::ContainerPort>,
+    pub ev: Vec<Ev>,
+}
+
+/// A service with its endpoints.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct ServiceInfo {
+    pub id: Id,
+    pub kind: String,
+    pub ips: Vec<IpAddr>,
+    pub ports: Vec<facts::ServicePort>,
+    pub endpoints: Vec<(IpAddr, Option<String>, Option<u16>, Protocol)>,
+    pub ingress_hostnames: Vec<String>,
+    pub ingress_ips: Vec<IpAddr>,
+    pub external_policy_local: bool,
+    pub uid: Option<String>,
+    pub ev: Vec<Ev>,
+}
+
+/// A load balancer.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct LbInfo {
+    pub id: Id,
+    pub name: String,
+    pub kind: String,
+    pub dns_name: Option<String>,
+    pub aliases: BTreeSet<String>,
+    /// (load balancer port, instance port)
+    pub listeners: Vec<(u16, u16)>,
+    pub enis: Vec<String>,
+    pub ips: Vec<IpAddr>,
+    pub ev: Vec<Ev>,
+}
+
+/// Another AWS device: gateway or endpoint.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct DeviceInfo {
+    pub id: Id,
+    pub name: String,
+    pub vpc: Option<String>,
+    pub subnet: Option<String>,
+    pub public_ips: Vec<IpAddr>,
+    pub ev: Vec<Ev>,
+}
+
+/// A network namespace's own words: one per input with host facts.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct HostInfo {
+    pub input: usize,
+    /// The node or pod that it is, and how sure that is.
+    pub owner: Option<(Id, f64)>,
+    pub interfaces: Vec<(facts::HostInterface, Place)>,
+    pub neighbours: Vec<(facts::Neighbour, Place)>,
+    pub routes: Vec<(facts::Route, Place)>,
+    pub rules: Vec<(facts::Rule, Place)>,
+    pub iptables: Vec<(facts::IptablesRule, Place)>,
+    pub conntrack: Vec<(facts::Conntrack, Place)>,
+}
+
+/// Who is said to own an address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The owner.
+    pub owner: Id,
+    /// The interface (`if:…`), where it is known.
+    pub interface: Option<Id>,
+    /// How sure.
+    pub p: f64,
+    /// Why.
+    pub ev: Vec<Ev>,
+}
+
+/// Everything that inventories state, by entity.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Inventory {
+    pub vpcs: BTreeMap<String, VpcInfo>,
+    pub subnets: BTreeMap<String, SubnetInfo>,
+    pub enis: BTreeMap<String, EniInfo>,
+    pub nodes: BTreeMap<Id, NodeInfo>,
+    pub pods: BTreeMap<Id, PodInfo>,
+    pub services: BTreeMap<Id, ServiceInfo>,
+    pub lbs: BTreeMap<Id, LbInfo>,
+    pub devices: BTreeMap<Id, DeviceInfo>,
+    pub route_tables: Vec<(facts::RouteTable, Ev)>,
+    pub hosts: Vec<HostInfo>,
+    pub corrections: Vec<(facts::Correction, Place)>,
+    /// Owner claims by IP, best first.
+    pub by_ip: BTreeMap<IpAddr, Vec<Claim>>,
+    /// Owner claims by MAC, best first.
+    pub by_mac: BTreeMap<Mac, Vec<Claim>>,
+    /// Names of interfaces by node: MAC → name, and index → name.
+    pub names_by_mac: BTreeMap<(Id, Mac), (String, Ev)>,
+    /// Index → interface name, by node or pod.
+    pub names_by_index: BTreeMap<(Id, u32), (String, Ev)>,
+}
+
+/// The VPC CNI's name for a pod's host side: prefix and the first 11 hexadecimal digits of SHA-1 over `namespace.pod`
+/// (amazon-vpc-cni-k8s, `pkg/networkutils/names.go`).
+#[must_use]
+pub fn host_veth_name(prefix: &str, namespace: &str, pod: &str) -> String {
+    let digest = Sha1::digest(format!("{namespace}.{pod}"));
+    let mut name = prefix.to_owned();
+    for byte in digest.iter().take(6) {
+        name.push_str(&format!("{byte:02x}"));
+    }
+    name.truncate(prefix.len() + 11);
+    name
+}
+
+/// `if:<owner>/<name>`.
+#[must_use]
+pub fn interface_id(owner: &str, name: &str) -> Id {
+    format!("if:{owner}/{name}")
+}
+
+/// Loopback, link-local, multicast, unspecified: nobody's address in particular.
+#[must_use]
+pub fn is_special(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_multicast() || v6.is_unspecified() || (v6.segments()[0] & 0xffc0) == 0xfe80,
+    }
+}
+
+impl Inventory {
+    /// Merges the facts of all inputs. `facts` pairs each input's index (in the analysis's order) with its name and statements.
+    pub fn build<'a>(inputs: impl IntoIterator<Item = (usize, &'a str, &'a [Located])>, book: &mut Book) -> Self {
+        let mut inv = Self::default();
+        let mut rest = Vec::new();
+        let inputs: Vec<_> = inputs.into_iter().collect();
+        for (input, _, facts) in &inputs {
+            let mut host = HostInfo { input: *input, ..HostInfo::default() };
+            for located in *facts {
+                let place = Place { input: *input, at: located.at.clone() };
+                match &located.fact {
+                    Fact::HostInterface(x) => host.interfaces.push((x.clone(), place)),
+                    Fact::Neighbour(x) => host.neighbours.push((x.clone(), place)),
+                    Fact::Route(x) => host.routes.push((x.clone(), place)),
+                    Fact::Rule(x) => host.rules.push((x.clone(), place)),
+                    Fact::Iptables(x) => host.iptables.push((x.clone(), place)),
+                    Fact::Conntrack(x) => host.conntrack.push((x.clone(), place)),
+                    Fact::Correction(x) => inv.corrections.push((x.clone(), place)),
+                    other => rest.push((other, place)),
+                }
+            }
+            if !(host.interfaces.is_empty()
+                && host.neighbours.is_empty()
+                && host.routes.is_empty()
+                && host.rules.is_empty()
+                && host.iptables.is_empty()
+                && host.conntrack.is_empty())
+            {
+                inv.hosts.push(host);
+            }
+        }
+        inv.aws(&rest, book);
+        inv.kubernetes(&rest, book);
+        inv.assign_enis();
+        inv.claim_addresses();
+        inv.locate_hosts(&inputs);
+        inv.host_claims(book);
+        for claims in inv.by_ip.values_mut().chain(inv.by_mac.values_mut()) {
+            claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
+        }
+        inv
+    }
+
+    fn aws(&mut self, facts: &[(&Fact, Place)], book: &mut Book) {
+        let mut by_load_balancer: BTreeMap<String, Id> = BTreeMap::new();
+        for (fact, place) in facts {
+            let at = || vec![place.clone()];
+            match fact {
+                Fact::Vpc(x) => {
+                    let ev = book.add("stated", format!("{} has the networks {}", x.id, list(&x.cidrs)), at());
+                    let v = self.vpcs.entry(x.id.clone()).or_default();
+                    v.name = v.name.take().or_else(|| x.name.clone());
+                    merge(&mut v.cidrs, &x.cidrs);
+                    merge(&mut v.ev, &[ev]);
+                }
+                Fact::Subnet(x) => {
+                    let zone = x.zone.as_deref().unwrap_or("an unknown zone");
+                    let ev = book.add("stated", format!("{} is {} in {zone}", x.id, list(&x.cidrs)), at());
+                    let s = self.subnets.entry(x.id.clone()).or_default();
+                    s.name = s.name.take().or_else(|| x.name.clone());
+                    s.vpc = s.vpc.take().or_else(|| x.vpc.clone());
+                    s.zone = s.zone.take().or_else(|| x.zone.clone());
+                    merge(&mut s.cidrs, &x.cidrs);
+                    merge(&mut s.ev, &[ev]);
+                }
+                Fact::LoadBalancer(x) => {
+                    let ev = book.add("stated", format!("{} is a {} load balancer", x.name, x.kind), at());
+                    let id = format!("lb:{}", x.name);
+                    by_load_balancer.insert(x.name.clone(), id.clone());
+                    let lb = self.lbs.entry(id.clone()).or_default();
+                    lb.id = id;
+                    lb.name.clone_from(&x.name);
+                    lb.kind.clone_from(&x.kind);
+                    lb.dns_name = lb.dns_name.take().or_else(|| x.dns_name.clone());
+                    lb.aliases.extend(x.arn.clone());
+                    merge(&mut lb.listeners, &x.listeners);
+                    merge(&mut lb.ips, &x.ips);
+                    merge(&mut lb.ev, &[ev]);
+                }
+                Fact::InternetGateway(x) => {
+                    let ev = book.add("stated", format!("{} is attached to {}", x.id, x.vpcs.join(", ")), at());
+                    self.device(&format!("igw:{}", x.id), &x.id, x.vpcs.first().cloned(), None, &[], ev);
+                }
+                Fact::NatGateway(x) => {
+                    let ev = book.add("stated", format!("{} stands in {}", x.id, x.subnet.as_deref().unwrap_or("no known subnet")), at());
+                    let public: Vec<IpAddr> = x.addresses.iter().filter_map(|a| a.1).collect();
+                    self.device(&format!("natgw:{}", x.id), &x.id, x.vpc.clone(), x.subnet.clone(), &public, ev);
+                    for (private, _, eni) in &x.addresses {
+                        if let (Some(ip), None) = (private, eni.as_ref().filter(|e| self.enis.contains_key(*e))) {
+                            push_claim(&mut self.by_ip, *ip, Claim { owner: format!("natgw:{}", x.id), interface: None, p: 1.0, ev: vec![ev] });
+                        }
+                    }
+                }
+                Fact::VpcEndpoint(x) => {
+                    let ev = book.add("stated", format!("{} is a VPC endpoint for {}", x.id, x.service), at());
+                    self.device(&format!("vpce:{}", x.id), &x.id, x.vpc.clone(), x.subnets.first().cloned(), &[], ev);
+                }
+                Fact::RouteTable(x) => {
+                    let ev = book.add("stated", format!("{} holds the routes of {}", x.id, if x.subnets.is_empty() { "the VPC's other subnets".to_owned() } else { x.subnets.join(", ") }), at());
+                    self.route_tables.push((x.clone(), ev));
+                }
+                Fact::Instance(x) => {
+                    let ev = book.add("stated", format!("{} is {}", x.id, x.private_dns.as_deref().unwrap_or("an instance without a private name")), at());
+                    let id = format!("instance:{}", x.id);
+                    let n = self.nodes.entry(id.clone()).or_default();
+                    n.name = x.private_dns.clone().filter(|d| !d.is_empty()).unwrap_or_else(|| x.id.clone());
+                    n.id = id;
+                    n.zone = n.zone.take().or_else(|| x.zone.clone());
+                    n.ips.extend(x.private_ip);
+                    merge(&mut n.ev, &[ev]);
+                }
+                _ => {}
+            }
+        }
+        for (fact, place) in facts {
+            let Fact::Eni(x) = fact else { continue };
+            let what = match (&x.instance, x.description.as_str()) {
+                (Some(i), _) => format!("is device {} of {i}", x.device_index.map_or("?".to_owned(), |d| d.to_string())),
+                (None, "") => "is attached to no instance".to_owned(),
+                (None, d) => format!("is described as \"{d}\""),
+            };
+            let mac = x.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
+            let ev = book.add("stated", format!("{} has {mac} and {what}", x.id), vec![place.clone()]);
+            self.eni(x, ev);
+        }
+    }
+
+    fn device(&mut self, id: &str, name: &str, vpc: Option<String>, subnet: Option<String>, public: &[IpAddr], ev: Ev) {
+        let d = self.devices.entry(id.to_owned()).or_default();
+        id.clone_into(&mut d.id);
+        name.clone_into(&mut d.name);
+        d.vpc = d.vpc.take().or(vpc);
+        d.subnet = d.subnet.take().or(subnet);
+        merge(&mut d.public_ips, public);
+        merge(&mut d.ev, &[ev]);
+    }
+
+    fn eni(&mut self, x: &facts::Eni, ev: Ev) {
+        let owner = self.eni_owner(x, ev);
+        let e = self.enis.entry(x.id.clone()).or_default();
+        e.id.clone_from(&x.id);
+        e.mac = e.mac.or(x.mac);
+        e.subnet = e.subnet.take().or_else(|| x.subnet.clone());
+        e.vpc = e.vpc.take().or_else(|| x.vpc.clone());
+        // An instance's own list of its ENIs and the list of all ENIs say the same; the more specific owner stays.
+        if e.owner.is_empty() || e.owner.starts_with("if:") {
+            e.owner = owner;
+        }
+        e.primary = e.primary.or_else(|| x.private_ips.iter().find(|i| i.is_primary).or(x.private_ips.first()).map(|i| i.ip));
+        merge(&mut e.ips, &x.private_ips.iter().map(|i| i.ip).collect::<Vec<_>>());
+        merge(&mut e.ips, &x.ipv6s);
+        merge(&mut e.public, &x.private_ips.iter().filter_map(|i| Some((i.ip, i.public_ip?))).collect::<Vec<_>>());
+        merge(&mut e.prefixes, &x.prefixes);
+        e.device_index = e.device_index.or(x.device_index);
+        e.instance = e.instance.take().or_else(|| x.instance.clone());
+        if e.description.is_empty() {
+            e.description.clone_from(&x.description);
+        }
+        if e.kind.is_empty() {
+            e.kind = x.interface_type.clone().unwrap_or_default();
+        }
+        merge(&mut e.ev, &[ev]);
+    }
+
+    /// Whose ENI it is. The attachment decides; the description names what AWS made it for
+    /// (`Description` texts as AWS services write them, see FORMATS.md).
+    fn eni_owner(&mut self, x: &facts::Eni, ev: Ev) -> Id {
+        let description = x.description.as_str();
+        if let Some(instance) = &x.instance {
+            let id = format!("instance:{instance}");
+            let n = self.nodes.entry(id.clone()).or_default();
+            if n.id.is_empty() {
+                n.id.clone_from(&id);
+                n.name.clone_from(instance);
+                n.zone.clone_from(&x.zone);
+                n.ev.push(ev);
+            }
+            return id;
+        }
+        if let Some(rest) = description.strip_prefix("ELB ") {
+            // `ELB app/NAME/hash`, `ELB net/NAME/hash`, `ELB NAME`.
+            let mut parts = rest.split('/');
+            let (first, second) = (parts.next().unwrap_or(rest), parts.next());
+            let (kind, name) = match second {
+                Some(name) if first == "app" => ("application", name),
+                Some(name) if first == "net" => ("network", name),
+                Some(name) if first == "gwy" => ("gateway", name),
+                _ => ("classic", rest),
+            };
+            let id = format!("lb:{name}");
+            let lb = self.lbs.entry(id.clone()).or_default();
+            lb.id.clone_from(&id);
+            name.clone_into(&mut lb.name);
+            if lb.kind.is_empty() {
+                kind.clone_into(&mut lb.kind);
+            }
+            merge(&mut lb.enis, std::slice::from_ref(&x.id));
+            merge(&mut lb.ev, &[ev]);
+            return id;
+        }
+        let word = |prefix: &str| description.split_whitespace().find(|w| w.starts_with(prefix)).map(str::to_owned);
+        let kind = x.interface_type.as_deref().unwrap_or_default();
+        if let Some(nat) = word("nat-").filter(|_| kind.to_lowercase().contains("nat") || description.contains("NAT Gateway")) {
+            let id = format!("natgw:{nat}");
+            let public: Vec<IpAddr> = x.private_ips.iter().filter_map(|i| i.public_ip).collect();
+            self.device(&id, &nat, x.vpc.clone(), x.subnet.clone(), &public, ev);
+            return id;
+        }
+        if let Some(endpoint) = word("vpce-") {
+            let id = format!("vpce:{endpoint}");
+            self.device(&id, &endpoint, x.vpc.clone(), x.subnet.clone(), &[], ev);
+            return id;
+        }
+        x.mac.map_or_else(|| format!("eni:{}", x.id), |m| format!("if:{m}"))
+    }
+
+    fn kubernetes(&mut self, facts: &[(&Fact, Place)], book: &mut Book) {
+        for (fact, place) in facts {
+            let Fact::Node(x) = fact else { continue };
+            let ev = book.add("stated", format!("node {} is {}", x.name, x.instance_id.as_deref().unwrap_or("no known instance")), vec![place.clone()]);
+            let id = format!("node:{}", x.name);
+            // The node is the instance: by its provider id, else by its address.
+            let by_ip = || {
+                let ip = x.internal_ips.first()?;
+                self.enis.values().find(|e| e.primary == Some(*ip)).map(|e| e.owner.clone()).filter(|o| o.starts_with("instance:"))
+            };
+            let instance = x.instance_id.as_ref().map(|i| format!("instance:{i}")).or_else(by_ip);
+            let mut n = self.nodes.remove(&id).unwrap_or_default();
+            if let Some(known) = instance.as_ref().and_then(|i| self.nodes.remove(i)) {
+                n.ips.extend(known.ips);
+                n.zone = n.zone.take().or(known.zone);
+                merge(&mut n.ev, &known.ev);
+                if known.name != x.name && !known.name.is_empty() {
+                    n.aliases.insert(known.name);
+                }
+            }
+            if let Some(instance) = instance {
+                for e in self.enis.values_mut().filter(|e| e.owner == instance) {
+                    e.owner.clone_from(&id);
+                }
+                n.aliases.insert(instance);
+            }
+            n.id.clone_from(&id);
+            n.name.clone_from(&x.name);
+            n.zone = x.zone.clone().or(n.zone);
+            n.ips.extend(x.internal_ips.iter().copied());
+            merge(&mut n.ev, &[ev]);
+            for ip in &x.external_ips {
+                push_claim(&mut self.by_ip, *ip, Claim { owner: id.clone(), interface: None, p: 1.0, ev: vec![ev] });
+            }
+            self.nodes.insert(id, n);
+        }
+        for (fact, place) in facts {
+            match fact {
+                Fact::Pod(x) => self.pod(x, place, book),
+                Fact::Service(x) => {
+                    let ev = book.add("stated", format!("service {}/{} is a {} at {}", x.namespace, x.name, x.kind, list(&x.cluster_ips)), vec![place.clone()]);
+                    let id = format!("service:{}/{}", x.namespace, x.name);
+                    let s = self.services.entry(id.clone()).or_default();
+                    s.id = id;
+                    s.kind.clone_from(&x.kind);
+                    merge(&mut s.ips, &x.cluster_ips);
+                    merge(&mut s.ips, &x.external_ips);
+                    merge(&mut s.ports, &x.ports);
+                    merge(&mut s.ingress_hostnames, &x.ingress_hostnames);
+                    merge(&mut s.ingress_ips, &x.ingress_ips);
+                    s.external_policy_local = x.external_traffic_policy.as_deref() == Some("Local");
+                    s.uid = x.uid.clone().or(s.uid.take());
+                    merge(&mut s.ev, &[ev]);
+                }
+                Fact::Endpoints(x) => {
+                    let ips: Vec<_> = x.endpoints.iter().map(|e| e.ip).collect();
+                    let ev = book.add("stated", format!("service {}/{} is served by {}", x.namespace, x.service, list(&ips)), vec![place.clone()]);
+                    let id = format!("service:{}/{}", x.namespace, x.service);
+                    let s = self.services.entry(id.clone()).or_default();
+                    s.id = id;
+                    for e in x.endpoints.iter().filter(|e| e.is_ready) {
+                        for p in &x.ports {
+                            merge(&mut s.endpoints, &[(e.ip, p.name.clone(), p.port, p.protocol)]);
+                        }
+                    }
+                    merge(&mut s.ev, &[ev]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn pod(&mut self, x: &facts::Pod, place: &Place, book: &mut Book) {
+        // A finished pod holds no address any more, although its status may still show one.
+        if matches!(x.phase.as_deref(), Some("Succeeded" | "Failed")) {
+            return;
+        }
+        let on = x.node.as_deref().unwrap_or("no node");
+        let ev = book.add("stated", format!("pod {}/{} on {on} has {}", x.namespace, x.name, list(&x.ips)), vec![place.clone()]);
+        let id = format!("pod:{}/{}", x.namespace, x.name);
+        let node = x.node.as_ref().map(|n| format!("node:{n}"));
+        if let Some(node_id) = &node {
+            let n = self.nodes.entry(node_id.clone()).or_default();
+            if n.id.is_empty() {
+                n.id.clone_from(node_id);
+                n.name = x.node.clone().unwrap_or_default();
+                n.ips.extend(x.host_ip);
+                n.ev.push(ev);
+            }
+        }
+        let branch = x.branch_enis.first().cloned();
+        let prefix = if branch.is_some() { "vlan" } else { "eni" };
+        let pod = PodInfo {
+            id: id.clone(),
+            namespace: x.namespace.clone(),
+            name: x.name.clone(),
+            node,
+            ips: x.ips.clone(),
+            host_network: x.host_network,
+            veth: host_veth_name(prefix, &x.namespace, &x.name),
+            eni: None,
+            branch,
+            ports: x.ports.clone(),
+            ev: vec![ev],
+        };
+        self.pods.insert(id, pod);
+    }
+
+    /// Which ENI carries each pod, and each node's ENIs in the order of their device indexes.
+    fn assign_enis(&mut self) {
+        let mut by_node: BTreeMap<Id, Vec<(u32, String)>> = BTreeMap::new();
+        for e in self.enis.values() {
+            if self.nodes.contains_key(&e.owner) {
+                by_node.entry(e.owner.clone()).or_default().push((e.device_index.unwrap_or(u32::MAX), e.id.clone()));
+            }
+        }
+        for (node, mut enis) in by_node {
+            enis.sort();
+            if let Some(n) = self.nodes.get_mut(&node) {
+                n.enis = enis.into_iter().map(|e| e.1).collect();
+            }
+        }
+        // A node without a known instance: its primary address may still name its ENI.
+        let orphans: Vec<(String, Id)> = self
+            .enis
+            .values()
+            .filter(|e| !self.nodes.contains_key(&e.owner) && e.owner.starts_with("if:"))
+            .filter_map(|e| {
+                let primary = e.primary?;
+                self.nodes.values().find(|n| n.ips.contains(&primary)).map(|n| (e.id.clone(), n.id.clone()))
+            })
+            .collect();
+        for (eni, node) in orphans {
+            if let Some(e) = self.enis.get_mut(&eni) {
+                e.owner.clone_from(&node);
+            }
+            if let Some(n) = self.nodes.get_mut(&node) {
+                n.enis.push(eni);
+            }
+        }
+        let enis: Vec<&EniInfo> = self.enis.values().collect();
+        let by_ip: BTreeMap<IpAddr, &str> = enis.iter().flat_map(|e| e.ips.iter().map(|ip| (*ip, e.id.as_str()))).collect();
+        for pod in self.pods.values_mut() {
+            if let Some(b) = &pod.branch {
+                pod.eni = Some(b.eni_id.clone());
+                continue;
+            }
+            let by_address = pod.ips.iter().find_map(|ip| by_ip.get(ip).copied());
+            let by_prefix = || enis.iter().find(|e| pod.ips.iter().any(|ip| e.prefixes.iter().any(|p| p.contains(ip)))).map(|e| e.id.as_str());
+            pod.eni = by_address.or_else(by_prefix).map(str::to_owned);
+        }
+    }
+
+    fn claim_addresses(&mut self) {
+        let mut ips: Vec<(IpAddr, Claim)> = Vec::new();
+        let mut macs: Vec<(Mac, Claim)> = Vec::new();
+        for pod in self.pods.values() {
+            let interface = interface_id(&pod.id, "eth0");
+            for ip in &pod.ips {
+                // The node's own address is the node's; its hostNetwork pods only share it.
+                let p = if pod.host_network { 0.4 } else { 1.0 };
+                let interface = (!pod.host_network).then(|| interface.clone());
+                ips.push((*ip, Claim { owner: pod.id.clone(), interface, p, ev: pod.ev.clone() }));
+            }
+        }
+        for node in self.nodes.values() {
+            for ip in &node.ips {
+                ips.push((*ip, Claim { owner: node.id.clone(), interface: None, p: 1.0, ev: node.ev.clone() }));
+            }
+        }
+        for e in self.enis.values() {
+            let is_node = self.nodes.contains_key(&e.owner);
+            let interface = if is_node { Some(interface_id(&e.owner, &self.eni_name(e))) } else { None };
+            if let Some(mac) = e.mac {
+                macs.push((mac, Claim { owner: e.owner.clone(), interface: interface.clone(), p: 1.0, ev: e.ev.clone() }));
+            }
+            for ip in &e.ips {
+                // A node's secondary addresses are there for pods: whoever holds one says so elsewhere.
+                let p = if is_node && e.primary != Some(*ip) { 0.3 } else { 1.0 };
+                ips.push((*ip, Claim { owner: e.owner.clone(), interface: interface.clone(), p, ev: e.ev.clone() }));
+            }
+            for (private, public) in &e.public {
+                let owner = self.pods.values().find(|p| !p.host_network && p.ips.contains(private)).map_or(&e.owner, |p| &p.id).clone();
+                ips.push((*public, Claim { owner, interface: None, p: 1.0, ev: e.ev.clone() }));
+            }
+        }
+        for s in self.services.values() {
+            for ip in &s.ips {
+                ips.push((*ip, Claim { owner: s.id.clone(), interface: None, p: 1.0, ev: s.ev.clone() }));
+            }
+        }
+        for lb in self.lbs.values() {
+            for ip in &lb.ips {
+                ips.push((*ip, Claim { owner: lb.id.clone(), interface: None, p: 1.0, ev: lb.ev.clone() }));
+            }
+        }
+        for d in self.devices.values() {
+            for ip in &d.public_ips {
+                ips.push((*ip, Claim { owner: d.id.clone(), interface: None, p: 1.0, ev: d.ev.clone() }));
+            }
+        }
+        for (id, s) in &self.subnets {
+            for cidr in &s.cidrs {
+                // The first address after the network's is the VPC router's (docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html).
+                if let Some(gateway) = gateway_of(cidr) {
+                    ips.push((gateway, Claim { owner: format!("router:{id}"), interface: None, p: 0.99, ev: s.ev.clone() }));
+                }
+            }
+        }
+        for (ip, claim) in ips {
+            push_claim(&mut self.by_ip, ip, claim);
+        }
+        for (mac, claim) in macs {
+            push_claim(&mut self.by_mac, mac, claim);
+        }
+    }
+
+    /// What an ENI's interface is called on its node: as the host printed it, else `eth` and the device index.
+    #[must_use]
+    pub fn eni_name(&self, e: &EniInfo) -> String {
+        let said = e.mac.and_then(|m| self.names_by_mac.get(&(e.owner.clone(), m))).map(|n| n.0.clone());
+        said.unwrap_or_else(|| format!("eth{}", e.device_index.unwrap_or(0)))
+    }
+
+    /// Which host each input with host facts comes from.
+    fn locate_hosts(&mut self, inputs: &[(usize, &str, &[Located])]) {
+        let mut owners: Vec<Option<(Id, f64)>> = self.hosts.iter().map(|h| self.host_owner(h)).collect();
+        // What does not say where it comes from was most likely collected with the files beside it.
+        let folder = |input: usize| inputs.iter().find(|i| i.0 == input).and_then(|i| i.1.rsplit_once('/')).map(|x| x.0);
+        for at in 0..self.hosts.len() {
+            if owners.get(at).is_some_and(Option::is_some) {
+                continue;
+            }
+            let Some(here) = self.hosts.get(at).and_then(|h| folder(h.input)) else { continue };
+            let beside: BTreeSet<&Id> = self
+                .hosts
+                .iter()
+                .zip(&owners)
+                .filter(|(h, _)| folder(h.input) == Some(here))
+                .filter_map(|(_, o)| o.as_ref().map(|o| &o.0))
+                .collect();
+            let only = if beside.len() == 1 { beside.first().map(|o| ((*o).clone(), 0.8)) } else { None };
+            if let Some(slot) = owners.get_mut(at) {
+                *slot = only;
+            }
+        }
+        for (host, owner) in self.hosts.iter_mut().zip(owners) {
+            host.owner = owner;
+        }
+    }
+
+    fn host_owner(&self, host: &HostInfo) -> Option<(Id, f64)> {
+        let mut votes: BTreeMap<Id, f64> = BTreeMap::new();
+        let mut vote = |id: &Id, weight: f64| *votes.entry(id.clone()).or_default() += weight;
+        let veths: BTreeMap<&str, &PodInfo> = self.pods.values().map(|p| (p.veth.as_str(), p)).collect();
+        let veth = |dev: Option<&str>| dev.and_then(|d| veths.get(d)).and_then(|p| p.node.as_ref());
+        for (i, _) in &host.interfaces {
+            if let Some(claims) = i.mac.and_then(|m| self.by_mac.get(&m)) {
+                claims.iter().for_each(|c| vote(&c.owner, 10.0));
+            }
+            for a in &i.addresses {
+                for c in self.by_ip.get(&a.addr()).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
+                    vote(&c.owner, 5.0);
+                }
+            }
+            if let Some(n) = veth(Some(&i.name)) {
+                vote(n, 3.0);
+            }
+        }
+        let devs = host.neighbours.iter().map(|(n, _)| n.dev.as_deref()).chain(host.routes.iter().map(|(r, _)| r.dev.as_deref()));
+        for dev in devs {
+            if let Some(n) = veth(dev) {
+                vote(n, 3.0);
+            }
+        }
+        let own = host.routes.iter().filter(|(r, _)| r.kind == "local").filter_map(|(r, _)| r.destination).map(|d| d.addr());
+        for ip in own.chain(host.routes.iter().filter_map(|(r, _)| r.src)) {
+            for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
+                vote(&c.owner, 5.0);
+            }
+        }
+        for (r, _) in &host.rules {
+            for net in [r.from, r.to].into_iter().flatten().filter(|n| n.prefix_len() == n.max_prefix_len()) {
+                let pod = self.by_ip.get(&net.addr()).into_iter().flatten().find_map(|c| self.pods.get(&c.owner));
+                if let Some(n) = pod.and_then(|p| p.node.as_ref()) {
+                    vote(n, 2.0);
+                }
+            }
+        }
+        for (r, _) in &host.iptables {
+            if let Some(ip) = r.to_source {
+                for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > 0.5) {
+                    vote(&c.owner, 3.0);
+                }
+            }
+        }
+        votes.retain(|id, _| id.starts_with("node:") || id.starts_with("instance:") || id.starts_with("pod:"));
+        let total: f64 = votes.values().sum();
+        let best = votes.into_iter().max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))?;
+        (best.1 * 2.0 > total).then_some((best.0, 0.98))
+    }
+
+    /// What hosts say of their own interfaces and neighbours.
+    fn host_claims(&mut self, book: &mut Book) {
+        let hosts = std::mem::take(&mut self.hosts);
+        for host in &hosts {
+            let Some((owner, p)) = host.owner.clone() else { continue };
+            let is_pod = owner.starts_with("pod:");
+            for (i, place) in &host.interfaces {
+                let said = i.mac.map_or(String::new(), |m| format!(" with {m}"));
+                let ev = book.add("stated", format!("{} has the interface {}{said}", short(&owner), i.name), vec![place.clone()]);
+                if let Some(mac) = i.mac.filter(|m| !m.is_zero()) {
+                    self.names_by_mac.insert((owner.clone(), mac), (i.name.clone(), ev));
+                    if i.kind.as_deref() != Some("vlan") {
+                        let interface = Some(interface_id(&owner, &i.name));
+                        let known = self.by_mac.entry(mac).or_default();
+                        match known.iter_mut().find(|c| c.owner == owner) {
+                            // The host's own name for the interface replaces the conventional one.
+                            Some(c) => {
+                                c.interface = interface;
+                                c.ev.push(ev);
+                            }
+                            None => known.push(Claim { owner: owner.clone(), interface, p, ev: vec![ev] }),
+                        }
+                    }
+                }
+                if let Some(index) = i.index {
+                    self.names_by_index.insert((owner.clone(), index), (i.name.clone(), ev));
+                }
+                for a in i.addresses.iter().map(IpNet::addr).filter(|a| !is_special(*a)) {
+                    let interface = Some(interface_id(&owner, &i.name));
+                    // kube-proxy in IPVS mode puts every service's address on this dummy device.
+                    if i.name != "kube-ipvs0" {
+                        push_claim(&mut self.by_ip, a, Claim { owner: owner.clone(), interface, p: 0.97 * p, ev: vec![ev] });
+                    }
+                }
+            }
+            for (n, place) in &host.neighbours {
+                let Some(mac) = n.mac.filter(|m| !m.is_zero() && !m.is_group()) else { continue };
+                let dev = n.dev.as_deref().map_or(String::new(), |d| format!(" on {d}"));
+                let ev = book.add("neighbour_table", format!("{} knows {} at {mac}{dev}", short(&owner), n.ip), vec![place.clone()]);
+                let on_veth = !is_pod && n.dev.as_deref().is_some_and(|d| !d.starts_with("eth") && !d.starts_with("ens"));
+                let claims = self.by_ip.get(&n.ip).cloned().unwrap_or_default();
+                if let Some(c) = claims.iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
+                    if c.owner.starts_with("router:") {
+                        push_claim(&mut self.by_mac, mac, Claim { owner: c.owner.clone(), interface: None, p: 0.98, ev: vec![ev] });
+                    } else if on_veth && c.owner.starts_with("pod:") {
+                        push_claim(&mut self.by_mac, mac, Claim { owner: c.owner.clone(), interface: Some(interface_id(&c.owner, "eth0")), p: 0.97, ev: vec![ev] });
+                    }
+                }
+                if is_pod && n.ip == IpAddr::from([169, 254, 1, 1]) {
+                    // The pod's default gateway is its own host side (amazon-vpc-cni-k8s, docs/cni-proposal.md).
+                    if let Some(pod) = self.pods.get(&owner) {
+                        if let Some(node) = pod.node.clone() {
+                            let interface = Some(interface_id(&node, &pod.veth));
+                            push_claim(&mut self.by_mac, mac, Claim { owner: node, interface, p: 0.98, ev: vec![ev] });
+                        }
+                    }
+                }
+            }
+        }
+        self.hosts = hosts;
+        // Interface names may have changed by what hosts said.
+        let names: BTreeMap<Mac, Id> = self
+            .enis
+            .values()
+            .filter(|e| self.nodes.contains_key(&e.owner))
+            .filter_map(|e| Some((e.mac?, interface_id(&e.owner, &self.eni_name(e)))))
+            .collect();
+        for (mac, interface) in &names {
+            for c in self.by_mac.get_mut(mac).into_iter().flatten() {
+                if interface.starts_with(&format!("if:{}/", c.owner)) {
+                    c.interface = Some(interface.clone());
+                }
+            }
+        }
+    }
+
+    /// The best claim on an address.
+    #[must_use]
+    pub fn owner_of_ip(&self, ip: IpAddr) -> Option<&Claim> {
+        self.by_ip.get(&ip)?.first()
+    }
+
+    /// The best claim on a MAC.
+    #[must_use]
+    pub fn owner_of_mac(&self, mac: Mac) -> Option<&Claim> {
+        self.by_mac.get(&mac)?.first()
+    }
+
+    /// The subnet that holds an address.
+    #[must_use]
+    pub fn subnet_of(&self, ip: IpAddr) -> Option<&str> {
+        let fits = self.subnets.iter().flat_map(|(id, s)| s.cidrs.iter().map(move |c| (c.prefix_len(), id, c)));
+        fits.filter(|(_, _, c)| c.contains(&ip)).max_by_key(|(len, id, _)| (*len, std::cmp::Reverse(*id))).map(|x| x.1.as_str())
+    }
+
+    /// Whether an address is inside a known VPC or subnet.
+    #[must_use]
+    pub fn is_inside(&self, ip: IpAddr) -> bool {
+        self.vpcs.values().flat_map(|v| &v.cidrs).chain(self.subnets.values().flat_map(|s| &s.cidrs)).any(|c| c.contains(&ip))
+    }
+
+    /// Whether any VPC or subnet is known at all.
+    #[must_use]
+    pub fn knows_networks(&self) -> bool {
+        !(self.vpcs.is_empty() && self.subnets.is_empty())
+    }
+
+    /// The ENI that delivers an address.
+    #[must_use]
+    pub fn eni_of_ip(&self, ip: IpAddr) -> Option<&EniInfo> {
+        if let Some(pod) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).filter(|p| !p.host_network) {
+            if let Some(e) = pod.eni.as_ref().and_then(|e| self.enis.get(e)) {
+                return Some(e);
+            }
+        }
+        self.enis.values().find(|e| e.ips.contains(&ip)).or_else(|| self.enis.values().find(|e| e.prefixes.iter().any(|p| p.contains(&ip))))
+    }
+
+    /// The service whose address and port this is.
+    #[must_use]
+    pub fn service_at(&self, ip: IpAddr) -> Option<&ServiceInfo> {
+        self.services.values().find(|s| s.ips.contains(&ip))
+    }
+
+    /// The entity for an address that no inventory claims: outside all networks, or a stranger.
+    #[must_use]
+    pub fn stranger(&self, ip: IpAddr) -> Id {
+        let private = match ip {
+            IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || (v4.octets()[0] == 100 && (v4.octets()[1] & 0xc0) == 64),
+            IpAddr::V6(v6) => (v6.segments()[0] & 0xfe00) == 0xfc00 || (v6.segments()[0] & 0xffc0) == 0xfe80,
+        };
+        let outside = if self.knows_networks() { !self.is_inside(ip) } else { !private };
+        if outside { format!("external:{ip}") } else { format!("unknown:{ip}") }
+    }
+
+    /// The owner's id of an address, whoever that is.
+    #[must_use]
+    pub fn entity_of_ip(&self, ip: IpAddr) -> Id {
+        self.owner_of_ip(ip).map_or_else(|| self.stranger(ip), |c| c.owner.clone())
+    }
+}
+
+/// The first host address of a network.
+#[must_use]
+pub fn gateway_of(cidr: &IpNet) -> Option<IpAddr> {
+    match cidr.network() {
+        IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|n| IpAddr::from(n.to_be_bytes())),
+        IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|n| IpAddr::from(n.to_be_bytes())),
+    }
+}
+
+/// An id without its kind, for sentences.
+#[must_use]
+pub fn short(id: &str) -> &str {
+    id.split_once(':').map_or(id, |x| x.1)
+}
+
+fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, claim: Claim) {
+    let claims = map.entry(key).or_default();
+    match claims.iter_mut().find(|c| c.owner == claim.owner) {
+        Some(known) => {
+            known.p = known.p.max(claim.p);
+            known.interface = known.interface.take().or(claim.interface);
+            merge(&mut known.ev, &claim.ev);
+        }
+        None => claims.push(claim),
+    }
+}
+
+fn merge<T: Clone + PartialEq>(into: &mut Vec<T>, from: &[T]) {
+    for x in from {
+        if !into.contains(x) {
+            into.push(x.clone());
+        }
+    }
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "no address".to_owned();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_veth_name;
+
+    #[test]
+    fn host_side_names_are_the_cnis() {
+        // Printed in a public log of the CNI's own integration tests.
+        assert_eq!(host_veth_name("eni", "cni-automation", "deployment-test-548f675f8c-8j4xn"), "enia5bef95afdc");
+        assert_eq!(host_veth_name("eni", "cni-automation", "deployment-test-548f675f8c-jc5mw"), "eni3703cc9a0ba");
+    }
+}

@@ -1,0 +1,5 @@
+//! Who owns each address, and where each capture was taken.
+//! Knows the inventories' facts and the digests' headers; must not follow a conversation from point to point.
+
+pub mod inventory;
+pub mod place;

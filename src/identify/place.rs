@@ -1,0 +1,746 @@
+//! Where each capture was taken, and which MACs and addresses that proves.
+//! Knows headers, MACs, TTLs, names and indexes; must not join conversations across points.
+//!
+//! Content decides; names only choose between places that the content cannot tell apart, such as the two ends of a veth pair.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::confidence as weight;
+use crate::digest::{CaptureDigest, NO_TIME, Stream, StreamKey};
+use crate::evidence::{Book, Ev, Place};
+use crate::facts::Correction;
+use crate::identify::inventory::{Claim, Id, Inventory, interface_id, is_special, short};
+use crate::model::{Direction, Mac, Nanos};
+
+/// TTLs that operating systems start with (Linux and macOS 64, Windows 128, some appliances and EKS's AL2 pods 255, old stacks 32).
+pub const INITIAL_TTLS: [u8; 4] = [32, 64, 128, 255];
+
+/// A capture as the analysis sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Capture<'a> {
+    /// Index of the input in the analysis's order.
+    pub input: usize,
+    /// The path as the person gave it.
+    pub name: &'a str,
+    /// What was kept of it.
+    pub digest: &'a CaptureDigest,
+}
+
+/// One capture interface of one file: the report's capture point.
+#[derive(Clone, Debug, Default)]
+pub struct Point {
+    /// Index into the captures.
+    pub capture: usize,
+    /// The file's interface.
+    pub interface: u32,
+    /// SLL2's interface index.
+    pub ifindex: Option<u32>,
+    /// The interface's name, where the file or the host says it.
+    pub interface_name: Option<String>,
+    /// Its streams.
+    pub streams: Vec<u32>,
+    /// Where it was taken: an interface's id, or a node's where the file mixes interfaces.
+    pub at: Option<Id>,
+    /// The node or pod.
+    pub owner: Option<Id>,
+    /// How sure.
+    pub p: f64,
+    /// Why.
+    pub ev: Vec<Ev>,
+    /// The pod whose link it is on.
+    pub link: Option<Id>,
+    /// Where each stream was seen, for captures that mix interfaces (SLL).
+    pub stream_at: BTreeMap<u32, Id>,
+}
+
+/// A place that a capture may have been taken at.
+#[derive(Clone, Debug)]
+struct Candidate {
+    interface: Id,
+    owner: Id,
+    /// What the interface is called.
+    name: String,
+    odds: f64,
+    ev: Vec<Ev>,
+    /// For the two ends of a pod's link: the pod, and whether it is the pod's end.
+    link: Option<(Id, bool)>,
+}
+
+/// Places every capture, and enters what that proves about MACs and addresses into `inv`.
+pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> Vec<Point> {
+    let mut points = points_of(captures);
+    learn_interface_names(captures, &points, inv, book);
+    let mut candidates: Vec<Vec<Candidate>> = points.iter().map(|p| candidates(captures, p, inv, book)).collect();
+    by_index(captures, &mut points, &mut candidates, inv, book);
+    by_name(captures, &points, &mut candidates, inv, book);
+    by_time(captures, &points, &mut candidates, inv, book);
+    for (point, candidates) in points.iter_mut().zip(&candidates) {
+        choose(point, candidates);
+    }
+    corrections(captures, &mut points, inv, book);
+    learn_addresses(captures, &points, inv, book);
+    for point in &mut points {
+        split_cooked(captures, point, inv);
+    }
+    points
+}
+
+fn points_of(captures: &[Capture<'_>]) -> Vec<Point> {
+    let mut points: BTreeMap<(usize, u32, Option<u32>), Point> = BTreeMap::new();
+    for (n, c) in captures.iter().enumerate() {
+        let with_index: BTreeSet<u32> = c.digest.streams.iter().filter(|s| s.key.ifindex.is_some()).map(|s| s.key.interface).collect();
+        for i in &c.digest.interfaces {
+            // An interface without any packet is a point too: its silence may be evidence.
+            if !with_index.contains(&i.index) {
+                points.entry((n, i.index, None)).or_default();
+            }
+        }
+        for (id, s) in c.digest.streams.iter().enumerate() {
+            let p = points.entry((n, s.key.interface, s.key.ifindex)).or_default();
+            p.streams.push(u32::try_from(id).unwrap_or(u32::MAX));
+        }
+    }
+    let fill = |((capture, interface, ifindex), mut p): ((usize, u32, Option<u32>), Point)| {
+        (p.capture, p.interface, p.ifindex) = (capture, interface, ifindex);
+        let info = captures.get(capture).and_then(|c| c.digest.interfaces.iter().find(|i| i.index == interface));
+        // `any` is a device that collects from all others: the name of no interface.
+        p.interface_name = match ifindex {
+            Some(index) => Some(index.to_string()),
+            None => info.and_then(|i| i.name.clone()).filter(|n| n != "any"),
+        };
+        p
+    };
+    points.into_iter().map(fill).collect()
+}
+
+/// The streams of a point.
+pub fn streams<'a>(captures: &[Capture<'a>], point: &'a Point) -> impl Iterator<Item = (u32, &'a Stream)> + use<'a> {
+    let digest = captures.get(point.capture).map(|c| c.digest);
+    point.streams.iter().filter_map(move |id| Some((*id, digest?.streams.get(*id as usize)?)))
+}
+
+/// What one point saw, summed up for placing it.
+#[derive(Default)]
+struct Seen {
+    /// Unicast frames with both MACs.
+    frames: u64,
+    /// MAC → frames that it sent or got, and the first such row.
+    macs: BTreeMap<Mac, (u64, u32)>,
+    /// MAC → addresses that it sent for.
+    sent_by: BTreeMap<Mac, BTreeSet<IpAddr>>,
+    /// IP frames.
+    ip_frames: u64,
+    /// Address → (frames from or to it, first row).
+    ips: BTreeMap<IpAddr, (u64, u32)>,
+    /// Address → MACs that it was seen behind.
+    macs_of: BTreeMap<IpAddr, BTreeSet<Mac>>,
+    /// Address → (sent with an initial TTL, sent with another), in packets.
+    sent_ttl: BTreeMap<IpAddr, (u64, u64)>,
+    /// Address → the same for what it got.
+    got_ttl: BTreeMap<IpAddr, (u64, u64)>,
+    /// Directions that the capture states: address → (arrived from it, left to it).
+    came_in: BTreeMap<IpAddr, u64>,
+    went_out: BTreeMap<IpAddr, u64>,
+    /// Source MACs of frames that left, with the first row.
+    out_macs: BTreeMap<Mac, (u64, u32)>,
+    out_frames: u64,
+    in_frames: u64,
+}
+
+fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
+    let mut seen = Seen::default();
+    for (_, s) in streams(captures, point) {
+        let n = u64::from(s.packets);
+        let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, .. } = &s.key;
+        let usable = |m: &Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
+        if let (Some(src), Some(dst)) = (usable(src_mac), usable(dst_mac)) {
+            seen.frames += n;
+            for m in BTreeSet::from([src, dst]) {
+                let e = seen.macs.entry(m).or_insert((0, s.first_row));
+                e.0 += n;
+                e.1 = e.1.min(s.first_row);
+            }
+        }
+        match direction {
+            Some(Direction::Out) => {
+                seen.out_frames += n;
+                if let Some(m) = usable(src_mac) {
+                    seen.out_macs.entry(m).or_insert((0, s.first_row)).0 += n;
+                }
+            }
+            Some(Direction::In) => seen.in_frames += n,
+            None => {}
+        }
+        // Around a tunnel the outer addresses belong to this interface; the inner ones travel inside.
+        let (src, dst, ttl) = match (tunnels.first(), flow) {
+            (Some(t), _) => (t.src, t.dst, t.ttl),
+            (None, Some(f)) => (f.src, f.dst, *ttl),
+            (None, None) => continue,
+        };
+        if is_special(src) || is_special(dst) {
+            continue;
+        }
+        seen.ip_frames += n;
+        for ip in BTreeSet::from([src, dst]) {
+            let e = seen.ips.entry(ip).or_insert((0, s.first_row));
+            e.0 += n;
+            e.1 = e.1.min(s.first_row);
+        }
+        if let Some(m) = usable(src_mac) {
+            seen.sent_by.entry(m).or_default().insert(src);
+            seen.macs_of.entry(src).or_default().insert(m);
+        }
+        if let Some(m) = usable(dst_mac) {
+            seen.macs_of.entry(dst).or_default().insert(m);
+        }
+        let initial = INITIAL_TTLS.contains(&ttl);
+        let count = |e: &mut (u64, u64)| if initial { e.0 += n } else { e.1 += n };
+        count(seen.sent_ttl.entry(src).or_default());
+        count(seen.got_ttl.entry(dst).or_default());
+        match direction {
+            Some(Direction::In) => *seen.came_in.entry(src).or_default() += n,
+            Some(Direction::Out) => *seen.went_out.entry(dst).or_default() += n,
+            None => {}
+        }
+    }
+    seen
+}
+
+/// A capture program that wrote an interface's name beside frames with an ENI's MAC has named that ENI's interface.
+fn learn_interface_names(captures: &[Capture<'_>], points: &[Point], inv: &mut Inventory, book: &mut Book) {
+    for point in points.iter().filter(|p| p.ifindex.is_none()) {
+        let (Some(name), Some(capture)) = (&point.interface_name, captures.get(point.capture)) else { continue };
+        let seen = see(captures, point);
+        let own: Vec<(&Mac, u32)> = seen.macs.iter().filter(|(_, (n, _))| *n == seen.frames).map(|(m, (_, row))| (m, *row)).collect();
+        let [(mac, row)] = own.as_slice() else { continue };
+        let Some(owner) = inv.owner_of_mac(**mac).map(|c| c.owner.clone()) else { continue };
+        let is_eni = inv.enis.values().any(|e| e.mac == Some(**mac) && e.owner == owner && inv.nodes.contains_key(&owner));
+        if is_eni && !inv.names_by_mac.contains_key(&(owner.clone(), **mac)) {
+            let ev = book.add("interface_name", format!("the capture calls the interface with {mac} {name}"), vec![Place::frame(capture.input, *row)]);
+            inv.names_by_mac.insert((owner.clone(), **mac), (name.clone(), ev));
+            let interface = interface_id(&owner, name);
+            for c in inv.by_mac.get_mut(*mac).into_iter().flatten().filter(|c| c.owner == owner) {
+                c.interface = Some(interface.clone());
+            }
+        }
+    }
+}
+
+fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &mut Book) -> Vec<Candidate> {
+    let Some(capture) = captures.get(point.capture) else { return Vec::new() };
+    let seen = see(captures, point);
+    let mut found: Vec<Candidate> = Vec::new();
+    // Interfaces whose own address is in every frame.
+    let everywhere: Vec<(Mac, u32)> = if seen.frames > 0 {
+        seen.macs.iter().filter(|(_, (n, _))| *n == seen.frames).map(|(m, (_, row))| (*m, *row)).collect()
+    } else {
+        // Cooked captures have no destination MAC: what left did so under the interface's own.
+        seen.out_macs.iter().filter(|(_, (n, _))| *n == seen.out_frames).map(|(m, (_, row))| (*m, *row)).collect()
+    };
+    for (mac, row) in &everywhere {
+        let Some(claim) = inv.owner_of_mac(*mac) else { continue };
+        let Some(interface) = &claim.interface else { continue };
+        let rivals = everywhere.iter().filter(|(m, _)| inv.owner_of_mac(*m).is_some_and(|c| c.interface.is_some())).count();
+        let odds = if rivals > 1 { weight::SHARED_MAC_IN_EVERY_FRAME } else { weight::OWN_MAC_IN_EVERY_FRAME };
+        let frames = if seen.frames > 0 { seen.frames } else { seen.out_frames };
+        let how = if seen.frames > 0 { "carry" } else { "left under" };
+        let mut places = vec![Place::frame(capture.input, *row)];
+        claim.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        let ev = book.add("own_mac", format!("all {frames} unicast frames {how} {mac}, the address of {}", short(interface)), places);
+        let name = interface.rsplit('/').next().unwrap_or_default().to_owned();
+        let pod = inv.pods.values().find(|p| p.id == claim.owner || (p.node.as_ref() == Some(&claim.owner) && p.veth == name));
+        let link = pod.map(|p| (p.id.clone(), p.id == claim.owner));
+        found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, ev: vec![ev], link });
+    }
+    pod_links(capture, &seen, inv, book, &mut found);
+    if found.is_empty() {
+        strangers(capture, &seen, &everywhere, inv, book, &mut found);
+    }
+    found
+}
+
+/// Pods whose address is in every packet, always behind one MAC: the capture is on the pod's link, at one of its two ends.
+fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Book, found: &mut Vec<Candidate>) {
+    for pod in inv.pods.values().filter(|p| !p.host_network) {
+        let frames: u64 = pod.ips.iter().filter_map(|ip| seen.ips.get(ip)).map(|x| x.0).sum();
+        // A packet between two addresses of the same pod counts twice; it never leaves the pod.
+        if frames == 0 || frames < seen.ip_frames {
+            continue;
+        }
+        let Some((ip, row)) = pod.ips.iter().find_map(|ip| Some((*ip, seen.ips.get(ip)?.1))) else { continue };
+        let one_mac = pod.ips.iter().all(|ip| seen.macs_of.get(ip).is_none_or(|m| m.len() <= 1));
+        if !one_mac {
+            continue;
+        }
+        // A MAC that is known as somebody else's can't be the pod's.
+        let pod_mac = seen.macs_of.get(&ip).and_then(|m| m.first()).copied();
+        let foreign = |m: &Mac| inv.owner_of_mac(*m).is_some_and(|c| c.owner != pod.id && c.p > 0.9);
+        if seen.frames > 0 && pod_mac.as_ref().is_some_and(foreign) {
+            continue;
+        }
+        let mut odds = weight::POD_IP_IN_EVERY_FRAME;
+        let sent: (u64, u64) = sum(pod.ips.iter().filter_map(|ip| seen.sent_ttl.get(ip)));
+        let got: (u64, u64) = sum(pod.ips.iter().filter_map(|ip| seen.got_ttl.get(ip)));
+        let mut why = String::new();
+        if sent.0 > 0 && sent.1 == 0 {
+            if got.1 > 0 {
+                odds *= weight::TTL_STARTS_HERE;
+                why = ", and only what it sends has a TTL that a sender starts with".to_owned();
+            }
+        } else if sent.1 > 0 {
+            odds *= weight::TTL_STARTS_ELSEWHERE;
+        }
+        let mut places = vec![Place::frame(capture.input, row)];
+        pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        let statement = format!("all {} packets are from or to {ip}, the address of {}{why}", seen.ip_frames, short(&pod.id));
+        let ev = book.add("pod_link", statement, places);
+        let came: u64 = pod.ips.iter().filter_map(|ip| seen.came_in.get(ip)).sum();
+        let went: u64 = pod.ips.iter().filter_map(|ip| seen.went_out.get(ip)).sum();
+        // Where the capture states directions: at the node's end the pod's packets come in, at the pod's end they go out.
+        let (mut node_odds, mut pod_odds) = (odds * weight::PRIOR_NODE_SIDE, odds);
+        if seen.in_frames + seen.out_frames > 0 {
+            let node_side = came + went > 0;
+            let (up, down) = (weight::INTERFACE_INDEX, 1.0 / weight::INTERFACE_INDEX);
+            node_odds *= if node_side { up } else { down };
+            pod_odds *= if node_side { down } else { up };
+        }
+        if let Some(node) = &pod.node {
+            let name = pod.veth.clone();
+            let interface = interface_id(node, &name);
+            push(found, Candidate { interface, owner: node.clone(), name, odds: node_odds, ev: vec![ev], link: Some((pod.id.clone(), false)) });
+        }
+        let interface = interface_id(&pod.id, "eth0");
+        push(found, Candidate { interface, owner: pod.id.clone(), name: "eth0".to_owned(), odds: pod_odds, ev: vec![ev], link: Some((pod.id.clone(), true)) });
+    }
+}
+
+/// No inventory explains the MACs: the interface is named after the address that is in every frame.
+fn strangers(capture: &Capture<'_>, seen: &Seen, everywhere: &[(Mac, u32)], inv: &Inventory, book: &mut Book, found: &mut Vec<Candidate>) {
+    let sends_fresh = |m: &Mac| {
+        let ips = seen.sent_by.get(m).into_iter().flatten();
+        let ttl = sum(ips.filter_map(|ip| seen.sent_ttl.get(ip)));
+        ttl.0 > 0 && ttl.1 == 0
+    };
+    let fresh: Vec<_> = everywhere.iter().filter(|(m, _)| sends_fresh(m)).collect();
+    let chosen = match (everywhere, fresh.as_slice()) {
+        ([only], _) => Some((only, 9.0)),
+        (_, [only]) => Some((*only, 4.0)),
+        _ => None,
+    };
+    let Some(((mac, row), odds)) = chosen else { return };
+    if inv.owner_of_mac(*mac).is_some() {
+        return;
+    }
+    let ev = book.add("own_mac", format!("{mac} is in every unicast frame"), vec![Place::frame(capture.input, *row)]);
+    let ips = seen.sent_by.get(mac).cloned().unwrap_or_default();
+    // One address behind it: the host is whoever has that address.
+    let owner = match (ips.len(), ips.first()) {
+        (1, Some(ip)) => inv.owner_of_ip(*ip).map(|c| c.owner.clone()),
+        _ => None,
+    };
+    let owner = owner.filter(|o| o.starts_with("node:") || o.starts_with("instance:") || o.starts_with("pod:"));
+    let owner = owner.unwrap_or_else(|| format!("host:{mac}"));
+    found.push(Candidate { interface: format!("if:{mac}"), owner, name: mac.to_string(), odds, ev: vec![ev], link: None });
+}
+
+fn sum<'a>(pairs: impl Iterator<Item = &'a (u64, u64)>) -> (u64, u64) {
+    pairs.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+}
+
+fn push(found: &mut Vec<Candidate>, new: Candidate) {
+    match found.iter_mut().find(|c| c.interface == new.interface) {
+        Some(known) => {
+            known.odds *= new.odds;
+            known.ev.extend(new.ev);
+            known.link = known.link.take().or(new.link);
+        }
+        None => found.push(new),
+    }
+}
+
+/// SLL2's interface indexes, read with `ip link` of the host that the file's other interfaces show.
+fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+    let mut hosts: BTreeMap<usize, BTreeMap<Id, f64>> = BTreeMap::new();
+    for (p, c) in points.iter().zip(candidates.iter()).filter(|(p, _)| p.ifindex.is_some()) {
+        if let Some(best) = best(c) {
+            *hosts.entry(p.capture).or_default().entry(best.owner.clone()).or_default() += best.odds.min(1000.0).ln();
+        }
+    }
+    for (p, c) in points.iter_mut().zip(candidates.iter_mut()) {
+        let Some(index) = p.ifindex else { continue };
+        let Some(votes) = hosts.get(&p.capture) else { continue };
+        let Some((owner, _)) = votes.iter().max_by(|a, b| a.1.total_cmp(b.1).then_with(|| b.0.cmp(a.0))) else { continue };
+        for x in c.iter_mut().filter(|x| &x.owner == owner) {
+            x.odds *= 4.0; // One file of cooked packets is one host's.
+        }
+        let Some((name, ev)) = inv.names_by_index.get(&(owner.clone(), index)) else { continue };
+        let Some(capture) = captures.get(p.capture) else { continue };
+        let Some(row) = streams(captures, &*p).map(|s| s.1.first_row).min() else { continue };
+        let mut places = vec![Place::frame(capture.input, row)];
+        places.extend_from_slice(book.sources(*ev));
+        let ev = book.add("interface_index", format!("interface {index} of {} is {name}", short(owner)), places);
+        let link = inv.pods.values().find(|q| q.node.as_ref() == Some(owner) && &q.veth == name).map(|q| (q.id.clone(), false));
+        let interface = interface_id(owner, name);
+        for x in c.iter_mut().filter(|x| x.interface != interface) {
+            x.odds /= weight::INTERFACE_INDEX;
+        }
+        push(c, Candidate { interface, owner: owner.clone(), name: name.clone(), odds: weight::INTERFACE_INDEX, ev: vec![ev], link });
+    }
+}
+
+/// Names that the capture program or a person gave.
+fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+    for (p, found) in points.iter().zip(candidates.iter_mut()) {
+        let Some(capture) = captures.get(p.capture) else { continue };
+        let Some(row) = streams(captures, p).map(|s| s.1.first_row).min() else { continue };
+        if let (Some(name), None) = (&p.interface_name, p.ifindex) {
+            if found.iter().any(|c| &c.name == name) {
+                let ev = book.add("interface_name", format!("the capture file names the interface {name}"), vec![Place::frame(capture.input, row)]);
+                for c in found.iter_mut() {
+                    if &c.name == name {
+                        c.odds *= weight::INTERFACE_NAME;
+                        c.ev.push(ev);
+                    } else {
+                        c.odds /= weight::INTERFACE_NAME;
+                    }
+                }
+            }
+            continue;
+        }
+        let file = capture.name.to_lowercase();
+        let says = |c: &Candidate| file_name_says(&file, c, inv);
+        let most = found.iter().map(says).max().unwrap_or(0);
+        if most > 0 && p.ifindex.is_none() {
+            let short_name = capture.name.rsplit('/').next().unwrap_or(capture.name);
+            let ev = book.add("file_name", format!("the file is called {short_name}"), vec![Place::frame(capture.input, row)]);
+            for c in found.iter_mut() {
+                if file_name_says(&file, c, inv) == most {
+                    c.odds *= weight::FILE_NAME;
+                    c.ev.push(ev);
+                }
+            }
+        }
+    }
+}
+
+/// How well a file's name fits a place: 3 the interface's unmistakable name, 2 its pod's or node's name with its interface's, 1 one of both.
+fn file_name_says(file: &str, c: &Candidate, inv: &Inventory) -> u8 {
+    let has = |word: &str| !word.is_empty() && contains_word(file, &word.to_lowercase());
+    let interface = has(&c.name);
+    if interface && c.name.len() > 8 {
+        return 3;
+    }
+    let owner = match inv.pods.get(&c.owner) {
+        Some(p) => has(&p.name),
+        None => has(short(&c.owner).split('.').next().unwrap_or_default()),
+    };
+    // The other end's name is the stronger hint: `node-enia6653479892` is not the pod's own eth0.
+    u8::from(interface) + u8::from(owner)
+}
+
+/// Whether `text` contains `word` with no letter or digit of a longer word around it.
+fn contains_word(text: &str, word: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.match_indices(word).any(|(at, _)| {
+        let before = text.get(..at).and_then(|t| t.chars().next_back());
+        let after = text.get(at + word.len()..).and_then(|t| t.chars().next());
+        !is_part(before) && !is_part(after)
+    })
+}
+
+/// Two captures of one pod's link: what the pod sends appears first at the pod's end, what it gets last.
+fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+    let mut links: BTreeMap<Id, Vec<usize>> = BTreeMap::new();
+    for (n, c) in candidates.iter().enumerate() {
+        if let Some((pod, _)) = best(c).and_then(|c| c.link.clone()) {
+            links.entry(pod).or_default().push(n);
+        }
+    }
+    for (pod, on_link) in links.into_iter().filter(|(_, v)| v.len() > 1) {
+        let samples: Vec<Sample> = on_link.iter().filter_map(|n| points.get(*n)).map(|p| sample(captures, p)).collect();
+        for (i, a) in on_link.iter().enumerate() {
+            for (j, b) in on_link.iter().enumerate().skip(i + 1) {
+                let (Some(x), Some(y)) = (samples.get(i), samples.get(j)) else { continue };
+                let Some((at_a, row_a, row_b)) = owner_at_first(x, y) else { continue };
+                let pod_macs: BTreeSet<Mac> = points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, &pod)).collect();
+                let a_is_pod = pod_macs.contains(&at_a);
+                let places = |n: &usize, row: u32| points.get(*n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
+                let sources: Vec<Place> = [places(a, row_a), places(b, row_b)].into_iter().flatten().collect();
+                let ev = book.add("time_order", "what the pod sends appears first at the pod's end of the link, what it gets last", sources);
+                for (n, is_pod) in [(a, a_is_pod), (b, !a_is_pod)] {
+                    for c in candidates.get_mut(*n).into_iter().flatten() {
+                        match &c.link {
+                            Some((_, end)) if *end == is_pod => {
+                                c.odds *= weight::TIME_ORDER;
+                                c.ev.push(ev);
+                            }
+                            Some(_) => c.odds /= weight::TIME_ORDER,
+                            None => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn macs_of_pod(seen: &Seen, inv: &Inventory, pod: &str) -> Vec<Mac> {
+    let ips = inv.pods.get(pod).map(|p| p.ips.clone()).unwrap_or_default();
+    ips.iter().filter_map(|ip| seen.macs_of.get(ip)).flatten().copied().collect()
+}
+
+/// Identity → (time, row, sender's MAC, or none where the identity came twice).
+type Sample = BTreeMap<u64, Option<(Nanos, u32, Option<Mac>)>>;
+
+fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
+    const ENOUGH: usize = 512;
+    let mut sample = Sample::new();
+    let Some(capture) = captures.get(point.capture) else { return sample };
+    let wanted: BTreeSet<u32> = point.streams.iter().copied().collect();
+    for row in capture.digest.rows().filter(|r| r.ident != 0 && r.time != NO_TIME && wanted.contains(&r.stream)) {
+        // The lowest identities: the same packets are chosen at every point.
+        if sample.len() >= ENOUGH && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
+            continue;
+        }
+        let mac = capture.digest.streams.get(row.stream as usize).and_then(|s| s.key.src_mac);
+        sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some((row.time, row.row, mac)));
+        if sample.len() > ENOUGH {
+            sample.pop_last();
+        }
+    }
+    sample
+}
+
+/// The MAC whose owner sits at the first capture's end of the link: its packets are first there, and its counterpart's are
+/// first at the other end. If either capture is always first, the clocks differ and nothing follows.
+fn owner_at_first(a: &Sample, b: &Sample) -> Option<(Mac, u32, u32)> {
+    let mut by_mac: BTreeMap<Mac, (i64, u32, u32)> = BTreeMap::new();
+    for (ident, x) in a {
+        let (Some((ta, ra, Some(mac))), Some(Some((tb, rb, Some(mac_b))))) = (x, b.get(ident)) else { continue };
+        if mac == mac_b {
+            let e = by_mac.entry(*mac).or_insert((0, *ra, *rb));
+            e.0 += (tb - ta).signum();
+        }
+    }
+    let mut sides = by_mac.into_iter();
+    let (Some((x, (dx, ra, rb))), Some((y, (dy, _, _))), None) = (sides.next(), sides.next(), sides.next()) else { return None };
+    match (dx.signum(), dy.signum()) {
+        (1, -1) => Some((x, ra, rb)),
+        (-1, 1) => Some((y, ra, rb)),
+        _ => None,
+    }
+}
+
+fn best(candidates: &[Candidate]) -> Option<&Candidate> {
+    candidates.iter().max_by(|a, b| a.odds.total_cmp(&b.odds).then_with(|| b.interface.cmp(&a.interface)))
+}
+
+fn choose(point: &mut Point, candidates: &[Candidate]) {
+    let Some(best) = best(candidates) else { return };
+    // The odds are against chance; what is left for "somewhere else" is 1.
+    let all: f64 = candidates.iter().map(|c| c.odds).sum::<f64>() + 1.0;
+    point.at = Some(best.interface.clone());
+    point.owner = Some(best.owner.clone());
+    point.p = weight::round(best.odds / all);
+    point.ev.clone_from(&best.ev);
+    point.link = best.link.as_ref().map(|l| l.0.clone());
+}
+
+/// A person's word outweighs what is inferred.
+fn corrections(captures: &[Capture<'_>], points: &mut [Point], inv: &Inventory, book: &mut Book) {
+    for (correction, place) in &inv.corrections {
+        let Correction::Placement { input_name, interface_name, at } = correction else { continue };
+        for p in points.iter_mut() {
+            let Some(capture) = captures.get(p.capture) else { continue };
+            let fits = (capture.name == input_name || capture.name.ends_with(&format!("/{input_name}")))
+                && (interface_name.is_none() || *interface_name == p.interface_name);
+            if fits {
+                p.at = Some(at.clone());
+                let owner = at.strip_prefix("if:").and_then(|r| r.rsplit_once('/')).map_or(at.as_str(), |x| x.0);
+                p.owner = Some(owner.to_owned());
+                p.p = 1.0;
+                p.link = inv.pods.values().find(|q| q.id == owner || interface_id(q.node.as_deref().unwrap_or_default(), &q.veth) == *at).map(|q| q.id.clone());
+                p.ev = vec![book.add("correction", format!("a person placed this capture at {}", short(at)), vec![place.clone()])];
+            }
+        }
+    }
+}
+
+/// What a placed capture proves about the MACs in it.
+fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Inventory, book: &mut Book) {
+    let mut new: Vec<(Mac, Claim)> = Vec::new();
+    for point in points {
+        let (Some(capture), Some(at)) = (captures.get(point.capture), &point.at) else { continue };
+        let seen = see(captures, point);
+        if let Some(pod) = point.link.as_ref().and_then(|l| inv.pods.get(l)) {
+            learn_link(capture, point, &seen, pod, inv, book, &mut new);
+            continue;
+        }
+        let Some(eni) = inv.enis.values().find(|e| e.mac.is_some_and(|m| inv.owner_of_mac(m).and_then(|c| c.interface.as_ref()) == Some(at))) else {
+            learn_stranger(capture, point, &seen, at, book, &mut new);
+            continue;
+        };
+        let router = match &eni.subnet {
+            Some(s) => format!("router:{s}"),
+            None => continue,
+        };
+        let own = eni.mac;
+        for (mac, ips) in &seen.macs_of.iter().fold(BTreeMap::<Mac, BTreeSet<IpAddr>>::new(), |mut all, (ip, macs)| {
+            macs.iter().for_each(|m| {
+                all.entry(*m).or_default().insert(*ip);
+            });
+            all
+        }) {
+            if Some(*mac) == own || inv.enis.values().any(|e| e.mac == Some(*mac)) {
+                continue;
+            }
+            let row = seen.macs.get(mac).map(|x| x.1).or_else(|| first_row_from(captures, point, *mac));
+            let Some(row) = row else { continue };
+            // A MAC of no ENI that speaks for addresses of other subnets, or of ENIs with other MACs, is the router's.
+            let routed: Vec<IpAddr> = ips.iter().copied().filter(|ip| inv.eni_of_ip(*ip).map_or(inv.subnet_of(*ip) != eni.subnet.as_deref(), |e| e.mac != Some(*mac))).collect();
+            let Some(first) = routed.first() else { continue };
+            let p = if routed.len() > 1 { 0.98 } else { 0.96 };
+            let more = if routed.len() > 1 { format!(" and {} more", routed.len() - 1) } else { String::new() };
+            let statement = format!("{mac} is no ENI's address in {} and carries the packets of {first}{more}: the VPC router's face there", short(&router));
+            let mut places = vec![Place::frame(capture.input, row)];
+            eni.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+            let ev = book.add("router_mac", statement, places);
+            new.push((*mac, Claim { owner: router.clone(), interface: None, p, ev: vec![ev] }));
+        }
+        for arp in capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex && a.operation == 2) {
+            let owner = inv.owner_of_ip(arp.sender_ip).map(|c| c.owner.clone()).unwrap_or_default();
+            if owner == router && !inv.enis.values().any(|e| e.mac == Some(arp.sender_mac)) {
+                let statement = format!("{} answers ARP for {}, the gateway of {}", arp.sender_mac, arp.sender_ip, short(&router));
+                let ev = book.add("arp", statement, vec![Place::frame(capture.input, arp.first_row)]);
+                new.push((arp.sender_mac, Claim { owner, interface: None, p: 0.99, ev: vec![ev] }));
+            }
+        }
+    }
+    for (mac, claim) in new {
+        let claims = inv.by_mac.entry(mac).or_default();
+        match claims.iter_mut().find(|c| c.owner == claim.owner) {
+            Some(known) => {
+                // Two independent observations: neither is wrong unless both are.
+                known.p = weight::round(1.0 - (1.0 - known.p) * (1.0 - claim.p)).min(0.999).max(known.p);
+                known.interface = known.interface.take().or(claim.interface);
+                for e in claim.ev {
+                    if !known.ev.contains(&e) {
+                        known.ev.push(e);
+                    }
+                }
+            }
+            None => claims.push(claim),
+        }
+        claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
+    }
+}
+
+fn first_row_from(captures: &[Capture<'_>], point: &Point, mac: Mac) -> Option<u32> {
+    streams(captures, point).filter(|(_, s)| s.key.src_mac == Some(mac) || s.key.dst_mac == Some(mac)).map(|(_, s)| s.first_row).min()
+}
+
+/// On a pod's link there are two addresses: the pod's, and its host side's.
+fn learn_link(
+    capture: &Capture<'_>,
+    point: &Point,
+    seen: &Seen,
+    pod: &crate::identify::inventory::PodInfo,
+    inv: &Inventory,
+    book: &mut Book,
+    new: &mut Vec<(Mac, Claim)>,
+) {
+    let all_macs: BTreeSet<Mac> = seen.macs.keys().chain(seen.sent_by.keys()).copied().collect();
+    let pod_mac = pod.ips.iter().find_map(|ip| seen.macs_of.get(ip)).and_then(|m| m.first()).copied();
+    let row_of = |m: &Mac| seen.macs.get(m).map(|x| x.1).or_else(|| first_row_from(std::slice::from_ref(capture), &Point { capture: 0, ..point.clone() }, *m));
+    for mac in all_macs {
+        let Some(row) = row_of(&mac) else { continue };
+        if inv.owner_of_mac(mac).is_some_and(|c| c.p > 0.995) {
+            continue;
+        }
+        let is_pod = Some(mac) == pod_mac;
+        let (owner, interface, what) = if is_pod {
+            (pod.id.clone(), interface_id(&pod.id, "eth0"), "the pod's own")
+        } else if let Some(node) = &pod.node {
+            (node.clone(), interface_id(node, &pod.veth), "its host side's")
+        } else {
+            continue;
+        };
+        let mut places = vec![Place::frame(capture.input, row)];
+        pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        let ev = book.add("link_mac", format!("on the link of {} {mac} is {what} address", short(&pod.id)), places);
+        new.push((mac, Claim { owner, interface: Some(interface), p: weight::round(0.99 * point.p.max(0.9)), ev: vec![ev] }));
+    }
+}
+
+fn learn_stranger(capture: &Capture<'_>, point: &Point, seen: &Seen, at: &str, book: &mut Book, new: &mut Vec<(Mac, Claim)>) {
+    let (Some(owner), Some(mac)) = (&point.owner, at.strip_prefix("if:").and_then(|m| m.parse::<Mac>().ok())) else { return };
+    let Some((_, row)) = seen.macs.get(&mac).copied().or_else(|| seen.out_macs.get(&mac).copied()) else { return };
+    let ev = book.add("own_mac", format!("{mac} is in every unicast frame"), vec![Place::frame(capture.input, row)]);
+    new.push((mac, Claim { owner: owner.clone(), interface: Some(at.to_owned()), p: point.p, ev: vec![ev] }));
+}
+
+/// Cooked captures (SLL) mix a host's interfaces: each stream is placed by the MAC that it left under or came from.
+fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
+    let Some(capture) = captures.get(point.capture) else { return };
+    let cooked = capture.digest.interfaces.iter().any(|i| i.index == point.interface && i.link_type == Some(crate::capture::LinkType::LINUX_SLL));
+    if !cooked || point.ifindex.is_some() {
+        return;
+    }
+    // The host: whoever owns the addresses that packets leave under.
+    let mut votes: BTreeMap<Id, u64> = BTreeMap::new();
+    let mut at: BTreeMap<u32, Id> = BTreeMap::new();
+    let mut ev = BTreeSet::new();
+    for (id, s) in streams(captures, point) {
+        let Some(mac) = s.key.src_mac.filter(|m| !m.is_zero()) else { continue };
+        match s.key.direction {
+            Some(Direction::Out) => {
+                if let Some(c) = inv.owner_of_mac(mac) {
+                    if let Some(i) = &c.interface {
+                        at.insert(id, i.clone());
+                    }
+                    *votes.entry(c.owner.clone()).or_default() += 3 * u64::from(s.packets);
+                    ev.extend(c.ev.iter().copied());
+                } else if let Some(pod) = s.key.flow.and_then(|f| pod_at(inv, f.dst)) {
+                    let node = pod.node.clone().unwrap_or_default();
+                    at.insert(id, interface_id(&node, &pod.veth));
+                    *votes.entry(node).or_default() += u64::from(s.packets);
+                    ev.extend(pod.ev.iter().copied());
+                }
+            }
+            Some(Direction::In) => {
+                if let Some(pod) = s.key.flow.and_then(|f| pod_at(inv, f.src)).filter(|_| INITIAL_TTLS.contains(&s.key.ttl)) {
+                    let node = pod.node.clone().unwrap_or_default();
+                    at.insert(id, interface_id(&node, &pod.veth));
+                    *votes.entry(node).or_default() += u64::from(s.packets);
+                    ev.extend(pod.ev.iter().copied());
+                }
+            }
+            None => {}
+        }
+    }
+    let Some((owner, _)) = votes.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0))) else { return };
+    // What came in from elsewhere came in by the ENI that its destination is behind.
+    for (id, s) in streams(captures, point) {
+        if at.contains_key(&id) || s.key.direction != Some(Direction::In) {
+            continue;
+        }
+        let behind = s.key.flow.and_then(|f| inv.eni_of_ip(f.dst)).filter(|e| e.owner == owner);
+        let eni = behind.or_else(|| inv.nodes.get(&owner).and_then(|n| n.enis.first()).and_then(|e| inv.enis.get(e)));
+        if let Some(e) = eni {
+            at.insert(id, interface_id(&owner, &inv.eni_name(e)));
+        }
+    }
+    at.retain(|_, i| i.starts_with(&format!("if:{owner}/")));
+    point.at = Some(owner.clone());
+    point.owner = Some(owner);
+    point.p = 0.97;
+    point.link = None;
+    point.interface_name = None;
+    point.ev = ev.into_iter().collect();
+    point.stream_at = at;
+}
+
+fn pod_at(inv: &Inventory, ip: IpAddr) -> Option<&crate::identify::inventory::PodInfo> {
+    inv.owner_of_ip(ip).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network)
+}

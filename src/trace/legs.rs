@@ -1,0 +1,230 @@
+//! A conversation's tuples in the order of its way, oriented from client to server, and the legs that nobody captured.
+//! Knows what kube-proxy and load balancers do to addresses; must not know where captures were taken, but for their TTLs.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use super::{Context, Leg};
+use crate::correlate::flows::Conversation;
+use crate::digest::Tuple;
+use crate::evidence::{Book, Ev, Place};
+use crate::facts::{ServicePort, TargetPort};
+use crate::identify::inventory::{Inventory, LbInfo, ServiceInfo, short};
+use crate::identify::place::INITIAL_TTLS;
+use crate::model::{Nanos, Protocol};
+
+/// The legs of a conversation, or `None` if it has no tuple.
+pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> Option<Vec<Leg>> {
+    let mut legs = observed(ctx, conversation, book);
+    let first = legs.first()?.clone();
+    if let Some(leg) = before(ctx, &first, book) {
+        legs.insert(0, leg);
+    }
+    let last = legs.last()?.clone();
+    if let Some(leg) = after(ctx.inv, &last) {
+        legs.push(leg);
+    }
+    Some(legs)
+}
+
+fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> Vec<Leg> {
+    let orientation = orient(ctx, conversation);
+    let mut joined: BTreeMap<usize, Vec<Ev>> = BTreeMap::new();
+    for j in &conversation.joins {
+        let place = |(capture, row): (usize, u32)| ctx.captures.get(capture).map(|c| Place::frame(c.input, row));
+        let sources: Vec<Place> = [place(j.row_a), place(j.row_b)].into_iter().flatten().collect();
+        let (Some(a), Some(b)) = (ctx.flows.flows.get(j.a), ctx.flows.flows.get(j.b)) else { continue };
+        if sources.is_empty() {
+            continue;
+        }
+        let statement = format!(
+            "the same packets appear as {} and as {}: {} of the compared identities agree (sequence numbers, timestamps, payload), such as these two",
+            ends(a.tuple), ends(b.tuple), j.shared
+        );
+        let ev = book.add("same_packet", statement, sources);
+        joined.entry(j.a).or_default().push(ev);
+        joined.entry(j.b).or_default().push(ev);
+    }
+    let mut legs: Vec<(i32, i32, Nanos, Leg)> = Vec::new();
+    for (id, forward) in orientation {
+        let Some(flow) = ctx.flows.flows.get(id) else { continue };
+        let tuple = if forward { flow.tuple } else { flow.tuple.reversed() };
+        let mut ttl = 0;
+        let mut first = Nanos::MAX;
+        for s in flow.sightings.iter().filter(|s| s.forward == forward) {
+            if let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)) {
+                ttl = ttl.max(i32::from(stream.key.ttl));
+                first = first.min(stream.first_ns);
+            }
+        }
+        let leg = Leg { tuple, flow: Some(id), ev: joined.remove(&id).unwrap_or_default() };
+        legs.push((rank(ctx.inv, tuple), -ttl, first, leg));
+    }
+    // Translation goes one way along the path; where addresses do not tell, the TTL falls, and time passes.
+    legs.sort_by(|a, b| (a.0, a.1, a.2, a.3.tuple).cmp(&(b.0, b.1, b.2, b.3.tuple)));
+    legs.into_iter().map(|l| l.3).collect()
+}
+
+fn ends(t: Tuple) -> String {
+    let end = |ip: IpAddr, port: u16| match (ip, t.protocol) {
+        (_, Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_)) => ip.to_string(),
+        (IpAddr::V4(_), _) => format!("{ip}:{port}"),
+        (IpAddr::V6(_), _) => format!("[{ip}]:{port}"),
+    };
+    format!("{} – {}", end(t.src, t.src_port), end(t.dst, t.dst_port))
+}
+
+/// Flow → whether its lower end is the client. One flow that shows the beginning orients all that share its packets.
+fn orient(ctx: Context<'_>, conversation: &Conversation) -> Vec<(usize, bool)> {
+    let known = |id: usize| ctx.flows.flows.get(id).and_then(|f| ctx.flows.begun_by_lower(ctx.captures, f));
+    let start = conversation.flows.iter().copied().find(|id| known(*id).is_some()).or_else(|| conversation.flows.first().copied());
+    let Some(start) = start else { return Vec::new() };
+    let mut way: BTreeMap<usize, bool> = BTreeMap::from([(start, known(start).unwrap_or(true))]);
+    let mut queue = VecDeque::from([start]);
+    while let Some(at) = queue.pop_front() {
+        let here = way.get(&at).copied().unwrap_or(true);
+        for j in conversation.joins.iter().filter(|j| j.a == at || j.b == at) {
+            let other = if j.a == at { j.b } else { j.a };
+            if let std::collections::btree_map::Entry::Vacant(slot) = way.entry(other) {
+                slot.insert(here == j.same_way);
+                queue.push_back(other);
+            }
+        }
+    }
+    way.into_iter().collect()
+}
+
+/// How far along the way addresses like these stand: sources go from pods' to nodes' to gateways' and public ones,
+/// destinations from public and services' to nodes' to pods'.
+fn rank(inv: &Inventory, t: Tuple) -> i32 {
+    let is_public = |ip: IpAddr| inv.enis.values().any(|e| e.public.iter().any(|p| p.1 == ip));
+    let owner = |ip: IpAddr| inv.owner_of_ip(ip).map(|c| c.owner.as_str()).unwrap_or_default();
+    let is_node = |ip: IpAddr| inv.nodes.contains_key(owner(ip));
+    let source = match t.src {
+        ip if is_public(ip) => 3,
+        ip if owner(ip).starts_with("natgw:") => 2,
+        ip if is_node(ip) => 1,
+        _ => 0,
+    };
+    let destination = match t.dst {
+        ip if is_public(ip) || inv.service_at(ip).is_some() => 0,
+        ip if is_node(ip) && service_by_node_port(inv, t).is_some() => 1,
+        _ => 2,
+    };
+    source + destination
+}
+
+fn service_by_node_port(inv: &Inventory, t: Tuple) -> Option<(&ServiceInfo, &ServicePort)> {
+    inv.services.values().find_map(|s| s.ports.iter().find(|p| p.protocol == t.protocol && p.node_port == Some(t.dst_port)).map(|p| (s, p)))
+}
+
+/// The leg before a node's own address as the source of packets that the node only passed on: kube-proxy put it there
+/// (`KUBE-MARK-MASQ`, externalTrafficPolicy Cluster), and a service of that pod says what was dialled.
+fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
+    let inv = ctx.inv;
+    let t = first.tuple;
+    let node = inv.owner_of_ip(t.src).map(|c| &c.owner).and_then(|o| inv.nodes.get(o))?;
+    let (service, port) = inv.services.values().find_map(|s| {
+        let serves = s.endpoints.iter().any(|(ip, name, port, protocol)| {
+            *ip == t.dst && *protocol == t.protocol && port.is_none_or(|p| p == t.dst_port) && s.ports.iter().any(|x| &x.name == name)
+        });
+        let by_target = s.ports.iter().find(|p| p.protocol == t.protocol && p.node_port.is_some() && target_is(p, t.dst_port, s, t.dst));
+        by_target.filter(|_| serves).map(|p| (s, p))
+    })?;
+    let (ttl, row, input) = forwarded(ctx, first)?;
+    let node_port = port.node_port?;
+    let lb = balancer_of(inv, service, node_port)?;
+    let ip = lb_address(inv, lb, node.zone.as_deref())?;
+    let mut sources = vec![Place::frame(input, row)];
+    service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend_from_slice(book.sources(*e)));
+    let statement = format!(
+        "{} comes from {} with TTL {ttl}, so {} only passed it on: it was translated there from its node port {node_port} of {}, which {} balances",
+        ends(t), t.src, short(&node.id), short(&service.id), short(&lb.id)
+    );
+    let ev = book.add("masquerade", statement, sources);
+    let dialled = node.ips.iter().copied().find(|x| *x == t.src).unwrap_or(t.src);
+    let tuple = Tuple { protocol: t.protocol, src: ip, src_port: 0, dst: dialled, dst_port: node_port };
+    Some(Leg { tuple, flow: None, ev: vec![ev] })
+}
+
+fn target_is(port: &ServicePort, target: u16, service: &ServiceInfo, ip: IpAddr) -> bool {
+    match &port.target_port {
+        Some(TargetPort::Number(n)) => *n == target,
+        Some(TargetPort::Name(_)) => service.endpoints.iter().any(|e| e.0 == ip && e.1 == port.name && e.2 == Some(target)),
+        None => port.port == target,
+    }
+}
+
+/// The TTL of a leg's packets says whether their source's host began them or passed them on: every Linux host on the way
+/// takes one, the VPC router none. Gives TTL, row and input of the packet that says so.
+fn forwarded(ctx: Context<'_>, leg: &Leg) -> Option<(u8, u32, usize)> {
+    let flow = leg.flow.and_then(|f| ctx.flows.flows.get(f))?;
+    let forward = flow.tuple == leg.tuple;
+    let source = ctx.inv.entity_of_ip(leg.tuple.src);
+    for s in flow.sightings.iter().filter(|s| s.forward == forward) {
+        let (Some(point), Some(capture)) = (ctx.points.get(s.point), ctx.captures.get(s.capture)) else { continue };
+        let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
+        // Hosts that took one since the source's: the one that the pod's link hangs on, unless it is the source itself.
+        let at = point.stream_at.get(&s.stream).or(point.at.as_ref())?;
+        let on_link = point.link.is_some() || ctx.inv.pods.values().any(|p| p.node.as_ref().is_some_and(|n| *at == format!("if:{n}/{}", p.veth)));
+        let host = match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
+            Some(pod) => pod.node.clone(),
+            None => point.owner.clone(),
+        };
+        let passed = u8::from(on_link && host.as_deref() != Some(source.as_str()));
+        let at_source = stream.key.ttl.checked_add(passed)?;
+        if !INITIAL_TTLS.contains(&at_source) && INITIAL_TTLS.contains(&at_source.saturating_add(1)) {
+            return Some((stream.key.ttl, stream.first_row, capture.input));
+        }
+    }
+    None
+}
+
+/// The load balancer that stands before a service's node port.
+fn balancer_of<'a>(inv: &'a Inventory, service: &ServiceInfo, node_port: u16) -> Option<&'a LbInfo> {
+    let by_name = inv.lbs.values().find(|lb| {
+        let dns = lb.dns_name.as_deref().unwrap_or_default().to_lowercase();
+        let by_uid = service.uid.as_deref().map(|u| format!("a{}", u.replace('-', ""))).is_some_and(|n| !n.is_empty() && n.starts_with(&lb.name) && lb.name.len() >= 16);
+        by_uid || service.ingress_hostnames.iter().any(|h| {
+            let h = h.to_lowercase();
+            (!dns.is_empty() && h == dns) || h.strip_prefix(&lb.name.to_lowercase()).is_some_and(|r| r.starts_with('-')) || h.strip_prefix("internal-").is_some_and(|r| r.starts_with(&lb.name.to_lowercase()))
+        })
+    });
+    by_name.or_else(|| {
+        let mut fits = inv.lbs.values().filter(|lb| lb.listeners.iter().any(|l| l.1 == node_port));
+        fits.next().filter(|_| fits.next().is_none())
+    })
+}
+
+/// The address that a load balancer speaks from: its only one, or the one in the target's zone.
+fn lb_address(inv: &Inventory, lb: &LbInfo, zone: Option<&str>) -> Option<IpAddr> {
+    let enis: Vec<_> = inv.enis.values().filter(|e| e.owner == lb.id).collect();
+    let addresses: BTreeSet<IpAddr> = enis.iter().filter_map(|e| e.primary).chain(lb.ips.iter().copied()).collect();
+    if addresses.len() == 1 {
+        return addresses.first().copied();
+    }
+    let in_zone = enis.iter().filter(|e| zone.is_some() && e.subnet.as_ref().and_then(|s| inv.subnets.get(s)).and_then(|s| s.zone.as_deref()) == zone);
+    let mut found = in_zone.filter_map(|e| e.primary);
+    found.next().filter(|_| found.next().is_none()).or_else(|| addresses.first().copied())
+}
+
+/// The leg behind a service's address or node port that nobody captured: known if only one endpoint can take it.
+fn after(inv: &Inventory, last: &Leg) -> Option<Leg> {
+    let t = last.tuple;
+    let endpoints = |s: &ServiceInfo, name: &Option<String>| -> Vec<(IpAddr, u16)> {
+        let all = s.endpoints.iter().filter(|e| &e.1 == name && e.3 == t.protocol);
+        all.filter_map(|e| Some((e.0, e.2?))).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    if let Some(service) = inv.service_at(t.dst) {
+        let port = service.ports.iter().find(|p| p.port == t.dst_port && p.protocol == t.protocol)?;
+        let [(ip, target)] = endpoints(service, &port.name)[..] else { return None };
+        let tuple = Tuple { dst: ip, dst_port: target, ..t };
+        return Some(Leg { tuple, flow: None, ev: service.ev.clone() });
+    }
+    let node = inv.owner_of_ip(t.dst).and_then(|c| inv.nodes.get(&c.owner))?;
+    let (service, port) = service_by_node_port(inv, t)?;
+    let [(ip, target)] = endpoints(service, &port.name)[..] else { return None };
+    let (src, src_port) = if service.external_policy_local { (t.src, t.src_port) } else { (node.ips.iter().copied().find(|x| *x == t.dst).unwrap_or(t.dst), 0) };
+    let tuple = Tuple { protocol: t.protocol, src, src_port, dst: ip, dst_port: target };
+    Some(Leg { tuple, flow: None, ev: service.ev.clone() })
+}

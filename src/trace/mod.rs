@@ -1,0 +1,183 @@
+//! Conversations → hop sequences: what the inventories say must happen, with what the captures show laid over it.
+//! Knows legs, hops, verdicts; must not know any file format.
+//!
+//! 1. `legs` orders a conversation's tuples along the way and infers the ones that nobody captured.
+//! 2. [`model`] walks them through the network.
+//! 3. `overlay` puts every sighting on its step, and inserts hops that the model did not expect.
+//! 4. `judge` counts what is missing where and says what became of each direction, with clocks compared first.
+
+pub mod judge;
+mod legs;
+pub mod model;
+mod overlay;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::correlate::clocks::{Exchange, Offset};
+use crate::correlate::flows::{Flows, Sighting};
+use crate::digest::Tuple;
+use crate::evidence::{Book, Ev};
+use crate::identify::inventory::{Id, Inventory};
+use crate::identify::place::{Capture, Point};
+use crate::model::{Mac, Nanos};
+use crate::report::{Verdict, Way};
+
+/// What the tracer reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The captures.
+    pub captures: &'a [Capture<'a>],
+    /// Where they were taken.
+    pub points: &'a [Point],
+    /// Who is who.
+    pub inv: &'a Inventory,
+    /// What belongs together.
+    pub flows: &'a Flows,
+}
+
+/// One leg: the addresses that a conversation has on a part of its way, from client to server.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// Addresses and ports; port 0 where it cannot be known.
+    pub tuple: Tuple,
+    /// The flow that shows it; `None`: inferred.
+    pub flow: Option<usize>,
+    /// Why it belongs here.
+    pub ev: Vec<Ev>,
+}
+
+/// A hop in the making.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    /// Pod, node, router …
+    pub owner: Id,
+    /// The interface, if it has one.
+    pub interface: Option<Id>,
+    /// Index of the leg.
+    pub leg: usize,
+    /// Streams seen here.
+    pub sightings: Vec<Sighting>,
+    /// Source MAC.
+    pub src_mac: Option<Mac>,
+    /// Destination MAC.
+    pub dst_mac: Option<Mac>,
+    /// TTL.
+    pub ttl: Option<u8>,
+    /// Packets seen.
+    pub seen: u64,
+    /// Packets seen before and not here, although the capture ran.
+    pub missing: u64,
+    /// Median delay since the last observed hop.
+    pub delay_ns: Option<Nanos>,
+    /// Identity → time at `sample_point`, of packets seen once.
+    pub sample: BTreeMap<u64, (Nanos, u32)>,
+    /// The point that the sample is from.
+    pub sample_point: Option<usize>,
+    /// How sure.
+    pub p: f64,
+    /// Why.
+    pub ev: Vec<Ev>,
+}
+
+impl Hop {
+    /// Whether anything was captured here.
+    #[must_use]
+    pub fn observed(&self) -> bool {
+        !self.sightings.is_empty()
+    }
+
+    /// The points that saw it.
+    #[must_use]
+    pub fn points(&self) -> BTreeSet<usize> {
+        self.sightings.iter().map(|s| s.point).collect()
+    }
+}
+
+/// One way of a conversation.
+#[derive(Clone, Debug)]
+pub struct Direction {
+    /// Which.
+    pub way: Way,
+    /// In order.
+    pub hops: Vec<Hop>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// For lost and rejected: index of the last hop that saw it.
+    pub lost_after: Option<usize>,
+    /// Points on the way that ran and saw nothing: (point, the interface's id).
+    pub silent: Vec<(usize, Id)>,
+    /// Whether the model's walk came to an end at the destination.
+    pub arrived: bool,
+}
+
+/// A conversation followed through every rewriting.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// Legs from client to server.
+    pub legs: Vec<Leg>,
+    /// Who rewrites between the legs.
+    pub rewriters: Vec<Option<Id>>,
+    /// Packets at the point that saw most.
+    pub packets: u64,
+    /// Bytes there.
+    pub bytes: u64,
+    /// Request, and reply where anything of one was seen.
+    pub directions: Vec<Direction>,
+}
+
+impl Path {
+    /// One way of it.
+    #[must_use]
+    pub fn direction(&self, way: Way) -> Option<&Direction> {
+        self.directions.iter().find(|d| d.way == way)
+    }
+}
+
+/// Traces every conversation. Also returns how each point's clock compares (point → reference point, offset).
+pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (usize, Offset)>) {
+    let mut paths = Vec::new();
+    let mut exchanges: BTreeMap<(usize, usize), Exchange> = BTreeMap::new();
+    for conversation in &ctx.flows.conversations {
+        let Some(legs) = legs::legs(ctx, conversation, book) else { continue };
+        let tuples: Vec<Tuple> = legs.iter().map(|l| l.tuple).collect();
+        let there = model::walk(ctx.inv, &tuples, None);
+        let rewriters = there.rewriters.clone();
+        let back_tuples: Vec<Tuple> = tuples.iter().rev().map(|t| t.reversed()).collect();
+        let back_rewriters: Vec<Option<Id>> = rewriters.iter().rev().cloned().collect();
+        let mut back = model::walk(ctx.inv, &back_tuples, Some(&back_rewriters));
+        // Legs are counted from the client, whichever way a packet goes.
+        for s in &mut back.steps {
+            s.leg = legs.len() - 1 - s.leg.min(legs.len() - 1);
+        }
+        let mut path = Path { legs, rewriters, packets: 0, bytes: 0, directions: Vec::new() };
+        for (way, walk) in [(Way::Request, there), (Way::Reply, back)] {
+            if let Some(direction) = overlay::overlay(ctx, &path.legs, way, walk, book) {
+                overlay::exchanges(&direction, &mut exchanges);
+                path.directions.push(direction);
+            }
+        }
+        if path.directions.is_empty() {
+            continue;
+        }
+        count(ctx, &mut path);
+        paths.push(path);
+    }
+    let clocks = crate::correlate::clocks::solve(ctx.points.len(), &exchanges);
+    for path in &mut paths {
+        judge::judge(ctx, path, &clocks, book);
+    }
+    (paths, clocks)
+}
+
+/// Packets and bytes where most was seen.
+fn count(ctx: Context<'_>, path: &mut Path) {
+    let mut by_point: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+    for s in path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings) {
+        let stream = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize));
+        if let Some(stream) = stream {
+            let e = by_point.entry(s.point).or_default();
+            *e = (e.0 + u64::from(stream.packets), e.1 + stream.bytes);
+        }
+    }
+    (path.packets, path.bytes) = by_point.into_values().max().unwrap_or_default();
+}

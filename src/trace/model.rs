@@ -1,0 +1,297 @@
+//! Where a packet must go: the forwarding of a VPC, its nodes and gateways, as inventories describe them.
+//! Knows the AWS VPC CNI's data plane; must not look at a capture (`overlay` lays observations over it).
+//!
+//! Sources: amazon-vpc-cni-k8s `pkg/networkutils/network.go` (rules and tables), kube-proxy's iptables mode, the VPC user guide.
+
+use std::net::IpAddr;
+
+use crate::digest::Tuple;
+use crate::evidence::Ev;
+use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id};
+
+/// One interface that a packet should cross, or one device inside which nobody sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Pod, node, router, load balancer …
+    pub owner: Id,
+    /// `None` for devices without interfaces of their own.
+    pub interface: Option<Id>,
+    /// Which leg of the conversation's addresses the packet has here.
+    pub leg: usize,
+    /// How sure, if nothing is observed.
+    pub p: f64,
+    /// Why.
+    pub ev: Vec<Ev>,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At the owner of the last leg's destination.
+    Arrived,
+    /// The inventories don't say how it goes on.
+    Unknown,
+}
+
+/// A walk from the first leg's source to the last leg's destination.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Who rewrites from leg `n` to leg `n + 1`.
+    pub rewriters: Vec<Option<Id>>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Confidence of a step that inventories state.
+const STATED: f64 = 0.97;
+/// Confidence of a step that convention suggests.
+const GUESSED: f64 = 0.75;
+
+enum At<'a> {
+    Node(Id),
+    Wire(Option<&'a EniInfo>),
+    Done(End),
+}
+
+struct Walker<'a> {
+    inv: &'a Inventory,
+    legs: &'a [Tuple],
+    leg: usize,
+    steps: Vec<Step>,
+    rewriters: Vec<Option<Id>>,
+    /// Given for the way back: the rewriting happens where it did on the way there.
+    known_rewriters: Option<&'a [Option<Id>]>,
+}
+
+/// Walks the legs of one direction. For the reply, `known_rewriters` says who rewrites between its legs.
+#[must_use]
+pub fn walk(inv: &Inventory, legs: &[Tuple], known_rewriters: Option<&[Option<Id>]>) -> Walk {
+    let mut w = Walker { inv, legs, leg: 0, steps: Vec::new(), rewriters: vec![None; legs.len().saturating_sub(1)], known_rewriters };
+    let mut at = w.start();
+    // Each turn adds a step or ends; a loop in the routes must not become one here.
+    for _ in 0..24 {
+        at = match at {
+            At::Node(id) => w.at_node(&id),
+            At::Wire(from) => w.on_wire(from),
+            At::Done(end) => return Walk { steps: w.steps, rewriters: w.rewriters, end },
+        };
+    }
+    Walk { steps: w.steps, rewriters: w.rewriters, end: End::Unknown }
+}
+
+impl<'a> Walker<'a> {
+    fn tuple(&self) -> Option<Tuple> {
+        self.legs.get(self.leg).copied()
+    }
+
+    fn step(&mut self, owner: &str, interface: Option<Id>, p: f64, ev: &[Ev]) {
+        self.steps.push(Step { owner: owner.to_owned(), interface, leg: self.leg, p, ev: ev.to_vec() });
+    }
+
+    fn pod_of(&self, ip: IpAddr) -> Option<&'a PodInfo> {
+        self.inv.owner_of_ip(ip).and_then(|c| self.inv.pods.get(&c.owner)).filter(|p| !p.host_network)
+    }
+
+    fn start(&mut self) -> At<'a> {
+        let inv = self.inv;
+        let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
+        if let Some(pod) = self.pod_of(tuple.src) {
+            self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
+            let Some(node) = pod.node.clone() else { return At::Wire(inv.eni_of_ip(tuple.src)) };
+            self.step(&node, Some(interface_id(&node, &pod.veth)), STATED, &pod.ev);
+            return At::Node(node);
+        }
+        let owner = inv.entity_of_ip(tuple.src);
+        let ev = inv.owner_of_ip(tuple.src).map(|c| c.ev.clone()).unwrap_or_default();
+        if inv.nodes.contains_key(&owner) {
+            return At::Node(owner);
+        }
+        let p = if ev.is_empty() { GUESSED } else { STATED };
+        self.step(&owner, None, p, &ev);
+        if owner.starts_with("external:") {
+            return self.from_outside();
+        }
+        At::Wire(inv.eni_of_ip(tuple.src))
+    }
+
+    /// From the Internet to a public address: the Internet gateway makes it the private one.
+    fn from_outside(&mut self) -> At<'a> {
+        let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
+        if let Some((eni, private)) = self.inv.enis.values().find_map(|e| e.public.iter().find(|p| p.1 == tuple.dst).map(|p| (e, p.0))) {
+            self.internet_gateway(eni.vpc.as_deref());
+            self.advance_if(|next, _| next.dst == private, |_| None);
+        }
+        At::Wire(None)
+    }
+
+    fn internet_gateway(&mut self, vpc: Option<&str>) {
+        let inv = self.inv;
+        if let Some(d) = inv.devices.values().find(|d| d.id.starts_with("igw:") && (vpc.is_none() || d.vpc.as_deref() == vpc)) {
+            self.step(&d.id, None, STATED, &d.ev);
+        }
+    }
+
+    /// Goes to the next leg if `fits(next, current)`; the last step's owner is the rewriter unless `who` says another.
+    fn advance_if(&mut self, fits: impl Fn(Tuple, Tuple) -> bool, who: impl Fn(&Self) -> Option<Id>) -> bool {
+        let (Some(current), Some(next)) = (self.tuple(), self.legs.get(self.leg + 1).copied()) else { return false };
+        if !fits(next, current) {
+            return false;
+        }
+        let rewriter = who(self).or_else(|| self.steps.last().map(|s| s.owner.clone()));
+        if let Some(slot) = self.rewriters.get_mut(self.leg) {
+            *slot = rewriter;
+        }
+        self.leg += 1;
+        true
+    }
+
+    fn at_node(&mut self, node: &Id) -> At<'a> {
+        let inv = self.inv;
+        let own = |ip: IpAddr| inv.owner_of_ip(ip).is_some_and(|c| &c.owner == node);
+        loop {
+            let known = self.known_rewriters.map(|r| r.get(self.leg).cloned().flatten());
+            let here = |next: Tuple, current: Tuple| match &known {
+                Some(Some(id)) => id == node,
+                Some(None) | None => {
+                    let dnat = (next.dst, next.dst_port) != (current.dst, current.dst_port);
+                    let snat = (next.src, next.src_port) != (current.src, current.src_port);
+                    // kube-proxy runs on every node: whoever gets the packet first translates a service's address, and a node's
+                    // own address together with a node port. A source is rewritten to the rewriter's own address.
+                    let service = inv.service_at(current.dst).is_some() || (own(current.dst) && self.pod_of(current.dst).is_none());
+                    (dnat && service) || (!dnat && snat && own(next.src)) || (dnat && snat && own(next.src))
+                }
+            };
+            if !self.advance_if(here, |_| Some(node.clone())) {
+                break;
+            }
+        }
+        let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
+        if let Some(pod) = self.pod_of(tuple.dst) {
+            if pod.node.as_ref() == Some(node) {
+                self.step(node, Some(interface_id(node, &pod.veth)), STATED, &pod.ev);
+                self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
+                return At::Done(End::Arrived);
+            }
+        }
+        if own(tuple.dst) {
+            return At::Done(End::Arrived);
+        }
+        if inv.service_at(tuple.dst).is_some() {
+            return At::Done(End::Unknown);
+        }
+        let Some(eni) = self.egress(node, tuple) else { return At::Done(End::Unknown) };
+        let name = inv.eni_name(eni);
+        self.step(node, Some(interface_id(node, &name)), STATED, &eni.ev);
+        At::Wire(Some(eni))
+    }
+
+    /// A pod's packets leave by the ENI that carries its address; all else by the ENI of its source address, or the primary.
+    fn egress(&self, node: &Id, tuple: Tuple) -> Option<&'a EniInfo> {
+        let inv = self.inv;
+        let enis: Vec<&EniInfo> = inv.nodes.get(node)?.enis.iter().filter_map(|e| inv.enis.get(e)).collect();
+        if let Some(pod) = self.pod_of(tuple.src).filter(|p| p.node.as_ref() == Some(node)) {
+            if let Some(e) = pod.eni.as_ref().and_then(|e| inv.enis.get(e)) {
+                return Some(e);
+            }
+        }
+        let by_source = enis.iter().find(|e| e.ips.contains(&tuple.src));
+        by_source.or_else(|| enis.first()).copied()
+    }
+
+    fn on_wire(&mut self, from: Option<&'a EniInfo>) -> At<'a> {
+        let inv = self.inv;
+        let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
+        let from_subnet = from.and_then(|e| e.subnet.clone()).or_else(|| inv.subnet_of(tuple.src).map(str::to_owned));
+        if let Some(to) = inv.eni_of_ip(tuple.dst).filter(|to| from.is_none_or(|f| f.id != to.id)) {
+            // The main table has the subnet's own route, so the primary ENI speaks to its neighbours directly; a secondary
+            // ENI's table holds the default route alone.
+            let from_primary = from.is_none_or(|e| e.device_index.unwrap_or(0) == 0);
+            let same = from_subnet.is_some() && from_subnet == to.subnet;
+            if !(same && from_primary) && from_subnet.is_some() {
+                self.router(from_subnet.as_deref());
+            }
+            if inv.nodes.contains_key(&to.owner) {
+                let name = inv.eni_name(to);
+                self.step(&to.owner, Some(interface_id(&to.owner, &name)), STATED, &to.ev);
+                return At::Node(to.owner.clone());
+            }
+            self.step(&to.owner, None, STATED, &to.ev);
+            if to.owner.starts_with("natgw:") && self.advance_by_device(&to.owner) {
+                return At::Wire(Some(to));
+            }
+            return At::Done(End::Arrived);
+        }
+        let owner = inv.entity_of_ip(tuple.dst);
+        if inv.nodes.contains_key(&owner) {
+            // A node whose ENI no inventory lists.
+            let name = inv.owner_of_ip(tuple.dst).and_then(|c| c.interface.clone()).unwrap_or_else(|| interface_id(&owner, "eth0"));
+            self.router(from_subnet.as_deref());
+            self.step(&owner, Some(name), GUESSED, &[]);
+            return At::Node(owner);
+        }
+        if let Some(pod) = self.pod_of(tuple.dst) {
+            if let Some(node) = pod.node.clone() {
+                self.router(from_subnet.as_deref());
+                self.step(&node, Some(interface_id(&node, "eth0")), GUESSED, &pod.ev);
+                return At::Node(node);
+            }
+        }
+        if !owner.starts_with("external:") {
+            self.router(from_subnet.as_deref());
+            let p = if owner.starts_with("unknown:") { GUESSED } else { STATED };
+            let ev = inv.owner_of_ip(tuple.dst).map(|c| c.ev.clone()).unwrap_or_default();
+            self.step(&owner, None, p, &ev);
+            return At::Done(End::Arrived);
+        }
+        self.to_outside(from, from_subnet.as_deref(), &owner)
+    }
+
+    fn advance_by_device(&mut self, device: &str) -> bool {
+        let inv = self.inv;
+        self.advance_if(
+            |next, current| next.src != current.src && inv.entity_of_ip(next.src) == device || next.dst != current.dst && inv.entity_of_ip(current.dst) == device,
+            |_| Some(device.to_owned()),
+        )
+    }
+
+    fn to_outside(&mut self, from: Option<&'a EniInfo>, subnet: Option<&str>, owner: &Id) -> At<'a> {
+        let inv = self.inv;
+        let vpc = from.and_then(|e| e.vpc.clone()).or_else(|| subnet.and_then(|s| inv.subnets.get(s)).and_then(|s| s.vpc.clone()));
+        let target = self.default_route(subnet, vpc.as_deref());
+        if let Some(nat) = target.as_deref().filter(|t| t.starts_with("nat-")) {
+            let id = format!("natgw:{nat}");
+            let eni = inv.enis.values().find(|e| e.owner == id);
+            self.router(subnet);
+            let ev = inv.devices.get(&id).map(|d| d.ev.clone()).unwrap_or_default();
+            self.step(&id, None, STATED, &ev);
+            self.advance_by_device(&id);
+            return self.beyond_gateway(eni.and_then(|e| e.vpc.as_deref()).or(vpc.as_deref()), owner);
+        }
+        self.router(subnet);
+        self.beyond_gateway(vpc.as_deref(), owner)
+    }
+
+    fn beyond_gateway(&mut self, vpc: Option<&str>, owner: &Id) -> At<'a> {
+        self.internet_gateway(vpc);
+        let inv = self.inv;
+        self.advance_if(|next, current| next.dst == current.dst && inv.enis.values().any(|e| e.public.contains(&(current.src, next.src))), |_| None);
+        self.step(owner, None, STATED, &[]);
+        At::Done(End::Arrived)
+    }
+
+    fn default_route(&self, subnet: Option<&str>, vpc: Option<&str>) -> Option<String> {
+        let tables = &self.inv.route_tables;
+        let of_subnet = tables.iter().find(|(t, _)| subnet.is_some_and(|s| t.subnets.iter().any(|x| x == s)));
+        let main = || tables.iter().find(|(t, _)| t.is_main && (vpc.is_none() || t.vpc.as_deref() == vpc));
+        let (table, _) = of_subnet.or_else(main)?;
+        table.routes.iter().find(|r| r.destination.is_some_and(|d| d.prefix_len() == 0)).map(|r| r.target.clone())
+    }
+
+    fn router(&mut self, subnet: Option<&str>) {
+        let Some(subnet) = subnet else { return };
+        let ev = self.inv.subnets.get(subnet).map(|s| s.ev.clone()).unwrap_or_default();
+        self.step(&format!("router:{subnet}"), None, 0.96, &ev);
+    }
+}

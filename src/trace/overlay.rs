@@ -1,0 +1,291 @@
+//! Observations laid over the model's steps. What was captured is never bent to fit: a sighting that no step expects becomes
+//! a hop of its own, where TTL and time put it.
+//! Knows sightings and steps; must not judge loss.
+
+use std::collections::BTreeMap;
+
+use super::model::{End, Step, Walk};
+use super::{Context, Direction, Hop, Leg};
+use crate::confidence;
+use crate::correlate::clocks::Exchange;
+use crate::correlate::flows::Sighting;
+use crate::digest::{NO_TIME, Stream};
+use crate::evidence::{Book, Place};
+use crate::identify::inventory::{Id, short};
+use crate::model::{Mac, Nanos};
+use crate::report::{Verdict, Way};
+
+/// Packets that are compared between two hops; the lowest identities, so that both choose the same.
+const SAMPLE: usize = 256;
+
+/// One direction with its sightings on their hops; `None` if nothing of it was seen.
+pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book: &mut Book) -> Option<Direction> {
+    let mut hops: Vec<Hop> = walk.steps.into_iter().map(hop).collect();
+    let mut unexpected: BTreeMap<(usize, Id), Vec<Sighting>> = BTreeMap::new();
+    let mut any = false;
+    for (n, leg) in legs.iter().enumerate() {
+        let Some(flow) = leg.flow.and_then(|f| ctx.flows.flows.get(f)) else { continue };
+        let from_client = flow.tuple == leg.tuple;
+        for s in flow.sightings.iter().filter(|s| (s.forward == from_client) == (way == Way::Request)) {
+            any = true;
+            let Some(at) = interface_of(ctx, s) else { continue };
+            match hops.iter_mut().find(|h| h.leg == n && h.interface.as_ref() == Some(&at)) {
+                Some(h) => h.sightings.push(*s),
+                None => unexpected.entry((n, at)).or_default().push(*s),
+            }
+        }
+    }
+    if !any {
+        return None;
+    }
+    for h in &mut hops {
+        fill(ctx, h);
+    }
+    for ((leg, at), sightings) in unexpected {
+        insert(ctx, &mut hops, leg, at, sightings, way);
+    }
+    turn_routers(ctx, &mut hops, way, legs);
+    share_links(ctx, &mut hops);
+    for h in &mut hops {
+        describe(ctx, h, legs, way, book);
+    }
+    let fallback: Vec<_> = hops.iter().flat_map(|h| h.ev.iter().copied()).take(1).collect();
+    for h in hops.iter_mut().filter(|h| h.ev.is_empty()) {
+        h.ev.clone_from(&fallback);
+    }
+    let arrived = walk.end == End::Arrived;
+    Some(Direction { way, hops, verdict: Verdict::Unknown, lost_after: None, silent: Vec::new(), arrived })
+}
+
+fn hop(step: Step) -> Hop {
+    Hop {
+        owner: step.owner,
+        interface: step.interface,
+        leg: step.leg,
+        sightings: Vec::new(),
+        src_mac: None,
+        dst_mac: None,
+        ttl: None,
+        seen: 0,
+        missing: 0,
+        delay_ns: None,
+        sample: BTreeMap::new(),
+        sample_point: None,
+        p: step.p,
+        ev: step.ev,
+    }
+}
+
+fn interface_of(ctx: Context<'_>, s: &Sighting) -> Option<Id> {
+    let point = ctx.points.get(s.point)?;
+    point.stream_at.get(&s.stream).or(point.at.as_ref()).filter(|i| i.starts_with("if:")).cloned()
+}
+
+fn stream<'a>(ctx: Context<'a>, s: &Sighting) -> Option<&'a Stream> {
+    ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)
+}
+
+/// MACs, TTL and counts from the streams seen here.
+fn fill(ctx: Context<'_>, h: &mut Hop) {
+    let main = h.sightings.iter().filter_map(|s| stream(ctx, s)).max_by_key(|s| (s.packets, std::cmp::Reverse(s.first_row)));
+    let Some(main) = main else { return };
+    (h.src_mac, h.dst_mac, h.ttl) = (main.key.src_mac, main.key.dst_mac, Some(main.key.ttl));
+    let mut by_point: BTreeMap<usize, u64> = BTreeMap::new();
+    for s in &h.sightings {
+        if let Some(stream) = stream(ctx, s) {
+            *by_point.entry(s.point).or_default() += u64::from(stream.packets);
+        }
+    }
+    // Two captures of one place see the same packets: the fuller one counts.
+    let best = by_point.iter().max_by_key(|(point, n)| (**n, std::cmp::Reverse(**point)));
+    let Some((point, seen)) = best else { return };
+    (h.seen, h.sample_point) = (*seen, Some(*point));
+    let mut sample: BTreeMap<u64, Option<(Nanos, u32)>> = BTreeMap::new();
+    for s in h.sightings.iter().filter(|s| s.point == *point) {
+        for row in ctx.flows.rows(ctx.captures, s).filter(|r| r.ident != 0 && r.time != NO_TIME) {
+            if sample.len() >= SAMPLE && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
+                continue;
+            }
+            sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some((row.time, row.row)));
+            if sample.len() > SAMPLE {
+                sample.pop_last();
+            }
+        }
+    }
+    h.sample = sample.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+}
+
+/// A hop that the model did not expect: after the hops that saw the packets with a higher TTL, or earlier.
+fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, leg: usize, at: Id, sightings: Vec<Sighting>, way: Way) {
+    let point = sightings.first().and_then(|s| ctx.points.get(s.point));
+    let owner = match at.strip_prefix("if:").and_then(|r| r.rsplit_once('/')) {
+        Some((owner, _)) => owner.to_owned(),
+        None => point.and_then(|p| p.owner.clone()).unwrap_or_else(|| at.clone()),
+    };
+    let mut new = hop(Step { owner, interface: Some(at), leg, p: 0.8, ev: Vec::new() });
+    new.sightings = sightings;
+    fill(ctx, &mut new);
+    let order = |leg: usize| if way == Way::Request { leg as i64 } else { -(leg as i64) };
+    let is_before = |h: &Hop| {
+        if h.leg != new.leg {
+            return order(h.leg) < order(new.leg);
+        }
+        if !h.observed() {
+            // The source of the conversation stays first, its destination last.
+            return false;
+        }
+        match h.ttl.cmp(&new.ttl) {
+            std::cmp::Ordering::Equal => later(h, &new).is_some_and(|l| l > 0),
+            other => other == std::cmp::Ordering::Greater,
+        }
+    };
+    let after_observed = hops.iter().rposition(is_before).map(|n| n + 1);
+    let at_index = after_observed.unwrap_or_else(|| {
+        // Before the first observed hop of its leg, yet behind where the packets come from.
+        let first_of_leg = hops.iter().position(|h| h.leg == new.leg).unwrap_or(0);
+        let first_observed = hops.iter().position(|h| h.leg == new.leg && h.observed());
+        first_observed.unwrap_or(hops.len().min(first_of_leg + 1))
+    });
+    // The sender's own interface takes the place of a stranger known by its address alone.
+    let is_source = new.ttl.is_some_and(|t| crate::identify::place::INITIAL_TTLS.contains(&t));
+    let own = new.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
+    if is_source && own.is_some() && own == new.src_mac && at_index <= 1 && hops.first().is_some_and(|h| h.owner.starts_with("unknown:")) {
+        if let Some(first) = hops.first_mut() {
+            *first = new;
+        }
+        return;
+    }
+    hops.insert(at_index.min(hops.len()), new);
+}
+
+/// Sign of the median difference in time of the packets that both saw: positive if `b` is later.
+fn later(a: &Hop, b: &Hop) -> Option<Nanos> {
+    let mut differences: Vec<Nanos> = a.sample.iter().filter_map(|(k, (t, _))| Some(b.sample.get(k)?.0 - t)).collect();
+    differences.sort_unstable();
+    differences.get(differences.len() / 2).copied()
+}
+
+/// The MACs of captured frames say whether a router stands between two nodes; they outweigh what routing tables suggest.
+fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
+    let inv = ctx.inv;
+    let owner = |m: Option<Mac>| m.and_then(|m| inv.owner_of_mac(m)).map(|c| c.owner.clone());
+    let mut n = 0;
+    while n < hops.len() {
+        let (here, next) = (hops.get(n), hops.get(n + 1));
+        let Some(h) = here else { break };
+        let to = if h.observed() { owner(h.dst_mac) } else { None };
+        match next {
+            Some(router) if router.owner.starts_with("router:") && !router.observed() => {
+                let beyond = hops.get(n + 2);
+                let from = beyond.filter(|b| b.observed()).and_then(|b| owner(b.src_mac));
+                let direct = |o: &Option<Id>, other: Option<&Hop>| o.is_some() && other.is_some_and(|x| o.as_ref() == Some(&x.owner));
+                if direct(&to, beyond) || direct(&from, Some(h)) {
+                    hops.remove(n + 1);
+                    continue;
+                }
+            }
+            Some(other) if h.owner != other.owner && h.leg == other.leg => {
+                let from = if other.observed() { owner(other.src_mac) } else { None };
+                let router = [to, from].into_iter().flatten().find(|o| o.starts_with("router:"));
+                let is_wire = |h: &Hop| inv.nodes.contains_key(&h.owner) || h.interface.is_none();
+                if let Some(router) = router.filter(|_| is_wire(h) && is_wire(other) && !h.owner.starts_with("router:") && !other.owner.starts_with("router:")) {
+                    let mac = if h.observed() { h.dst_mac } else { other.src_mac };
+                    let claim = mac.and_then(|m| inv.owner_of_mac(m));
+                    let step = Step { owner: router, interface: None, leg: h.leg, p: claim.map_or(0.95, |c| c.p), ev: claim.map(|c| c.ev.clone()).unwrap_or_default() };
+                    hops.insert(n + 1, hop(step));
+                }
+            }
+            _ => {}
+        }
+        n += 1;
+    }
+    // What the frames around a router prove of it.
+    for n in 0..hops.len() {
+        if !hops.get(n).is_some_and(|h| h.owner.starts_with("router:")) {
+            continue;
+        }
+        let before = n.checked_sub(1).and_then(|b| hops.get(b)).filter(|h| h.observed()).and_then(|h| h.dst_mac);
+        let after = hops.get(n + 1).filter(|h| h.observed()).and_then(|h| h.src_mac);
+        let claims: Vec<_> = [before, after].into_iter().flatten().filter_map(|m| inv.owner_of_mac(m)).filter(|c| c.owner.starts_with("router:")).collect();
+        let (ev, p) = (claims.iter().flat_map(|c| c.ev.iter().copied()).collect::<Vec<_>>(), claims.iter().map(|c| c.p).fold(0.0, f64::max));
+        if let Some(h) = hops.get_mut(n) {
+            h.p = h.p.max(p);
+            for e in ev {
+                if !h.ev.contains(&e) {
+                    h.ev.push(e);
+                }
+            }
+        }
+    }
+    let _ = (way, legs);
+}
+
+/// The two ends of a veth pair carry the same frame: what one shows holds for the other.
+fn share_links(ctx: Context<'_>, hops: &mut [Hop]) {
+    for n in 0..hops.len().saturating_sub(1) {
+        let (Some(a), Some(b)) = (hops.get(n), hops.get(n + 1)) else { continue };
+        let pair = |pod: &Hop, node: &Hop| {
+            ctx.inv.pods.get(&pod.owner).is_some_and(|p| node.interface.as_deref().is_some_and(|i| i.rsplit('/').next() == Some(&p.veth)))
+        };
+        if a.leg != b.leg || !(pair(a, b) || pair(b, a)) || a.observed() == b.observed() {
+            continue;
+        }
+        let (from, to) = if a.observed() { (n, n + 1) } else { (n + 1, n) };
+        let Some((src, dst, ttl)) = hops.get(from).map(|h| (h.src_mac, h.dst_mac, h.ttl)) else { continue };
+        let ev = hops.get(from).map(|h| h.ev.clone()).unwrap_or_default();
+        if let Some(h) = hops.get_mut(to) {
+            (h.src_mac, h.dst_mac, h.ttl) = (src, dst, ttl);
+            h.p = confidence::round(h.p.max(0.98));
+            h.ev.extend(ev);
+        }
+    }
+}
+
+/// An observed hop's own evidence.
+fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Book) {
+    let Some(leg) = legs.get(h.leg) else { return };
+    if !h.observed() {
+        if h.ev.is_empty() {
+            h.ev.clone_from(&leg.ev);
+        }
+        return;
+    }
+    let t = if way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
+    let mut sources: Vec<Place> = Vec::new();
+    for s in &h.sightings {
+        if let (Some(capture), Some(stream)) = (ctx.captures.get(s.capture), stream(ctx, s)) {
+            sources.push(Place::frame(capture.input, stream.first_row));
+        }
+    }
+    sources.sort();
+    let macs = match (h.src_mac, h.dst_mac) {
+        (Some(s), Some(d)) => format!(", {s} → {d}"),
+        (Some(s), None) => format!(", from {s}"),
+        _ => String::new(),
+    };
+    let ttl = h.ttl.map_or(String::new(), |t| format!(" with TTL {t}"));
+    let at = h.interface.as_deref().map_or(h.owner.as_str(), |i| i);
+    let packets = if h.seen == 1 { "1 packet".to_owned() } else { format!("{} packets", h.seen) };
+    let statement = format!("{packets} {} → {} seen at {}{ttl}{macs}", t.src, t.dst, short(at));
+    let ev = book.add("seen", statement, sources);
+    h.ev.insert(0, ev);
+    let placed: Vec<f64> = h.points().iter().filter_map(|p| ctx.points.get(*p)).map(|p| p.p).collect();
+    h.p = confidence::round(placed.into_iter().fold(0.0, f64::max).min(0.999));
+}
+
+/// Smallest time differences between the observed hops of a direction, per pair of points.
+pub(super) fn exchanges(direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
+    let observed: Vec<&Hop> = direction.hops.iter().filter(|h| h.observed()).collect();
+    for (n, a) in observed.iter().enumerate() {
+        for b in observed.iter().skip(n + 1) {
+            let (Some(p), Some(q)) = (a.sample_point, b.sample_point) else { continue };
+            if p == q {
+                continue;
+            }
+            let Some(least) = a.sample.iter().filter_map(|(k, (t, _))| Some(b.sample.get(k)?.0 - t)).min() else { continue };
+            let e = exchanges.entry((p.min(q), p.max(q))).or_default();
+            let slot = if p < q { &mut e.forth } else { &mut e.back };
+            *slot = Some(slot.map_or(least, |s| s.min(least)));
+        }
+    }
+}
