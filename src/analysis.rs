@@ -1,12 +1,571 @@
 //! The whole road: inputs, read in any order, → [`Report`].
-//! Knows the order of the stages; each stage's knowledge stays in its own module.
+//! Knows the order of the stages and how their results become the report; each stage's knowledge stays in its own module.
 
-use crate::ingest::Ingested;
-use crate::report::Report;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::confidence;
+use crate::correlate::clocks::Offset;
+use crate::correlate::flows;
+use crate::diagnose;
+use crate::digest::Tuple;
+use crate::evidence::{Book, Ev, Place};
+use crate::identify::inventory::{Id, Inventory, is_special, short};
+use crate::identify::place::{self, Capture, Point};
+use crate::ingest::{Data, Ingested};
+use crate::model::{Mac, Protocol};
+use crate::report::{
+    CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path, Report, Rewrite, SCHEMA, Severity,
+};
+use crate::trace::{self, Context};
 
 /// Everything that the inputs show, as one report. The order of `inputs` does not matter.
 #[must_use]
 pub fn analyze(inputs: &[Ingested]) -> Report {
-    let _ = inputs;
-    Report::default()
+    let mut sorted: Vec<&Ingested> = inputs.iter().collect();
+    sorted.sort_by(|a, b| (&a.name, a.hash, a.bytes, &a.kind).cmp(&(&b.name, b.hash, b.bytes, &b.kind)));
+    let mut book = Book::default();
+    let facts = sorted.iter().enumerate().filter_map(|(n, i)| match &i.data {
+        Data::Facts(facts) => Some((n, i.name.as_str(), facts.as_slice())),
+        _ => None,
+    });
+    let mut inv = Inventory::build(facts, &mut book);
+    let captures: Vec<Capture<'_>> = sorted
+        .iter()
+        .enumerate()
+        .filter_map(|(n, i)| match &i.data {
+            Data::Capture(digest) => Some(Capture { input: n, name: &i.name, digest }),
+            _ => None,
+        })
+        .collect();
+    let points = place::place(&captures, &mut inv, &mut book);
+    let flows = flows::flows(&captures, &points);
+    let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
+    let (mut paths, clocks) = trace::trace(ctx, &mut book);
+    let findings = diagnose::diagnose(ctx, &paths, &clocks, &mut book);
+    sort_paths(ctx, &mut paths);
+    Publisher { ctx, book: &mut book, used: BTreeSet::new(), entities: BTreeMap::new() }.publish(&sorted, &paths, &clocks, findings)
+}
+
+/// In the order of their first packet, as a person reads an incident.
+fn sort_paths(ctx: Context<'_>, paths: &mut [trace::Path]) {
+    let first = |p: &trace::Path| {
+        let sightings = p.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
+        sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)).map(|s| s.first_ns).min()
+    };
+    paths.sort_by_cached_key(|p| (first(p), p.legs.iter().map(|l| l.tuple).collect::<Vec<_>>()));
+}
+
+/// An entity in the making.
+#[derive(Default)]
+struct Draft {
+    kind: EntityKind,
+    name: String,
+    aliases: BTreeSet<String>,
+    parent: Option<Id>,
+    macs: BTreeSet<Mac>,
+    ips: BTreeSet<IpAddr>,
+    p: f64,
+    ev: BTreeSet<Ev>,
+}
+
+struct Publisher<'a> {
+    ctx: Context<'a>,
+    book: &'a mut Book,
+    used: BTreeSet<Ev>,
+    entities: BTreeMap<Id, Draft>,
+}
+
+impl Publisher<'_> {
+    fn publish(mut self, inputs: &[&Ingested], paths: &[trace::Path], clocks: &BTreeMap<usize, (usize, Offset)>, mut findings: Vec<diagnose::Finding>) -> Report {
+        let inv = self.ctx.inv;
+        self.seen_addresses(&mut findings);
+        for p in self.ctx.points {
+            if let Some(at) = &p.at {
+                self.entity(at, p.p, &p.ev);
+            }
+        }
+        let mut links: BTreeMap<(Id, Id, &'static str), (f64, BTreeSet<Ev>)> = BTreeMap::new();
+        for path in paths {
+            for d in &path.directions {
+                for h in &d.hops {
+                    let ev: Vec<Ev> = h.ev.clone();
+                    self.entity(&h.owner, h.p, &ev);
+                    if let Some(i) = &h.interface {
+                        self.entity(i, h.p, &ev);
+                    }
+                }
+                for pair in d.hops.windows(2) {
+                    let [a, b] = pair else { continue };
+                    if let Some(kind) = link_kind(inv, a, b) {
+                        let end = |h: &trace::Hop| h.interface.clone().unwrap_or_else(|| h.owner.clone());
+                        let (x, y) = (end(a), end(b));
+                        let key = if x <= y { (x, y, kind) } else { (y, x, kind) };
+                        let e = links.entry(key).or_insert((0.0, BTreeSet::new()));
+                        e.0 = e.0.max(a.p.min(b.p));
+                        e.1.extend(a.ev.iter().chain(&b.ev).copied().take(4));
+                    }
+                }
+            }
+            for leg in &path.legs {
+                for ip in [leg.tuple.src, leg.tuple.dst] {
+                    let id = inv.entity_of_ip(ip);
+                    self.entity(&id, 1.0, &leg.ev);
+                }
+            }
+        }
+        for f in &findings {
+            for id in &f.about {
+                self.entity(id, 1.0, &f.ev);
+            }
+        }
+        self.parents();
+        // Whatever is left without evidence rests on its parts.
+        let all: BTreeMap<Id, BTreeSet<Ev>> = self.entities.iter().map(|(k, d)| (k.clone(), d.ev.clone())).collect();
+        for (id, d) in &mut self.entities {
+            if d.ev.is_empty() {
+                let from_children = all.iter().filter(|(k, _)| k.starts_with(&format!("if:{id}/"))).flat_map(|(_, e)| e.iter().copied());
+                d.ev.extend(from_children.take(2));
+            }
+        }
+        self.entities.retain(|_, d| !d.ev.is_empty());
+        let known: BTreeSet<Id> = self.entities.keys().cloned().collect();
+        findings.sort_by(|a, b| (std::cmp::Reverse(a.severity), a.kind, &a.about, &a.summary).cmp(&(std::cmp::Reverse(b.severity), b.kind, &b.about, &b.summary)));
+
+        for d in self.entities.values() {
+            self.used.extend(d.ev.iter().copied().take(6));
+        }
+        self.used.extend(self.ctx.points.iter().flat_map(|p| p.ev.iter().copied()));
+        self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
+        self.used.extend(paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).flat_map(|h| h.ev.iter().copied()));
+        self.used.extend(findings.iter().flat_map(|f| f.ev.iter().copied()));
+        let input_id = |n: usize| format!("in{}", n + 1);
+        let (evidence, ids) = self.book.publish(&self.used, input_id);
+        let names = |ev: &mut dyn Iterator<Item = Ev>| -> Vec<String> {
+            let mut seen = BTreeSet::new();
+            ev.filter(|e| seen.insert(*e)).filter_map(|e| ids.get(&e).cloned()).collect()
+        };
+        let point_id = |n: usize| format!("cp{}", n + 1);
+        Report {
+            schema: SCHEMA.to_owned(),
+            generator: Generator { name: "hopscope".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            inputs: inputs
+                .iter()
+                .enumerate()
+                .map(|(n, i)| Input { id: input_id(n), name: i.name.clone(), kind: i.kind.clone(), bytes: i.bytes, status: i.status, message: i.message.clone() })
+                .collect(),
+            capture_points: self.ctx.points.iter().enumerate().map(|(n, p)| self.point(p, point_id(n), clocks.get(&n), &names, &point_id)).collect(),
+            entities: self
+                .entities
+                .iter()
+                .map(|(id, d)| Entity {
+                    id: id.clone(),
+                    kind: d.kind,
+                    name: d.name.clone(),
+                    aliases: d.aliases.iter().cloned().collect(),
+                    parent: d.parent.clone().filter(|p| known.contains(p)),
+                    macs: d.macs.iter().map(ToString::to_string).collect(),
+                    ips: d.ips.iter().map(ToString::to_string).collect(),
+                    confidence: confidence::round(d.p),
+                    evidence: names(&mut d.ev.iter().copied().take(6)),
+                })
+                .collect(),
+            links: links
+                .into_iter()
+                .map(|((a, b, kind), (p, ev))| Link { a, b, kind: kind.to_owned(), confidence: confidence::round(p), evidence: names(&mut ev.into_iter()) })
+                .collect(),
+            paths: paths.iter().enumerate().map(|(n, p)| self.path(p, n, &names, &point_id)).collect(),
+            findings: findings
+                .into_iter()
+                .map(|f| Finding {
+                    kind: f.kind.to_owned(),
+                    severity: f.severity,
+                    about: f.about.into_iter().filter(|a| known.contains(a)).collect(),
+                    summary: f.summary,
+                    next_step: f.next_step,
+                    confidence: confidence::round(f.p),
+                    evidence: names(&mut f.ev.into_iter()),
+                })
+                .collect(),
+            evidence,
+        }
+    }
+
+    /// Every address that the captures show gets its owner.
+    fn seen_addresses(&mut self, findings: &mut Vec<diagnose::Finding>) {
+        let mut macs: BTreeMap<Mac, Place> = BTreeMap::new();
+        let mut ips: BTreeMap<IpAddr, Place> = BTreeMap::new();
+        for c in self.ctx.captures {
+            for s in &c.digest.streams {
+                let at = || Place::frame(c.input, s.first_row);
+                for m in [s.key.src_mac, s.key.dst_mac].into_iter().flatten() {
+                    macs.entry(m).or_insert_with(at);
+                }
+                for t in &s.key.tunnels {
+                    ips.entry(t.src).or_insert_with(at);
+                    ips.entry(t.dst).or_insert_with(at);
+                    for m in t.inner_macs.into_iter().flat_map(|(a, b)| [a, b]) {
+                        macs.entry(m).or_insert_with(at);
+                    }
+                }
+                if let Some(f) = s.key.flow {
+                    ips.entry(f.src).or_insert_with(at);
+                    ips.entry(f.dst).or_insert_with(at);
+                }
+            }
+            for a in &c.digest.arps {
+                let at = || Place::frame(c.input, a.first_row);
+                macs.entry(a.sender_mac).or_insert_with(at);
+                if a.operation == 2 {
+                    macs.entry(a.target_mac).or_insert_with(at);
+                }
+                ips.entry(a.sender_ip).or_insert_with(at);
+                ips.entry(a.target_ip).or_insert_with(at);
+            }
+        }
+        let inv = self.ctx.inv;
+        for (ip, at) in ips.into_iter().filter(|(ip, _)| !is_special(*ip)) {
+            let claim = inv.owner_of_ip(ip);
+            let id = inv.entity_of_ip(ip);
+            let mut ev = claim.map(|c| c.ev.clone()).unwrap_or_default();
+            if ev.is_empty() {
+                ev.push(self.book.add("seen", format!("{ip} is in the captures"), vec![at]));
+            }
+            self.entity(&id, claim.map_or(0.9, |c| c.p.max(0.5)), &ev);
+            if let Some(d) = self.entities.get_mut(&id) {
+                d.ips.insert(ip);
+            }
+        }
+        for (mac, at) in macs.into_iter().filter(|(m, _)| !m.is_group() && !m.is_zero()) {
+            match inv.owner_of_mac(mac).cloned() {
+                Some(claim) => {
+                    let holder = claim.interface.clone().unwrap_or_else(|| claim.owner.clone());
+                    self.entity(&claim.owner, 1.0, &claim.ev);
+                    self.entity(&holder, claim.p, &claim.ev);
+                    if let Some(d) = self.entities.get_mut(&holder) {
+                        d.macs.insert(mac);
+                        d.p = if d.kind == EntityKind::Interface || d.kind == EntityKind::VpcRouter { claim.p } else { d.p };
+                    }
+                    if let Some(d) = self.entities.get_mut(&claim.owner).filter(|d| d.kind == EntityKind::Pod) {
+                        d.macs.insert(mac);
+                    }
+                }
+                None => {
+                    let id = format!("unknown:{mac}");
+                    let ev = self.book.add("seen", format!("{mac} is in the captures, and nothing says whose it is"), vec![at]);
+                    self.entity(&id, 0.9, &[ev]);
+                    if let Some(d) = self.entities.get_mut(&id) {
+                        d.macs.insert(mac);
+                    }
+                    findings.push(diagnose::Finding {
+                        kind: "unresolved_address",
+                        severity: Severity::Warning,
+                        about: vec![id],
+                        summary: format!("nothing given says whose address {mac} is"),
+                        next_step: Some(format!("aws ec2 describe-network-interfaces --filters Name=mac-address,Values={mac}; ip neigh on the hosts that see it")),
+                        p: 0.95,
+                        ev: vec![ev],
+                    });
+                }
+            }
+        }
+    }
+
+    /// Enters an entity, with all that the inventory knows of it.
+    fn entity(&mut self, id: &str, p: f64, ev: &[Ev]) {
+        let inv = self.ctx.inv;
+        if let Some(known) = self.entities.get_mut(id) {
+            if known.ev.len() < 6 {
+                known.ev.extend(ev.iter().copied());
+            }
+            return;
+        }
+        let mut d = Draft { name: short(id).to_owned(), p, ev: ev.iter().copied().collect(), ..Draft::default() };
+        let (kind, rest) = id.split_once(':').unwrap_or(("unknown", id));
+        match kind {
+            "pod" => {
+                d.kind = EntityKind::Pod;
+                if let Some(pod) = inv.pods.get(id) {
+                    d.name.clone_from(&pod.name);
+                    d.parent.clone_from(&pod.node);
+                    (d.p, d.ev) = (1.0, pod.ev.iter().copied().collect());
+                    d.ips.extend(pod.ips.iter().copied().filter(|_| !pod.host_network));
+                }
+            }
+            "node" | "instance" | "host" => {
+                d.kind = EntityKind::Node;
+                if let Some(n) = inv.nodes.get(id) {
+                    d.name.clone_from(&n.name);
+                    d.aliases.clone_from(&n.aliases);
+                    d.ips.clone_from(&n.ips);
+                    d.parent = n.enis.first().and_then(|e| inv.enis.get(e)).and_then(|e| e.subnet.as_ref()).map(|s| format!("subnet:{s}"));
+                    (d.p, d.ev) = (1.0, n.ev.iter().copied().collect());
+                }
+            }
+            "if" => {
+                d.kind = EntityKind::Interface;
+                if let Some((owner, name)) = rest.rsplit_once('/') {
+                    (d.parent, d.name) = (Some(owner.to_owned()), name.to_owned());
+                    let eni = inv.enis.values().find(|e| e.owner == owner && inv.eni_name(e) == name);
+                    if let Some(e) = eni {
+                        d.aliases.insert(format!("eni:{}", e.id));
+                        d.macs.extend(e.mac);
+                        d.ips.extend(e.primary);
+                        d.ev.extend(e.ev.iter().copied());
+                    }
+                    if let Some(pod) = inv.pods.get(owner) {
+                        d.ips.extend(pod.ips.iter().copied());
+                    }
+                } else if let Some(e) = rest.parse::<Mac>().ok().and_then(|m| inv.enis.values().find(|e| e.mac == Some(m))) {
+                    d.aliases.insert(format!("eni:{}", e.id));
+                    d.name = if e.description.is_empty() { e.id.clone() } else { e.description.clone() };
+                    d.macs.extend(e.mac);
+                    d.parent = e.subnet.as_ref().map(|s| format!("subnet:{s}"));
+                    d.ev.extend(e.ev.iter().copied());
+                } else {
+                    let owner = self.ctx.points.iter().find(|p| p.at.as_deref() == Some(id)).and_then(|p| p.owner.clone());
+                    d.parent = owner;
+                    d.macs.extend(rest.parse::<Mac>());
+                }
+            }
+            "router" => {
+                d.kind = EntityKind::VpcRouter;
+                d.name = "VPC router".to_owned();
+                if let Some(s) = inv.subnets.get(rest) {
+                    d.parent = s.vpc.as_ref().map(|v| format!("vpc:{v}"));
+                    d.ips.extend(s.cidrs.iter().filter_map(crate::identify::inventory::gateway_of));
+                    d.ev.extend(s.ev.iter().copied());
+                }
+            }
+            "lb" => {
+                d.kind = EntityKind::LoadBalancer;
+                if let Some(lb) = inv.lbs.get(id) {
+                    d.name.clone_from(&lb.name);
+                    d.aliases.clone_from(&lb.aliases);
+                    d.ev.extend(lb.ev.iter().copied());
+                    let subnets: BTreeSet<&String> = inv.enis.values().filter(|e| e.owner == id).filter_map(|e| e.subnet.as_ref()).collect();
+                    d.parent = match (subnets.len(), subnets.first()) {
+                        (1, Some(s)) => Some(format!("subnet:{s}")),
+                        _ => inv.enis.values().find(|e| e.owner == id).and_then(|e| e.vpc.as_ref()).map(|v| format!("vpc:{v}")),
+                    };
+                }
+            }
+            "natgw" | "igw" | "vpce" => {
+                d.kind = match kind {
+                    "natgw" => EntityKind::NatGateway,
+                    "igw" => EntityKind::InternetGateway,
+                    _ => EntityKind::VpcEndpoint,
+                };
+                if let Some(x) = inv.devices.get(id) {
+                    d.ev.extend(x.ev.iter().copied());
+                    d.parent = x.subnet.as_ref().map(|s| format!("subnet:{s}")).or_else(|| x.vpc.as_ref().map(|v| format!("vpc:{v}")));
+                }
+            }
+            "service" => {
+                d.kind = EntityKind::Service;
+                if let Some(s) = inv.services.get(id) {
+                    d.ips.extend(s.ips.iter().copied());
+                    (d.p, d.ev) = (1.0, s.ev.iter().copied().collect());
+                }
+            }
+            "subnet" => {
+                d.kind = EntityKind::Subnet;
+                if let Some(s) = inv.subnets.get(rest) {
+                    d.name = s.name.clone().unwrap_or_else(|| rest.to_owned());
+                    d.parent = s.zone.as_ref().map(|z| format!("az:{z}")).or_else(|| s.vpc.as_ref().map(|v| format!("vpc:{v}")));
+                    (d.p, d.ev) = (1.0, s.ev.iter().copied().collect());
+                }
+            }
+            "az" => {
+                d.kind = EntityKind::AvailabilityZone;
+                let subnets: Vec<_> = inv.subnets.values().filter(|s| s.zone.as_deref() == Some(rest)).collect();
+                d.parent = subnets.iter().find_map(|s| s.vpc.as_ref()).map(|v| format!("vpc:{v}"));
+                d.p = 1.0;
+                d.ev.extend(subnets.iter().flat_map(|s| s.ev.iter().copied()).take(3));
+            }
+            "vpc" => {
+                d.kind = EntityKind::Vpc;
+                if let Some(v) = inv.vpcs.get(rest) {
+                    d.name = v.name.clone().unwrap_or_else(|| rest.to_owned());
+                    (d.p, d.ev) = (1.0, v.ev.iter().copied().collect());
+                }
+            }
+            "external" => d.kind = EntityKind::External,
+            _ => d.kind = EntityKind::Unknown,
+        }
+        if matches!(d.kind, EntityKind::External | EntityKind::Unknown) {
+            d.ips.extend(rest.parse::<IpAddr>());
+        }
+        self.entities.insert(id.to_owned(), d);
+    }
+
+    /// Containers of what is there, up to the VPC.
+    fn parents(&mut self) {
+        let mut queue: Vec<Id> = self.entities.keys().cloned().collect();
+        while let Some(id) = queue.pop() {
+            let Some((parent, ev)) = self.entities.get(&id).and_then(|d| Some((d.parent.clone()?, d.ev.iter().copied().take(2).collect::<Vec<_>>()))) else { continue };
+            if !self.entities.contains_key(&parent) {
+                self.entity(&parent, 1.0, &ev);
+                queue.push(parent);
+            }
+        }
+    }
+
+    fn point(
+        &self,
+        p: &Point,
+        id: String,
+        clock: Option<&(usize, Offset)>,
+        names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
+        point_id: &dyn Fn(usize) -> String,
+    ) -> CapturePoint {
+        let capture = self.ctx.captures.get(p.capture);
+        let info = capture.and_then(|c| c.digest.interfaces.iter().find(|i| i.index == p.interface));
+        let streams: Vec<_> = place::streams(self.ctx.captures, p).map(|s| s.1).collect();
+        let times = || streams.iter().filter(|s| s.first_ns != crate::digest::NO_TIME);
+        CapturePoint {
+            id,
+            input: capture.map_or(String::new(), |c| format!("in{}", c.input + 1)),
+            interface_name: p.interface_name.clone(),
+            link_type: info.and_then(|i| i.link_type).map_or("unknown".to_owned(), |l| link_name(l.0)),
+            packets: streams.iter().map(|s| u64::from(s.packets)).sum(),
+            first_ns: times().map(|s| s.first_ns).min(),
+            last_ns: times().map(|s| s.last_ns).max(),
+            clock: clock.map(|(reference, o)| Clock { relative_to: point_id(*reference), offset_ns: o.offset_ns, uncertainty_ns: o.uncertainty_ns }),
+            at: p.at.clone(),
+            confidence: confidence::round(p.p),
+            evidence: names(&mut p.ev.iter().copied()),
+        }
+    }
+
+    fn path(&self, p: &trace::Path, n: usize, names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>, point_id: &dyn Fn(usize) -> String) -> Path {
+        let (first, last) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple));
+        let inv = self.ctx.inv;
+        let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd { entity: Some(inv.entity_of_ip(ip)), ip: ip.to_string(), port: port_of(port, protocol) };
+        let flow = match (first, last) {
+            (Some(f), Some(l)) => Flow {
+                protocol: f.protocol.name().to_owned(),
+                client: end(f.src, f.src_port, f.protocol),
+                server: end(l.dst, l.dst_port, l.protocol),
+                via: ((f.dst, f.dst_port) != (l.dst, l.dst_port)).then(|| end(f.dst, f.dst_port, f.protocol)),
+            },
+            _ => Flow::default(),
+        };
+        let directions = p
+            .directions
+            .iter()
+            .map(|d| {
+                let mut hops: Vec<Hop> = Vec::new();
+                let mut before: Option<(&trace::Hop, Tuple)> = None;
+                for h in &d.hops {
+                    let Some(leg) = p.legs.get(h.leg) else { continue };
+                    let t = if d.way == crate::report::Way::Request { leg.tuple } else { leg.tuple.reversed() };
+                    hops.push(self.hop(h, t, before, hops.last(), names, point_id));
+                    before = Some((h, t));
+                }
+                let lost_after = d.lost_after.and_then(|n| u32::try_from(n).ok());
+                DirectionPath { direction: d.way, hops, verdict: d.verdict, lost_after }
+            })
+            .collect();
+        Path { id: format!("p{}", n + 1), flow, packets: p.packets, bytes: p.bytes, directions }
+    }
+
+    fn hop(
+        &self,
+        h: &trace::Hop,
+        t: Tuple,
+        before: Option<(&trace::Hop, Tuple)>,
+        previous: Option<&Hop>,
+        names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
+        point_id: &dyn Fn(usize) -> String,
+    ) -> Hop {
+        let stream = h.sightings.iter().filter_map(|s| self.ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)).max_by_key(|s| s.packets);
+        let mut encapsulation: Vec<Encapsulation> = Vec::new();
+        if let Some(s) = stream {
+            encapsulation.extend(s.key.vlans.iter().map(|v| Encapsulation { kind: "vlan".to_owned(), vni: Some(u32::from(*v)), outer_src: None, outer_dst: None }));
+            encapsulation.extend(s.key.tunnels.iter().map(|t| Encapsulation {
+                kind: t.kind.name().to_owned(),
+                vni: t.id,
+                outer_src: Some(t.src.to_string()),
+                outer_dst: Some(t.dst.to_string()),
+            }));
+        }
+        let mut rewrites = Vec::new();
+        if let Some((b, was)) = before {
+            let changed = |x: Option<Mac>, y: Option<Mac>| x.is_some() && y.is_some() && x != y;
+            if changed(b.src_mac, h.src_mac) || changed(b.dst_mac, h.dst_mac) {
+                rewrites.push(Rewrite::Mac);
+            }
+            if b.ttl.is_some() && h.ttl.is_some() && b.ttl != h.ttl {
+                rewrites.push(Rewrite::Ttl);
+            }
+            if (was.src, was.src_port) != (t.src, t.src_port) {
+                rewrites.push(Rewrite::Snat);
+            }
+            if (was.dst, was.dst_port) != (t.dst, t.dst_port) {
+                rewrites.push(Rewrite::Dnat);
+            }
+            let depth = previous.map_or(0, |p| p.encapsulation.len());
+            if h.observed() && b.observed() && encapsulation.len() > depth {
+                rewrites.push(Rewrite::Encap);
+            } else if h.observed() && b.observed() && encapsulation.len() < depth {
+                rewrites.push(Rewrite::Decap);
+            }
+        }
+        Hop {
+            owner: h.owner.clone(),
+            interface: h.interface.clone(),
+            observed: h.observed(),
+            capture_points: h.points().into_iter().map(point_id).collect(),
+            src_mac: h.src_mac.map(|m| m.to_string()),
+            dst_mac: h.dst_mac.map(|m| m.to_string()),
+            src_ip: Some(t.src.to_string()),
+            src_port: port_of(t.src_port, t.protocol),
+            dst_ip: Some(t.dst.to_string()),
+            dst_port: port_of(t.dst_port, t.protocol),
+            ttl: h.ttl,
+            rewrites,
+            encapsulation,
+            delay_ns: h.delay_ns,
+            seen: h.seen,
+            missing: h.missing,
+            confidence: confidence::round(h.p),
+            evidence: names(&mut h.ev.iter().copied()),
+        }
+    }
+}
+
+/// Port 0 stands for "none" and for "not to be known".
+fn port_of(port: u16, protocol: Protocol) -> Option<u16> {
+    (matches!(protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp) && port != 0).then_some(port)
+}
+
+fn link_kind(inv: &Inventory, a: &trace::Hop, b: &trace::Hop) -> Option<&'static str> {
+    let is_router = |h: &trace::Hop| h.owner.starts_with("router:");
+    if a.owner == b.owner {
+        return None;
+    }
+    let pair = |pod: &trace::Hop, node: &trace::Hop| inv.pods.get(&pod.owner).is_some_and(|p| node.interface.as_deref().is_some_and(|i| i.ends_with(&format!("/{}", p.veth))));
+    if pair(a, b) || pair(b, a) {
+        return Some("veth_pair");
+    }
+    if is_router(a) || is_router(b) || a.interface.is_none() || b.interface.is_none() {
+        return Some("routed");
+    }
+    Some("same_segment")
+}
+
+fn link_name(link: u32) -> String {
+    match link {
+        0 => "null",
+        1 => "ethernet",
+        12 | 14 | 101 => "raw",
+        108 => "loop",
+        113 => "linux_sll",
+        228 => "ipv4",
+        229 => "ipv6",
+        276 => "linux_sll2",
+        other => return format!("linktype {other}"),
+    }
+    .to_owned()
 }

@@ -1,67 +1,252 @@
 //! One input's bytes, in chunks of any size → [`Ingested`]: what it was recognised as and what was read from it.
 //! Knows which reader reads which format; must not know what the reader's finds mean.
 
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::capture::CaptureReader;
+use crate::digest::{CaptureDigest, DigestBuilder};
+use crate::facts::{Fact, Located};
+use crate::import;
+use crate::model::Note;
 use crate::report::Status;
-use crate::sniff::Format;
+use crate::sniff::{self, Format};
+
+/// Inventories are read as a whole; one larger than this is cut here and reported as partial.
+const MOST_TEXT: usize = 512 << 20;
+
+/// Archives inside archives are opened this deep.
+const MOST_NESTING: u8 = 4;
 
 /// An input being read.
-#[derive(Debug)]
 pub struct Ingest {
     name: String,
     bytes: u64,
+    hash: Xxh3,
+    depth: u8,
+    state: State,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").field("name", &self.name).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+enum State {
+    /// Too little seen to tell what it is.
+    Sniffing(Vec<u8>),
+    Capture(Box<(CaptureReader, DigestBuilder)>),
+    /// Inventories, read when they have come whole.
+    Document(Format, Vec<u8>),
+    /// Compressed: what comes out goes to an input of its own.
+    Gzip(Box<flate2::write::MultiGzDecoder<Vec<u8>>>, Box<Ingest>, Option<Note>),
+    /// Not read; the message says why.
+    Refused(Format, String),
 }
 
 /// What one input gave. An archive gives one for each member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ingested {
     /// The path as the person gave it; members of an archive as `archive.tgz/member`.
     pub name: String,
-    /// What it was recognised as.
-    pub format: Format,
+    /// What it was recognised as: the report's `inputs[].kind`.
+    pub kind: String,
     /// Length as dropped (compressed, for a compressed file).
     pub bytes: u64,
+    /// Hash of those bytes: orders inputs of the same name.
+    pub hash: u64,
     /// Whether all of it was read.
     pub status: Status,
     /// For partial and rejected: what is wrong and where.
     pub message: Option<String>,
+    /// What was read.
+    pub data: Data,
+}
+
+/// What was read from an input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Data {
+    /// Nothing.
+    Nothing,
+    /// A capture.
+    Capture(Box<CaptureDigest>),
+    /// An inventory.
+    Facts(Vec<Located>),
 }
 
 impl Ingest {
     /// Begin reading an input called `name` (its path as the person gave it, `/` between folders).
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), bytes: 0 }
+        Self::nested(name, 0)
+    }
+
+    fn nested(name: &str, depth: u8) -> Self {
+        Self { name: name.to_owned(), bytes: 0, hash: Xxh3::new(), depth, state: State::Sniffing(Vec::new()) }
     }
 
     /// The next bytes; any length.
     pub fn push(&mut self, chunk: &[u8]) {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+        self.hash.update(chunk);
+        self.feed(chunk);
+    }
+
+    fn feed(&mut self, chunk: &[u8]) {
+        match &mut self.state {
+            State::Sniffing(prefix) => {
+                prefix.extend_from_slice(chunk);
+                if prefix.len() >= sniff::PREFIX {
+                    self.decide();
+                }
+            }
+            State::Capture(reader) => {
+                let (reader, digest) = &mut **reader;
+                reader.push(chunk, digest);
+            }
+            State::Document(_, bytes) => {
+                let room = MOST_TEXT.saturating_sub(bytes.len());
+                bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
+            }
+            State::Gzip(decoder, inner, note) => {
+                // In pieces, so that what comes out of a piece stays small whatever the ratio.
+                for piece in chunk.chunks(1 << 14) {
+                    if note.is_some() {
+                        return;
+                    }
+                    if let Err(e) = decoder.write_all(piece) {
+                        *note = Some(Note::loss(format!("the compressed data is damaged near byte {}: {e}", self.bytes)));
+                    }
+                    let out = std::mem::take(decoder.get_mut());
+                    inner.push(&out);
+                }
+            }
+            State::Refused(..) => {}
+        }
+    }
+
+    /// What the first bytes say it is; they are then read as that.
+    fn decide(&mut self) {
+        let State::Sniffing(prefix) = std::mem::replace(&mut self.state, State::Document(Format::Unknown, Vec::new())) else { return };
+        let format = sniff::sniff(&prefix, &self.name);
+        self.state = match format {
+            Format::Pcap | Format::Pcapng => State::Capture(Box::new((CaptureReader::new(), DigestBuilder::new()))),
+            Format::Gzip if self.depth < MOST_NESTING => {
+                let inner = Self::nested(&self.name, self.depth + 1);
+                State::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new())), Box::new(inner), None)
+            }
+            Format::Gzip => State::Refused(format, format!("compressed more than {MOST_NESTING} times over")),
+            Format::Unsupported(how) => State::Refused(format, how.to_owned()),
+            Format::Unknown | Format::Tar | Format::Zip => State::Refused(format, sniff::describe_unknown(&prefix)),
+            Format::Empty => State::Refused(format, "the file is empty".to_owned()),
+            document => State::Document(document, Vec::new()),
+        };
+        self.feed(&prefix);
     }
 
     /// Frames read so far, for progress.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        0
+        match &self.state {
+            State::Capture(reader) => reader.1.frames(),
+            State::Gzip(_, inner, _) => inner.frames(),
+            _ => 0,
+        }
     }
 
     /// No more bytes will come.
     #[must_use]
-    pub fn finish(self) -> Vec<Ingested> {
-        vec![Ingested { name: self.name, format: Format::Unknown, bytes: self.bytes, status: Status::Rejected, message: None }]
+    pub fn finish(mut self) -> Vec<Ingested> {
+        if matches!(self.state, State::Sniffing(_)) {
+            self.decide();
+        }
+        let (name, bytes, hash) = (self.name, self.bytes, self.hash.digest());
+        let one = |format: Format, status, message, data| {
+            vec![Ingested { name: name.clone(), kind: format.as_str().to_owned(), bytes, hash, status, message, data }]
+        };
+        match self.state {
+            State::Sniffing(_) => one(Format::Empty, Status::Rejected, Some("the file is empty".to_owned()), Data::Nothing),
+            State::Refused(format, message) => one(format, Status::Rejected, Some(message), Data::Nothing),
+            State::Capture(reader) => {
+                let (reader, mut digest) = *reader;
+                let end = reader.finish(&mut digest);
+                let digest = digest.finish();
+                let read = !digest.is_empty() || !digest.interfaces.is_empty();
+                let (status, message) = outcome(&end.notes, read);
+                let data = if read { Data::Capture(Box::new(digest)) } else { Data::Nothing };
+                one(Format::Pcap, status, message, data)
+            }
+            State::Document(format, document) => {
+                let format = if format == Format::UnknownJson { import::classify_json(&document) } else { format };
+                let mut import = import::import(format, &document);
+                if document.len() >= MOST_TEXT {
+                    import.notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
+                }
+                let read = !import.facts.is_empty() || import.notes.is_empty();
+                let (status, message) = outcome(&import.notes, read);
+                let data = if import.facts.is_empty() { Data::Nothing } else { Data::Facts(import.facts) };
+                one(format, status, message, data)
+            }
+            State::Gzip(mut decoder, mut inner, mut note) => {
+                if note.is_none() {
+                    if let Err(e) = decoder.try_finish() {
+                        note = Some(Note::loss(format!("the compressed data ends in the middle, after {bytes} bytes: {e}")));
+                    }
+                }
+                inner.push(&std::mem::take(decoder.get_mut()));
+                let mut members = inner.finish();
+                for m in &mut members {
+                    if m.name == name {
+                        (m.bytes, m.hash) = (bytes, hash);
+                    }
+                    if let Some(note) = &note {
+                        m.status = if m.status == Status::Ok { Status::Partial } else { m.status };
+                        m.message = Some(m.message.take().map_or_else(|| note.message.clone(), |own| format!("{}; {own}", note.message)));
+                    }
+                }
+                members
+            }
+        }
     }
+}
+
+/// Status and message from a reader's notes.
+fn outcome(notes: &[Note], read: bool) -> (Status, Option<String>) {
+    let losses: Vec<&str> = notes.iter().filter(|n| n.is_loss).map(|n| n.message.as_str()).collect();
+    let message = match losses.as_slice() {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        [one, rest @ ..] => Some(format!("{one}; and {} more like it", rest.len())),
+    };
+    let status = match (losses.is_empty(), read) {
+        (true, true) => Status::Ok,
+        (_, false) => Status::Rejected,
+        (false, true) => Status::Partial,
+    };
+    let message = message.or_else(|| (status == Status::Rejected).then(|| notes.first().map_or("nothing in it could be read".to_owned(), |n| n.message.clone())));
+    (status, message)
 }
 
 impl Ingested {
     /// As bytes that another worker (the same build) can read back with [`Ingested::from_bytes`].
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        Vec::new()
+        postcard::to_stdvec(self).unwrap_or_default()
     }
 
     /// Back from [`Ingested::to_bytes`]; `None` if the bytes are not from this build.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let _ = bytes;
-        None
+        postcard::from_bytes(bytes).ok()
+    }
+
+    /// An input made of a person's corrections, as if a session file had been dropped.
+    #[must_use]
+    pub fn corrections(name: &str, facts: Vec<Fact>) -> Self {
+        let facts: Vec<Located> = facts.into_iter().map(|fact| Located { at: crate::model::Locator::Line(1), fact }).collect();
+        Self { name: name.to_owned(), kind: "session".to_owned(), bytes: 0, hash: 0, status: Status::Ok, message: None, data: Data::Facts(facts) }
     }
 }

@@ -6,11 +6,18 @@
 
 pub mod analysis;
 pub mod capture;
+pub mod confidence;
+pub mod correlate;
+pub mod diagnose;
+pub mod digest;
 pub mod dissect;
+pub mod evidence;
 pub mod facts;
+pub mod identify;
 pub mod import;
 pub mod ingest;
 pub mod model;
 pub mod report;
 pub mod sniff;
+pub mod trace;
 pub mod views;

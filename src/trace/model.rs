@@ -150,6 +150,7 @@ impl<'a> Walker<'a> {
     fn at_node(&mut self, node: &Id) -> At<'a> {
         let inv = self.inv;
         let own = |ip: IpAddr| inv.owner_of_ip(ip).is_some_and(|c| &c.owner == node);
+        let is_pod = |ip: IpAddr| inv.owner_of_ip(ip).and_then(|c| inv.pods.get(&c.owner)).is_some_and(|p| !p.host_network);
         loop {
             let known = self.known_rewriters.map(|r| r.get(self.leg).cloned().flatten());
             let here = |next: Tuple, current: Tuple| match &known {
@@ -159,7 +160,7 @@ impl<'a> Walker<'a> {
                     let snat = (next.src, next.src_port) != (current.src, current.src_port);
                     // kube-proxy runs on every node: whoever gets the packet first translates a service's address, and a node's
                     // own address together with a node port. A source is rewritten to the rewriter's own address.
-                    let service = inv.service_at(current.dst).is_some() || (own(current.dst) && self.pod_of(current.dst).is_none());
+                    let service = inv.service_at(current.dst).is_some() || (own(current.dst) && !is_pod(current.dst));
                     (dnat && service) || (!dnat && snat && own(next.src)) || (dnat && snat && own(next.src))
                 }
             };
