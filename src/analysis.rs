@@ -15,7 +15,8 @@ use crate::identify::place::{self, Capture, Point};
 use crate::ingest::{Data, Ingested};
 use crate::model::{Mac, Protocol};
 use crate::report::{
-    CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path, Report, Rewrite, SCHEMA, Severity,
+    CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
+    Report, Rewrite, SCHEMA, Severity,
 };
 use crate::trace::{self, Context};
 
@@ -77,7 +78,13 @@ struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    fn publish(mut self, inputs: &[&Ingested], paths: &[trace::Path], clocks: &BTreeMap<usize, (usize, Offset)>, mut findings: Vec<diagnose::Finding>) -> Report {
+    fn publish(
+        mut self,
+        inputs: &[&Ingested],
+        paths: &[trace::Path],
+        clocks: &BTreeMap<usize, (usize, Offset)>,
+        mut findings: Vec<diagnose::Finding>,
+    ) -> Report {
         let inv = self.ctx.inv;
         self.seen_addresses(&mut findings);
         for p in self.ctx.points {
@@ -130,7 +137,14 @@ impl Publisher<'_> {
         }
         self.entities.retain(|_, d| !d.ev.is_empty());
         let known: BTreeSet<Id> = self.entities.keys().cloned().collect();
-        findings.sort_by(|a, b| (std::cmp::Reverse(a.severity), a.kind, &a.about, &a.summary).cmp(&(std::cmp::Reverse(b.severity), b.kind, &b.about, &b.summary)));
+        findings.sort_by(|a, b| {
+            (std::cmp::Reverse(a.severity), a.kind, &a.about, &a.summary).cmp(&(
+                std::cmp::Reverse(b.severity),
+                b.kind,
+                &b.about,
+                &b.summary,
+            ))
+        });
 
         for d in self.entities.values() {
             self.used.extend(d.ev.iter().copied().take(6));
@@ -152,9 +166,22 @@ impl Publisher<'_> {
             inputs: inputs
                 .iter()
                 .enumerate()
-                .map(|(n, i)| Input { id: input_id(n), name: i.name.clone(), kind: i.kind.clone(), bytes: i.bytes, status: i.status, message: i.message.clone() })
+                .map(|(n, i)| Input {
+                    id: input_id(n),
+                    name: i.name.clone(),
+                    kind: i.kind.clone(),
+                    bytes: i.bytes,
+                    status: i.status,
+                    message: i.message.clone(),
+                })
                 .collect(),
-            capture_points: self.ctx.points.iter().enumerate().map(|(n, p)| self.point(p, point_id(n), clocks.get(&n), &names, &point_id)).collect(),
+            capture_points: self
+                .ctx
+                .points
+                .iter()
+                .enumerate()
+                .map(|(n, p)| self.point(p, point_id(n), clocks.get(&n), &names, &point_id))
+                .collect(),
             entities: self
                 .entities
                 .iter()
@@ -172,7 +199,13 @@ impl Publisher<'_> {
                 .collect(),
             links: links
                 .into_iter()
-                .map(|((a, b, kind), (p, ev))| Link { a, b, kind: kind.to_owned(), confidence: confidence::round(p), evidence: names(&mut ev.into_iter()) })
+                .map(|((a, b, kind), (p, ev))| Link {
+                    a,
+                    b,
+                    kind: kind.to_owned(),
+                    confidence: confidence::round(p),
+                    evidence: names(&mut ev.into_iter()),
+                })
                 .collect(),
             paths: paths.iter().enumerate().map(|(n, p)| self.path(p, n, &names, &point_id)).collect(),
             findings: findings
@@ -262,7 +295,9 @@ impl Publisher<'_> {
                         severity: Severity::Warning,
                         about: vec![id],
                         summary: format!("nothing given says whose address {mac} is"),
-                        next_step: Some(format!("aws ec2 describe-network-interfaces --filters Name=mac-address,Values={mac}; ip neigh on the hosts that see it")),
+                        next_step: Some(format!(
+                            "aws ec2 describe-network-interfaces --filters Name=mac-address,Values={mac}; ip neigh on the hosts that see it"
+                        )),
                         p: 0.95,
                         ev: vec![ev],
                     });
@@ -343,7 +378,8 @@ impl Publisher<'_> {
                     d.name.clone_from(&lb.name);
                     d.aliases.clone_from(&lb.aliases);
                     d.ev.extend(lb.ev.iter().copied());
-                    let subnets: BTreeSet<&String> = inv.enis.values().filter(|e| e.owner == id).filter_map(|e| e.subnet.as_ref()).collect();
+                    let subnets: BTreeSet<&String> =
+                        inv.enis.values().filter(|e| e.owner == id).filter_map(|e| e.subnet.as_ref()).collect();
                     d.parent = match (subnets.len(), subnets.first()) {
                         (1, Some(s)) => Some(format!("subnet:{s}")),
                         _ => inv.enis.values().find(|e| e.owner == id).and_then(|e| e.vpc.as_ref()).map(|v| format!("vpc:{v}")),
@@ -403,7 +439,11 @@ impl Publisher<'_> {
     fn parents(&mut self) {
         let mut queue: Vec<Id> = self.entities.keys().cloned().collect();
         while let Some(id) = queue.pop() {
-            let Some((parent, ev)) = self.entities.get(&id).and_then(|d| Some((d.parent.clone()?, d.ev.iter().copied().take(2).collect::<Vec<_>>()))) else { continue };
+            let Some((parent, ev)) =
+                self.entities.get(&id).and_then(|d| Some((d.parent.clone()?, d.ev.iter().copied().take(2).collect::<Vec<_>>())))
+            else {
+                continue;
+            };
             if !self.entities.contains_key(&parent) {
                 self.entity(&parent, 1.0, &ev);
                 queue.push(parent);
@@ -431,17 +471,31 @@ impl Publisher<'_> {
             packets: streams.iter().map(|s| u64::from(s.packets)).sum(),
             first_ns: times().map(|s| s.first_ns).min(),
             last_ns: times().map(|s| s.last_ns).max(),
-            clock: clock.map(|(reference, o)| Clock { relative_to: point_id(*reference), offset_ns: o.offset_ns, uncertainty_ns: o.uncertainty_ns }),
+            clock: clock.map(|(reference, o)| Clock {
+                relative_to: point_id(*reference),
+                offset_ns: o.offset_ns,
+                uncertainty_ns: o.uncertainty_ns,
+            }),
             at: p.at.clone(),
             confidence: confidence::round(p.p),
             evidence: names(&mut p.ev.iter().copied()),
         }
     }
 
-    fn path(&self, p: &trace::Path, n: usize, names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>, point_id: &dyn Fn(usize) -> String) -> Path {
+    fn path(
+        &self,
+        p: &trace::Path,
+        n: usize,
+        names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
+        point_id: &dyn Fn(usize) -> String,
+    ) -> Path {
         let (first, last) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple));
         let inv = self.ctx.inv;
-        let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd { entity: Some(inv.entity_of_ip(ip)), ip: ip.to_string(), port: port_of(port, protocol) };
+        let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd {
+            entity: Some(inv.entity_of_ip(ip)),
+            ip: ip.to_string(),
+            port: port_of(port, protocol),
+        };
         let flow = match (first, last) {
             (Some(f), Some(l)) => Flow {
                 protocol: f.protocol.name().to_owned(),
@@ -479,10 +533,19 @@ impl Publisher<'_> {
         names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
         point_id: &dyn Fn(usize) -> String,
     ) -> Hop {
-        let stream = h.sightings.iter().filter_map(|s| self.ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)).max_by_key(|s| s.packets);
+        let stream = h
+            .sightings
+            .iter()
+            .filter_map(|s| self.ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize))
+            .max_by_key(|s| s.packets);
         let mut encapsulation: Vec<Encapsulation> = Vec::new();
         if let Some(s) = stream {
-            encapsulation.extend(s.key.vlans.iter().map(|v| Encapsulation { kind: "vlan".to_owned(), vni: Some(u32::from(*v)), outer_src: None, outer_dst: None }));
+            encapsulation.extend(s.key.vlans.iter().map(|v| Encapsulation {
+                kind: "vlan".to_owned(),
+                vni: Some(u32::from(*v)),
+                outer_src: None,
+                outer_dst: None,
+            }));
             encapsulation.extend(s.key.tunnels.iter().map(|t| Encapsulation {
                 kind: t.kind.name().to_owned(),
                 vni: t.id,
@@ -545,7 +608,9 @@ fn link_kind(inv: &Inventory, a: &trace::Hop, b: &trace::Hop) -> Option<&'static
     if a.owner == b.owner {
         return None;
     }
-    let pair = |pod: &trace::Hop, node: &trace::Hop| inv.pods.get(&pod.owner).is_some_and(|p| node.interface.as_deref().is_some_and(|i| i.ends_with(&format!("/{}", p.veth))));
+    let pair = |pod: &trace::Hop, node: &trace::Hop| {
+        inv.pods.get(&pod.owner).is_some_and(|p| node.interface.as_deref().is_some_and(|i| i.ends_with(&format!("/{}", p.veth))))
+    };
     if pair(a, b) || pair(b, a) {
         return Some("veth_pair");
     }

@@ -96,7 +96,15 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
     for (n, pair) in path.legs.windows(2).enumerate() {
         let [a, b] = pair else { continue };
         let mut ev: Vec<Ev> = a.ev.iter().chain(&b.ev).copied().collect();
-        ev.extend(path.directions.iter().flat_map(|d| &d.hops).filter(|h| h.observed() && (h.leg == n || h.leg == n + 1)).filter_map(|h| h.ev.first()).copied().take(2));
+        ev.extend(
+            path.directions
+                .iter()
+                .flat_map(|d| &d.hops)
+                .filter(|h| h.observed() && (h.leg == n || h.leg == n + 1))
+                .filter_map(|h| h.ev.first())
+                .copied()
+                .take(2),
+        );
         ev.dedup();
         if ev.is_empty() {
             continue;
@@ -111,12 +119,32 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
         let destination = (t.dst, t.dst_port) != (u.dst, u.dst_port);
         let source = t.src != u.src;
         let what = match (destination, source) {
-            (true, true) => format!("source {} becomes {} and destination {} becomes {}", t.src, u.src, address(t.dst, t.dst_port, t.protocol), address(u.dst, u.dst_port, u.protocol)),
-            (true, false) => format!("destination {} becomes {}", address(t.dst, t.dst_port, t.protocol), address(u.dst, u.dst_port, u.protocol)),
+            (true, true) => format!(
+                "source {} becomes {} and destination {} becomes {}",
+                t.src,
+                u.src,
+                address(t.dst, t.dst_port, t.protocol),
+                address(u.dst, u.dst_port, u.protocol)
+            ),
+            (true, false) => {
+                format!("destination {} becomes {}", address(t.dst, t.dst_port, t.protocol), address(u.dst, u.dst_port, u.protocol))
+            }
             (false, true) => format!("source {} becomes {}", t.src, u.src),
             (false, false) => {
-                let summary = format!("the source port of {} is rewritten{}", ends(ctx, Tuple { src_port: 0, ..t }), who.as_ref().map_or(String::new(), |w| format!(" at {}", short(w))));
-                found.push(Finding { kind: "source_port_rewritten", severity: Severity::Info, about, summary, next_step: None, p: 0.97, ev });
+                let summary = format!(
+                    "the source port of {} is rewritten{}",
+                    ends(ctx, Tuple { src_port: 0, ..t }),
+                    who.as_ref().map_or(String::new(), |w| format!(" at {}", short(w)))
+                );
+                found.push(Finding {
+                    kind: "source_port_rewritten",
+                    severity: Severity::Info,
+                    about,
+                    summary,
+                    next_step: None,
+                    p: 0.97,
+                    ev,
+                });
                 continue;
             }
         };
@@ -155,7 +183,10 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             let packets = if last.seen == 1 { "1 packet".to_owned() } else { format!("all {} packets", last.seen) };
             let next = silent.iter().map(|s| short(s)).collect::<Vec<_>>().join(", ");
             let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none", ends(ctx, t));
-            let step = format!("look for a drop between {at} and {}: iptables and network policies (iptables-save -c), rp_filter, security groups; a capture filter of that capture would look the same", first_silent.map_or("the next hop", |s| short(&s.1)));
+            let step = format!(
+                "look for a drop between {at} and {}: iptables and network policies (iptables-save -c), rp_filter, security groups; a capture filter of that capture would look the same",
+                first_silent.map_or("the next hop", |s| short(&s.1))
+            );
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
             found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p: 0.95, ev });
@@ -177,7 +208,15 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
         let (a, b) = (short(before.interface.as_deref().unwrap_or(&before.owner)), short(here.interface.as_deref().unwrap_or(&here.owner)));
         let summary = format!("{} of {} packets of {} that passed {a} never reach {b}", here.missing, before.seen, ends(ctx, t));
         let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
-        found.push(Finding { kind: "packet_loss", severity: Severity::Warning, about: vec![before.owner.clone(), here.owner.clone()], summary, next_step: step, p: 0.85, ev });
+        found.push(Finding {
+            kind: "packet_loss",
+            severity: Severity::Warning,
+            about: vec![before.owner.clone(), here.owner.clone()],
+            summary,
+            next_step: step,
+            p: 0.85,
+            ev,
+        });
     }
 }
 
@@ -194,7 +233,8 @@ fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Findi
             if expects && !matches!(request.verdict, Verdict::Rejected) {
                 let to = address(path.legs.first().map_or(t.dst, |l| l.tuple.dst), t.dst_port, t.protocol);
                 let summary = format!("nothing answers {}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
-                let step = judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
+                let step =
+                    judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
                 let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
                 found.push(Finding { kind: "no_reply", severity, about, summary, next_step: step, p: 0.9, ev: observed_ev(request) });
             }
@@ -202,7 +242,15 @@ fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Findi
         Some(reply) => {
             if reply.verdict == Verdict::Lost {
                 let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
-                found.push(Finding { kind: "no_reply", severity: Severity::Warning, about: about.clone(), summary, next_step: None, p: 0.9, ev: observed_ev(reply) });
+                found.push(Finding {
+                    kind: "no_reply",
+                    severity: Severity::Warning,
+                    about: about.clone(),
+                    summary,
+                    next_step: None,
+                    p: 0.9,
+                    ev: observed_ev(reply),
+                });
             }
             resets(ctx, path, request, reply, about, book, found);
             asymmetric(ctx, request, reply, t, found);
@@ -210,12 +258,29 @@ fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Findi
     }
 }
 
-fn resets(ctx: Context<'_>, path: &Path, request: &Direction, reply: &Direction, about: Vec<Id>, book: &mut Book, found: &mut Vec<Finding>) {
+fn resets(
+    ctx: Context<'_>,
+    path: &Path,
+    request: &Direction,
+    reply: &Direction,
+    about: Vec<Id>,
+    book: &mut Book,
+    found: &mut Vec<Finding>,
+) {
     let Some(leg) = path.legs.last().filter(|l| l.tuple.protocol == Protocol::Tcp) else { return };
     if request.verdict == Verdict::Rejected {
-        let summary = format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
+        let summary =
+            format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
         let step = Some("check that something listens on that port, and that no rule rejects with tcp-reset".to_owned());
-        found.push(Finding { kind: "connection_refused", severity: Severity::Error, about, summary, next_step: step, p: 0.97, ev: observed_ev(reply) });
+        found.push(Finding {
+            kind: "connection_refused",
+            severity: Severity::Error,
+            about,
+            summary,
+            next_step: step,
+            p: 0.97,
+            ev: observed_ev(reply),
+        });
         return;
     }
     for d in [request, reply] {
@@ -227,7 +292,15 @@ fn resets(ctx: Context<'_>, path: &Path, request: &Direction, reply: &Direction,
         let by = if d.way == Way::Request { leg.tuple.src } else { leg.tuple.dst };
         let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
         let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
-        found.push(Finding { kind: "reset", severity: Severity::Warning, about: about.clone(), summary, next_step: None, p: 0.95, ev: vec![ev] });
+        found.push(Finding {
+            kind: "reset",
+            severity: Severity::Warning,
+            about: about.clone(),
+            summary,
+            next_step: None,
+            p: 0.95,
+            ev: vec![ev],
+        });
         break;
     }
 }
@@ -248,11 +321,21 @@ fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple
     for (node, a) in &there {
         let Some(b) = back.get(node) else { continue };
         if a.is_disjoint(b) {
-            let names = |s: &BTreeSet<Id>| s.iter().map(|i| short(i).rsplit('/').next().unwrap_or_default().to_owned()).collect::<Vec<_>>().join(", ");
+            let names = |s: &BTreeSet<Id>| {
+                s.iter().map(|i| short(i).rsplit('/').next().unwrap_or_default().to_owned()).collect::<Vec<_>>().join(", ")
+            };
             let summary = format!("on {} requests of {} cross {} and replies {}", short(node), ends(ctx, t), names(a), names(b));
             let ev: Vec<Ev> = observed_ev(request).into_iter().chain(observed_ev(reply)).collect();
             let step = Some("compare `ip rule` and `ip route show table all` of the node with the pod's ENI; check rp_filter".to_owned());
-            found.push(Finding { kind: "asymmetric_path", severity: Severity::Warning, about: vec![node.clone()], summary, next_step: step, p: 0.9, ev });
+            found.push(Finding {
+                kind: "asymmetric_path",
+                severity: Severity::Warning,
+                about: vec![node.clone()],
+                summary,
+                next_step: step,
+                p: 0.9,
+                ev,
+            });
         }
     }
 }
@@ -289,7 +372,11 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
         let Some((input, first, second)) = again.first().copied() else { continue };
         let leg = path.legs.get(h.leg).map_or_else(|| path.legs.first().map(|l| l.tuple), |l| Some(l.tuple));
         let Some(t) = leg.map(|t| if d.way == Way::Request { t } else { t.reversed() }) else { continue };
-        let ev = book.add("retransmission", format!("frames {} and {} carry the same sequence number", first + 1, second + 1), vec![Place::frame(input, first), Place::frame(input, second)]);
+        let ev = book.add(
+            "retransmission",
+            format!("frames {} and {} carry the same sequence number", first + 1, second + 1),
+            vec![Place::frame(input, first), Place::frame(input, second)],
+        );
         let n = again.len();
         let times = if n == 1 { "1 segment is".to_owned() } else { format!("{n} segments are") };
         let summary = format!("{times} sent again in {}", ends(ctx, t));
@@ -309,7 +396,10 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
             let v6 = sender.is_ipv6();
             let too_big = if v6 { e.kind == 2 } else { e.kind == 3 && e.code == 4 };
             let (kind, what) = match (v6, e.kind, e.code) {
-                _ if too_big => ("mtu_exceeded", format!("the packet is too big{}", e.mtu.filter(|m| *m > 0).map_or(String::new(), |m| format!(" for an MTU of {m}")))),
+                _ if too_big => (
+                    "mtu_exceeded",
+                    format!("the packet is too big{}", e.mtu.filter(|m| *m > 0).map_or(String::new(), |m| format!(" for an MTU of {m}"))),
+                ),
                 (false, 11, 0) | (true, 3, 0) => ("icmp_error", "its TTL ran out, as in a routing loop".to_owned()),
                 (false, 3, 3) | (true, 1, 4) => ("connection_refused", "nothing listens on that port".to_owned()),
                 (false, 3, 0) | (true, 1, 0) => ("icmp_error", "there is no route to that network".to_owned()),
@@ -319,9 +409,17 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 (_, k, c) => ("icmp_error", format!("ICMP type {k} code {c}")),
             };
             let by = ctx.inv.entity_of_ip(sender);
-            let ev = book.add("icmp_error", format!("{sender} says of {}: {what}", ends(ctx, e.about)), vec![Place::frame(capture.input, e.first_row)]);
+            let ev = book.add(
+                "icmp_error",
+                format!("{sender} says of {}: {what}", ends(ctx, e.about)),
+                vec![Place::frame(capture.input, e.first_row)],
+            );
             let summary = format!("{} reports about {}: {what}", short(&by), ends(ctx, e.about));
-            let step = if too_big { Some("compare the MTU along the path (ip link, POD_MTU, AWS_VPC_ENI_MTU) and allow ICMP type 3 code 4".to_owned()) } else { None };
+            let step = if too_big {
+                Some("compare the MTU along the path (ip link, POD_MTU, AWS_VPC_ENI_MTU) and allow ICMP type 3 code 4".to_owned())
+            } else {
+                None
+            };
             let about = vec![by, ctx.inv.entity_of_ip(e.about.src), ctx.inv.entity_of_ip(e.about.dst)];
             found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: 0.97, ev: vec![ev] });
         }
@@ -332,7 +430,8 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
     let mut holders: BTreeMap<IpAddr, BTreeMap<crate::model::Mac, (usize, u32)>> = BTreeMap::new();
     for capture in ctx.captures {
-        let answered: BTreeSet<(u32, Option<u32>, IpAddr)> = capture.digest.arps.iter().filter(|a| a.operation == 2).map(|a| (a.interface, a.ifindex, a.sender_ip)).collect();
+        let answered: BTreeSet<(u32, Option<u32>, IpAddr)> =
+            capture.digest.arps.iter().filter(|a| a.operation == 2).map(|a| (a.interface, a.ifindex, a.sender_ip)).collect();
         // Whoever speaks IP on the same interface was found after all, or is known by a static entry.
         for a in &capture.digest.arps {
             if is_special(a.sender_ip) && a.operation == 1 {
@@ -346,24 +445,49 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 continue;
             }
             let speaks = capture.digest.streams.iter().any(|s| s.key.flow.is_some_and(|f| f.src == a.target_ip));
-            let alive = capture.digest.streams.iter().filter(|s| s.key.interface == a.interface && s.key.ifindex == a.ifindex).map(|s| s.last_ns).max();
+            let alive = capture
+                .digest
+                .streams
+                .iter()
+                .filter(|s| s.key.interface == a.interface && s.key.ifindex == a.ifindex)
+                .map(|s| s.last_ns)
+                .max();
             let asked = capture.digest.row(a.first_row).map(|r| r.time);
             // A question at the very end of a capture may have been answered after it.
             let too_late = matches!((alive, asked), (Some(l), Some(t)) if t != NO_TIME && l - t < 1_000_000_000 && a.count < 3);
             if speaks || too_late || a.count < 2 {
                 continue;
             }
-            let ev = book.add("arp", format!("{} asks {} times for {}, and nobody answers", a.sender_ip, a.count, a.target_ip), vec![Place::frame(capture.input, a.first_row)]);
+            let ev = book.add(
+                "arp",
+                format!("{} asks {} times for {}, and nobody answers", a.sender_ip, a.count, a.target_ip),
+                vec![Place::frame(capture.input, a.first_row)],
+            );
             let about = vec![ctx.inv.entity_of_ip(a.target_ip), ctx.inv.entity_of_ip(a.sender_ip)];
             let summary = format!("nobody answers ARP for {}", a.target_ip);
-            let step = Some(format!("check that {} exists and is in that subnet (kubectl get pods -A -o wide, aws ec2 describe-network-interfaces)", a.target_ip));
-            found.push(Finding { kind: "arp_unanswered", severity: Severity::Error, about, summary, next_step: step, p: 0.93, ev: vec![ev] });
+            let step = Some(format!(
+                "check that {} exists and is in that subnet (kubectl get pods -A -o wide, aws ec2 describe-network-interfaces)",
+                a.target_ip
+            ));
+            found.push(Finding {
+                kind: "arp_unanswered",
+                severity: Severity::Error,
+                about,
+                summary,
+                next_step: step,
+                p: 0.93,
+                ev: vec![ev],
+            });
         }
     }
-    let routers: BTreeSet<IpAddr> = ctx.inv.subnets.values().flat_map(|s| &s.cidrs).filter_map(crate::identify::inventory::gateway_of).collect();
+    let routers: BTreeSet<IpAddr> =
+        ctx.inv.subnets.values().flat_map(|s| &s.cidrs).filter_map(crate::identify::inventory::gateway_of).collect();
     for (ip, macs) in holders {
         // A gateway's address has one face per subnet side, and proxies answer for it on each pod's link.
-        let claimed: BTreeSet<_> = macs.keys().filter(|m| ctx.inv.owner_of_mac(**m).is_none_or(|c| ctx.inv.owner_of_ip(ip).is_none_or(|o| o.owner != c.owner))).collect();
+        let claimed: BTreeSet<_> = macs
+            .keys()
+            .filter(|m| ctx.inv.owner_of_mac(**m).is_none_or(|c| ctx.inv.owner_of_ip(ip).is_none_or(|o| o.owner != c.owner)))
+            .collect();
         if macs.len() < 2 || routers.contains(&ip) || claimed.is_empty() || ctx.inv.nodes.values().any(|n| n.ips.contains(&ip)) {
             continue;
         }
@@ -371,7 +495,15 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let names = macs.keys().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         let ev = book.add("arp", format!("{names} both answer ARP for {ip}"), sources);
         let summary = format!("{names} both claim {ip}");
-        found.push(Finding { kind: "duplicate_address", severity: Severity::Error, about: vec![ctx.inv.entity_of_ip(ip)], summary, next_step: Some("find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)".to_owned()), p: 0.9, ev: vec![ev] });
+        found.push(Finding {
+            kind: "duplicate_address",
+            severity: Severity::Error,
+            about: vec![ctx.inv.entity_of_ip(ip)],
+            summary,
+            next_step: Some("find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)".to_owned()),
+            p: 0.9,
+            ev: vec![ev],
+        });
     }
 }
 
@@ -392,8 +524,18 @@ fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec
     for (id, ev) in known {
         let address = short(&id).to_owned();
         let summary = format!("nothing given says whose address {address} is");
-        let step = Some(format!("aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address}; kubectl get pods -A -o json"));
-        found.push(Finding { kind: "unresolved_address", severity: Severity::Warning, about: vec![id], summary, next_step: step, p: 0.95, ev });
+        let step = Some(format!(
+            "aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address}; kubectl get pods -A -o json"
+        ));
+        found.push(Finding {
+            kind: "unresolved_address",
+            severity: Severity::Warning,
+            about: vec![id],
+            summary,
+            next_step: step,
+            p: 0.95,
+            ev,
+        });
     }
 }
 
@@ -404,18 +546,36 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
         if apart < 1_000_000.max(3 * offset.uncertainty_ns) {
             continue;
         }
-        let place = |p: &usize| ctx.points.get(*p).and_then(|p| Some(Place::frame(ctx.captures.get(p.capture)?.input, crate::identify::place::streams(ctx.captures, p).next()?.1.first_row)));
+        let place = |p: &usize| {
+            ctx.points.get(*p).and_then(|p| {
+                Some(Place::frame(ctx.captures.get(p.capture)?.input, crate::identify::place::streams(ctx.captures, p).next()?.1.first_row))
+            })
+        };
         let sources: Vec<Place> = [place(reference), place(point)].into_iter().flatten().collect();
         let name = |p: &usize| ctx.points.get(*p).and_then(|p| p.at.clone()).map_or("a capture".to_owned(), |a| short(&a).to_owned());
         if sources.is_empty() {
             continue;
         }
         let word = if offset.offset_ns > 0 { "ahead of" } else { "behind" };
-        let statement = format!("packets in both directions put the clock of {} {} {word} that of {}, ± {}", name(point), judge::duration(apart), name(reference), judge::duration(offset.uncertainty_ns));
+        let statement = format!(
+            "packets in both directions put the clock of {} {} {word} that of {}, ± {}",
+            name(point),
+            judge::duration(apart),
+            name(reference),
+            judge::duration(offset.uncertainty_ns)
+        );
         let ev = book.add("clock", statement, sources);
         let owner = ctx.points.get(*point).and_then(|p| p.owner.clone());
         let about: Vec<Id> = owner.into_iter().collect();
         let summary = format!("the clock of {} is {} {word} that of {}", name(point), judge::duration(apart), name(reference));
-        found.push(Finding { kind: "clock_skew", severity: Severity::Info, about, summary, next_step: Some("chronyc tracking on both hosts".to_owned()), p: 0.95, ev: vec![ev] });
+        found.push(Finding {
+            kind: "clock_skew",
+            severity: Severity::Info,
+            about,
+            summary,
+            next_step: Some("chronyc tracking on both hosts".to_owned()),
+            p: 0.95,
+            ev: vec![ev],
+        });
     }
 }

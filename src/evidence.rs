@@ -67,7 +67,11 @@ impl Book {
 
     /// The entries that `used` names, as the report's evidence, and the ids that they have there.
     #[must_use]
-    pub fn publish(&self, used: &std::collections::BTreeSet<Ev>, input_id: impl Fn(usize) -> String) -> (Vec<Evidence>, BTreeMap<Ev, String>) {
+    pub fn publish(
+        &self,
+        used: &std::collections::BTreeSet<Ev>,
+        input_id: impl Fn(usize) -> String,
+    ) -> (Vec<Evidence>, BTreeMap<Ev, String>) {
         let mut ids = BTreeMap::new();
         let mut list = Vec::new();
         for ev in used {
@@ -82,7 +86,12 @@ impl Book {
                 }
                 source
             });
-            list.push(Evidence { id: id.clone(), kind: entry.kind.to_owned(), statement: entry.statement.clone(), sources: sources.collect() });
+            list.push(Evidence {
+                id: id.clone(),
+                kind: entry.kind.to_owned(),
+                statement: entry.statement.clone(),
+                sources: sources.collect(),
+            });
             ids.insert(*ev, id);
         }
         (list, ids)

@@ -226,7 +226,9 @@ fn outcome(notes: &[Note], read: bool) -> (Status, Option<String>) {
         (_, false) => Status::Rejected,
         (false, true) => Status::Partial,
     };
-    let message = message.or_else(|| (status == Status::Rejected).then(|| notes.first().map_or("nothing in it could be read".to_owned(), |n| n.message.clone())));
+    let message = message.or_else(|| {
+        (status == Status::Rejected).then(|| notes.first().map_or("nothing in it could be read".to_owned(), |n| n.message.clone()))
+    });
     (status, message)
 }
 
@@ -247,6 +249,14 @@ impl Ingested {
     #[must_use]
     pub fn corrections(name: &str, facts: Vec<Fact>) -> Self {
         let facts: Vec<Located> = facts.into_iter().map(|fact| Located { at: crate::model::Locator::Line(1), fact }).collect();
-        Self { name: name.to_owned(), kind: "session".to_owned(), bytes: 0, hash: 0, status: Status::Ok, message: None, data: Data::Facts(facts) }
+        Self {
+            name: name.to_owned(),
+            kind: "session".to_owned(),
+            bytes: 0,
+            hash: 0,
+            status: Status::Ok,
+            message: None,
+            data: Data::Facts(facts),
+        }
     }
 }

@@ -180,7 +180,9 @@ impl Flows {
             let sign = if s.forward { 1 } else { -1 };
             for row in self.rows(captures, s).take(SKETCH) {
                 match flow.tuple.protocol {
-                    Protocol::Tcp if row.flags & flags::SYN != 0 => votes += if row.flags & flags::ACK == 0 { 100 * sign } else { -100 * sign },
+                    Protocol::Tcp if row.flags & flags::SYN != 0 => {
+                        votes += if row.flags & flags::ACK == 0 { 100 * sign } else { -100 * sign }
+                    }
                     Protocol::Icmp => votes += if row.flags == 8 { sign } else { -sign },
                     Protocol::Icmpv6 => votes += if row.flags == 128 { sign } else { -sign },
                     _ => {}

@@ -301,7 +301,11 @@ impl Inventory {
                     self.device(&format!("natgw:{}", x.id), &x.id, x.vpc.clone(), x.subnet.clone(), &public, ev);
                     for (private, _, eni) in &x.addresses {
                         if let (Some(ip), None) = (private, eni.as_ref().filter(|e| self.enis.contains_key(*e))) {
-                            push_claim(&mut self.by_ip, *ip, Claim { owner: format!("natgw:{}", x.id), interface: None, p: 1.0, ev: vec![ev] });
+                            push_claim(
+                                &mut self.by_ip,
+                                *ip,
+                                Claim { owner: format!("natgw:{}", x.id), interface: None, p: 1.0, ev: vec![ev] },
+                            );
                         }
                     }
                 }
@@ -310,11 +314,23 @@ impl Inventory {
                     self.device(&format!("vpce:{}", x.id), &x.id, x.vpc.clone(), x.subnets.first().cloned(), &[], ev);
                 }
                 Fact::RouteTable(x) => {
-                    let ev = book.add("stated", format!("{} holds the routes of {}", x.id, if x.subnets.is_empty() { "the VPC's other subnets".to_owned() } else { x.subnets.join(", ") }), at());
+                    let ev = book.add(
+                        "stated",
+                        format!(
+                            "{} holds the routes of {}",
+                            x.id,
+                            if x.subnets.is_empty() { "the VPC's other subnets".to_owned() } else { x.subnets.join(", ") }
+                        ),
+                        at(),
+                    );
                     self.route_tables.push((x.clone(), ev));
                 }
                 Fact::Instance(x) => {
-                    let ev = book.add("stated", format!("{} is {}", x.id, x.private_dns.as_deref().unwrap_or("an instance without a private name")), at());
+                    let ev = book.add(
+                        "stated",
+                        format!("{} is {}", x.id, x.private_dns.as_deref().unwrap_or("an instance without a private name")),
+                        at(),
+                    );
                     let id = format!("instance:{}", x.id);
                     let n = self.nodes.entry(id.clone()).or_default();
                     n.name = x.private_dns.clone().filter(|d| !d.is_empty()).unwrap_or_else(|| x.id.clone());
@@ -431,7 +447,11 @@ impl Inventory {
     fn kubernetes(&mut self, facts: &[(&Fact, Place)], book: &mut Book) {
         for (fact, place) in facts {
             let Fact::Node(x) = fact else { continue };
-            let ev = book.add("stated", format!("node {} is {}", x.name, x.instance_id.as_deref().unwrap_or("no known instance")), vec![place.clone()]);
+            let ev = book.add(
+                "stated",
+                format!("node {} is {}", x.name, x.instance_id.as_deref().unwrap_or("no known instance")),
+                vec![place.clone()],
+            );
             let id = format!("node:{}", x.name);
             // The node is the instance: by its provider id, else by its address.
             let by_ip = || {
@@ -468,7 +488,11 @@ impl Inventory {
             match fact {
                 Fact::Pod(x) => self.pod(x, place, book),
                 Fact::Service(x) => {
-                    let ev = book.add("stated", format!("service {}/{} is a {} at {}", x.namespace, x.name, x.kind, list(&x.cluster_ips)), vec![place.clone()]);
+                    let ev = book.add(
+                        "stated",
+                        format!("service {}/{} is a {} at {}", x.namespace, x.name, x.kind, list(&x.cluster_ips)),
+                        vec![place.clone()],
+                    );
                     let id = format!("service:{}/{}", x.namespace, x.name);
                     let s = self.services.entry(id.clone()).or_default();
                     s.id = id;
@@ -484,7 +508,11 @@ impl Inventory {
                 }
                 Fact::Endpoints(x) => {
                     let ips: Vec<_> = x.endpoints.iter().map(|e| e.ip).collect();
-                    let ev = book.add("stated", format!("service {}/{} is served by {}", x.namespace, x.service, list(&ips)), vec![place.clone()]);
+                    let ev = book.add(
+                        "stated",
+                        format!("service {}/{} is served by {}", x.namespace, x.service, list(&ips)),
+                        vec![place.clone()],
+                    );
                     let id = format!("service:{}/{}", x.namespace, x.service);
                     let s = self.services.entry(id.clone()).or_default();
                     s.id = id;
@@ -576,7 +604,8 @@ impl Inventory {
                 continue;
             }
             let by_address = pod.ips.iter().find_map(|ip| by_ip.get(ip).copied());
-            let by_prefix = || enis.iter().find(|e| pod.ips.iter().any(|ip| e.prefixes.iter().any(|p| p.contains(ip)))).map(|e| e.id.as_str());
+            let by_prefix =
+                || enis.iter().find(|e| pod.ips.iter().any(|ip| e.prefixes.iter().any(|p| p.contains(ip)))).map(|e| e.id.as_str());
             pod.eni = by_address.or_else(by_prefix).map(str::to_owned);
         }
     }
@@ -775,7 +804,11 @@ impl Inventory {
                     if c.owner.starts_with("router:") {
                         push_claim(&mut self.by_mac, mac, Claim { owner: c.owner.clone(), interface: None, p: 0.98, ev: vec![ev] });
                     } else if on_veth && c.owner.starts_with("pod:") {
-                        push_claim(&mut self.by_mac, mac, Claim { owner: c.owner.clone(), interface: Some(interface_id(&c.owner, "eth0")), p: 0.97, ev: vec![ev] });
+                        push_claim(
+                            &mut self.by_mac,
+                            mac,
+                            Claim { owner: c.owner.clone(), interface: Some(interface_id(&c.owner, "eth0")), p: 0.97, ev: vec![ev] },
+                        );
                     }
                 }
                 if is_pod && n.ip == IpAddr::from([169, 254, 1, 1]) {

@@ -217,7 +217,11 @@ fn learn_interface_names(captures: &[Capture<'_>], points: &[Point], inv: &mut I
         let Some(owner) = inv.owner_of_mac(**mac).map(|c| c.owner.clone()) else { continue };
         let is_eni = inv.enis.values().any(|e| e.mac == Some(**mac) && e.owner == owner && inv.nodes.contains_key(&owner));
         if is_eni && !inv.names_by_mac.contains_key(&(owner.clone(), **mac)) {
-            let ev = book.add("interface_name", format!("the capture calls the interface with {mac} {name}"), vec![Place::frame(capture.input, *row)]);
+            let ev = book.add(
+                "interface_name",
+                format!("the capture calls the interface with {mac} {name}"),
+                vec![Place::frame(capture.input, *row)],
+            );
             inv.names_by_mac.insert((owner.clone(), **mac), (name.clone(), ev));
             let interface = interface_id(&owner, name);
             for c in inv.by_mac.get_mut(*mac).into_iter().flatten().filter(|c| c.owner == owner) {
@@ -308,10 +312,23 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
         if let Some(node) = &pod.node {
             let name = pod.veth.clone();
             let interface = interface_id(node, &name);
-            push(found, Candidate { interface, owner: node.clone(), name, odds: node_odds, ev: vec![ev], link: Some((pod.id.clone(), false)) });
+            push(
+                found,
+                Candidate { interface, owner: node.clone(), name, odds: node_odds, ev: vec![ev], link: Some((pod.id.clone(), false)) },
+            );
         }
         let interface = interface_id(&pod.id, "eth0");
-        push(found, Candidate { interface, owner: pod.id.clone(), name: "eth0".to_owned(), odds: pod_odds, ev: vec![ev], link: Some((pod.id.clone(), true)) });
+        push(
+            found,
+            Candidate {
+                interface,
+                owner: pod.id.clone(),
+                name: "eth0".to_owned(),
+                odds: pod_odds,
+                ev: vec![ev],
+                link: Some((pod.id.clone(), true)),
+            },
+        );
     }
 }
 
@@ -396,7 +413,11 @@ fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
         let Some(row) = streams(captures, p).map(|s| s.1.first_row).min() else { continue };
         if let (Some(name), None) = (&p.interface_name, p.ifindex) {
             if found.iter().any(|c| &c.name == name) {
-                let ev = book.add("interface_name", format!("the capture file names the interface {name}"), vec![Place::frame(capture.input, row)]);
+                let ev = book.add(
+                    "interface_name",
+                    format!("the capture file names the interface {name}"),
+                    vec![Place::frame(capture.input, row)],
+                );
                 for c in found.iter_mut() {
                     if &c.name == name {
                         c.odds *= weight::INTERFACE_NAME;
@@ -463,11 +484,13 @@ fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
             for (j, b) in on_link.iter().enumerate().skip(i + 1) {
                 let (Some(x), Some(y)) = (samples.get(i), samples.get(j)) else { continue };
                 let Some((at_a, row_a, row_b)) = owner_at_first(x, y) else { continue };
-                let pod_macs: BTreeSet<Mac> = points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, &pod)).collect();
+                let pod_macs: BTreeSet<Mac> =
+                    points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, &pod)).collect();
                 let a_is_pod = pod_macs.contains(&at_a);
                 let places = |n: &usize, row: u32| points.get(*n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
                 let sources: Vec<Place> = [places(a, row_a), places(b, row_b)].into_iter().flatten().collect();
-                let ev = book.add("time_order", "what the pod sends appears first at the pod's end of the link, what it gets last", sources);
+                let ev =
+                    book.add("time_order", "what the pod sends appears first at the pod's end of the link, what it gets last", sources);
                 for (n, is_pod) in [(a, a_is_pod), (b, !a_is_pod)] {
                     for c in candidates.get_mut(*n).into_iter().flatten() {
                         match &c.link {
@@ -560,7 +583,11 @@ fn corrections(captures: &[Capture<'_>], points: &mut [Point], inv: &Inventory, 
                 let owner = at.strip_prefix("if:").and_then(|r| r.rsplit_once('/')).map_or(at.as_str(), |x| x.0);
                 p.owner = Some(owner.to_owned());
                 p.p = 1.0;
-                p.link = inv.pods.values().find(|q| q.id == owner || interface_id(q.node.as_deref().unwrap_or_default(), &q.veth) == *at).map(|q| q.id.clone());
+                p.link = inv
+                    .pods
+                    .values()
+                    .find(|q| q.id == owner || interface_id(q.node.as_deref().unwrap_or_default(), &q.veth) == *at)
+                    .map(|q| q.id.clone());
                 p.ev = vec![book.add("correction", format!("a person placed this capture at {}", short(at)), vec![place.clone()])];
             }
         }
@@ -577,7 +604,9 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             learn_link(capture, point, &seen, pod, inv, book, &mut new);
             continue;
         }
-        let Some(eni) = inv.enis.values().find(|e| e.mac.is_some_and(|m| inv.owner_of_mac(m).and_then(|c| c.interface.as_ref()) == Some(at))) else {
+        let Some(eni) =
+            inv.enis.values().find(|e| e.mac.is_some_and(|m| inv.owner_of_mac(m).and_then(|c| c.interface.as_ref()) == Some(at)))
+        else {
             learn_stranger(capture, point, &seen, at, book, &mut new);
             continue;
         };
@@ -598,11 +627,18 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             let row = seen.macs.get(mac).map(|x| x.1).or_else(|| first_row_from(captures, point, *mac));
             let Some(row) = row else { continue };
             // A MAC of no ENI that speaks for addresses of other subnets, or of ENIs with other MACs, is the router's.
-            let routed: Vec<IpAddr> = ips.iter().copied().filter(|ip| inv.eni_of_ip(*ip).map_or(inv.subnet_of(*ip) != eni.subnet.as_deref(), |e| e.mac != Some(*mac))).collect();
+            let routed: Vec<IpAddr> = ips
+                .iter()
+                .copied()
+                .filter(|ip| inv.eni_of_ip(*ip).map_or(inv.subnet_of(*ip) != eni.subnet.as_deref(), |e| e.mac != Some(*mac)))
+                .collect();
             let Some(first) = routed.first() else { continue };
             let p = if routed.len() > 1 { 0.98 } else { 0.96 };
             let more = if routed.len() > 1 { format!(" and {} more", routed.len() - 1) } else { String::new() };
-            let statement = format!("{mac} is no ENI's address in {} and carries the packets of {first}{more}: the VPC router's face there", short(&router));
+            let statement = format!(
+                "{mac} is no ENI's address in {} and carries the packets of {first}{more}: the VPC router's face there",
+                short(&router)
+            );
             let mut places = vec![Place::frame(capture.input, row)];
             eni.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
             let ev = book.add("router_mac", statement, places);
@@ -652,7 +688,9 @@ fn learn_link(
 ) {
     let all_macs: BTreeSet<Mac> = seen.macs.keys().chain(seen.sent_by.keys()).copied().collect();
     let pod_mac = pod.ips.iter().find_map(|ip| seen.macs_of.get(ip)).and_then(|m| m.first()).copied();
-    let row_of = |m: &Mac| seen.macs.get(m).map(|x| x.1).or_else(|| first_row_from(std::slice::from_ref(capture), &Point { capture: 0, ..point.clone() }, *m));
+    let row_of = |m: &Mac| {
+        seen.macs.get(m).map(|x| x.1).or_else(|| first_row_from(std::slice::from_ref(capture), &Point { capture: 0, ..point.clone() }, *m))
+    };
     for mac in all_macs {
         let Some(row) = row_of(&mac) else { continue };
         if inv.owner_of_mac(mac).is_some_and(|c| c.p > 0.995) {
@@ -683,7 +721,8 @@ fn learn_stranger(capture: &Capture<'_>, point: &Point, seen: &Seen, at: &str, b
 /// Cooked captures (SLL) mix a host's interfaces: each stream is placed by the MAC that it left under or came from.
 fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
     let Some(capture) = captures.get(point.capture) else { return };
-    let cooked = capture.digest.interfaces.iter().any(|i| i.index == point.interface && i.link_type == Some(crate::capture::LinkType::LINUX_SLL));
+    let cooked =
+        capture.digest.interfaces.iter().any(|i| i.index == point.interface && i.link_type == Some(crate::capture::LinkType::LINUX_SLL));
     if !cooked || point.ifindex.is_some() {
         return;
     }

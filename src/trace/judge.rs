@@ -140,20 +140,29 @@ impl Packets {
 
 /// Compares each observed hop with the one before it: missing packets, delay, and a packet that both saw as evidence.
 fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book) {
-    let protocol = d.hops.iter().flat_map(|h| &h.sightings).find_map(|s| Some(ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)?.key.flow?.protocol));
+    let protocol = d
+        .hops
+        .iter()
+        .flat_map(|h| &h.sightings)
+        .find_map(|s| Some(ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)?.key.flow?.protocol));
     let Some(protocol) = protocol else { return };
     let observed: Vec<usize> = (0..d.hops.len()).filter(|n| d.hops.get(*n).is_some_and(Hop::observed)).collect();
     let base = observed.first().and_then(|n| d.hops.get(*n)).and_then(|h| rows(ctx, h).next()).map(|(_, r)| r.seq);
     let sets: Vec<Packets> = observed.iter().filter_map(|n| d.hops.get(*n)).map(|h| packets(ctx, h, protocol, base)).collect();
     for (k, n) in observed.iter().enumerate().skip(1) {
-        let (Some(before), Some(here), Some(set)) = (observed.get(k - 1).and_then(|b| d.hops.get(*b)), d.hops.get(*n), sets.get(k)) else { continue };
+        let (Some(before), Some(here), Some(set)) = (observed.get(k - 1).and_then(|b| d.hops.get(*b)), d.hops.get(*n), sets.get(k)) else {
+            continue;
+        };
         let (Some(p), Some(q)) = (before.sample_point, here.sample_point) else { continue };
         let missing = rows(ctx, before)
             .filter(|(_, r)| r.time == NO_TIME || inside(ctx, q, translate(r.time, p, q, clocks)))
             .filter(|(_, r)| !set.has(r, protocol))
             .count() as u64;
-        let mut delays: Vec<(Nanos, u32, u32)> =
-            before.sample.iter().filter_map(|(k, (t, row))| here.sample.get(k).map(|(u, other)| (translate(*u, q, p, clocks) - t, *row, *other))).collect();
+        let mut delays: Vec<(Nanos, u32, u32)> = before
+            .sample
+            .iter()
+            .filter_map(|(k, (t, row))| here.sample.get(k).map(|(u, other)| (translate(*u, q, p, clocks) - t, *row, *other)))
+            .collect();
         delays.sort_unstable();
         let median = delays.get(delays.len() / 2).copied();
         let known = known_delay(ctx, median.map(|m| m.0), p, q, clocks);
@@ -240,7 +249,8 @@ pub fn duration(ns: Nanos) -> String {
 /// How the server's side refused: a reset that answers a SYN, and nothing else.
 fn refusal(ctx: Context<'_>, path: &Path) -> bool {
     let Some(d) = path.direction(Way::Reply) else { return false };
-    let all: Vec<u8> = d.hops.iter().flat_map(|h| &h.sightings).flat_map(|s| ctx.flows.rows(ctx.captures, s).take(16)).map(|r| r.flags).collect();
+    let all: Vec<u8> =
+        d.hops.iter().flat_map(|h| &h.sightings).flat_map(|s| ctx.flows.rows(ctx.captures, s).take(16)).map(|r| r.flags).collect();
     let tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
     tcp && !all.is_empty() && all.iter().all(|f| f & flags::RST != 0)
 }

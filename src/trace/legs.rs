@@ -39,7 +39,9 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         }
         let statement = format!(
             "the same packets appear as {} and as {}: {} of the compared identities agree (sequence numbers, timestamps, payload), such as these two",
-            ends(a.tuple), ends(b.tuple), j.shared
+            ends(a.tuple),
+            ends(b.tuple),
+            j.shared
         );
         let ev = book.add("same_packet", statement, sources);
         joined.entry(j.a).or_default().push(ev);
@@ -139,7 +141,11 @@ fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
     service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend_from_slice(book.sources(*e)));
     let statement = format!(
         "{} comes from {} with TTL {ttl}, so {} only passed it on: it was translated there from its node port {node_port} of {}, which {} balances",
-        ends(t), t.src, short(&node.id), short(&service.id), short(&lb.id)
+        ends(t),
+        t.src,
+        short(&node.id),
+        short(&service.id),
+        short(&lb.id)
     );
     let ev = book.add("masquerade", statement, sources);
     let dialled = node.ips.iter().copied().find(|x| *x == t.src).unwrap_or(t.src);
@@ -166,7 +172,8 @@ fn forwarded(ctx: Context<'_>, leg: &Leg) -> Option<(u8, u32, usize)> {
         let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
         // Hosts that took one since the source's: the one that the pod's link hangs on, unless it is the source itself.
         let at = point.stream_at.get(&s.stream).or(point.at.as_ref())?;
-        let on_link = point.link.is_some() || ctx.inv.pods.values().any(|p| p.node.as_ref().is_some_and(|n| *at == format!("if:{n}/{}", p.veth)));
+        let on_link =
+            point.link.is_some() || ctx.inv.pods.values().any(|p| p.node.as_ref().is_some_and(|n| *at == format!("if:{n}/{}", p.veth)));
         let host = match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
             Some(pod) => pod.node.clone(),
             None => point.owner.clone(),
@@ -184,11 +191,18 @@ fn forwarded(ctx: Context<'_>, leg: &Leg) -> Option<(u8, u32, usize)> {
 fn balancer_of<'a>(inv: &'a Inventory, service: &ServiceInfo, node_port: u16) -> Option<&'a LbInfo> {
     let by_name = inv.lbs.values().find(|lb| {
         let dns = lb.dns_name.as_deref().unwrap_or_default().to_lowercase();
-        let by_uid = service.uid.as_deref().map(|u| format!("a{}", u.replace('-', ""))).is_some_and(|n| !n.is_empty() && n.starts_with(&lb.name) && lb.name.len() >= 16);
-        by_uid || service.ingress_hostnames.iter().any(|h| {
-            let h = h.to_lowercase();
-            (!dns.is_empty() && h == dns) || h.strip_prefix(&lb.name.to_lowercase()).is_some_and(|r| r.starts_with('-')) || h.strip_prefix("internal-").is_some_and(|r| r.starts_with(&lb.name.to_lowercase()))
-        })
+        let by_uid = service
+            .uid
+            .as_deref()
+            .map(|u| format!("a{}", u.replace('-', "")))
+            .is_some_and(|n| !n.is_empty() && n.starts_with(&lb.name) && lb.name.len() >= 16);
+        by_uid
+            || service.ingress_hostnames.iter().any(|h| {
+                let h = h.to_lowercase();
+                (!dns.is_empty() && h == dns)
+                    || h.strip_prefix(&lb.name.to_lowercase()).is_some_and(|r| r.starts_with('-'))
+                    || h.strip_prefix("internal-").is_some_and(|r| r.starts_with(&lb.name.to_lowercase()))
+            })
     });
     by_name.or_else(|| {
         let mut fits = inv.lbs.values().filter(|lb| lb.listeners.iter().any(|l| l.1 == node_port));
@@ -203,7 +217,9 @@ fn lb_address(inv: &Inventory, lb: &LbInfo, zone: Option<&str>) -> Option<IpAddr
     if addresses.len() == 1 {
         return addresses.first().copied();
     }
-    let in_zone = enis.iter().filter(|e| zone.is_some() && e.subnet.as_ref().and_then(|s| inv.subnets.get(s)).and_then(|s| s.zone.as_deref()) == zone);
+    let in_zone = enis
+        .iter()
+        .filter(|e| zone.is_some() && e.subnet.as_ref().and_then(|s| inv.subnets.get(s)).and_then(|s| s.zone.as_deref()) == zone);
     let mut found = in_zone.filter_map(|e| e.primary);
     found.next().filter(|_| found.next().is_none()).or_else(|| addresses.first().copied())
 }
@@ -224,7 +240,11 @@ fn after(inv: &Inventory, last: &Leg) -> Option<Leg> {
     let node = inv.owner_of_ip(t.dst).and_then(|c| inv.nodes.get(&c.owner))?;
     let (service, port) = service_by_node_port(inv, t)?;
     let [(ip, target)] = endpoints(service, &port.name)[..] else { return None };
-    let (src, src_port) = if service.external_policy_local { (t.src, t.src_port) } else { (node.ips.iter().copied().find(|x| *x == t.dst).unwrap_or(t.dst), 0) };
+    let (src, src_port) = if service.external_policy_local {
+        (t.src, t.src_port)
+    } else {
+        (node.ips.iter().copied().find(|x| *x == t.dst).unwrap_or(t.dst), 0)
+    };
     let tuple = Tuple { protocol: t.protocol, src, src_port, dst: ip, dst_port: target };
     Some(Leg { tuple, flow: None, ev: service.ev.clone() })
 }

@@ -252,7 +252,10 @@ impl<'a> Walker<'a> {
     fn advance_by_device(&mut self, device: &str) -> bool {
         let inv = self.inv;
         self.advance_if(
-            |next, current| next.src != current.src && inv.entity_of_ip(next.src) == device || next.dst != current.dst && inv.entity_of_ip(current.dst) == device,
+            |next, current| {
+                next.src != current.src && inv.entity_of_ip(next.src) == device
+                    || next.dst != current.dst && inv.entity_of_ip(current.dst) == device
+            },
             |_| Some(device.to_owned()),
         )
     }
@@ -277,7 +280,10 @@ impl<'a> Walker<'a> {
     fn beyond_gateway(&mut self, vpc: Option<&str>, owner: &Id) -> At<'a> {
         self.internet_gateway(vpc);
         let inv = self.inv;
-        self.advance_if(|next, current| next.dst == current.dst && inv.enis.values().any(|e| e.public.contains(&(current.src, next.src))), |_| None);
+        self.advance_if(
+            |next, current| next.dst == current.dst && inv.enis.values().any(|e| e.public.contains(&(current.src, next.src))),
+            |_| None,
+        );
         self.step(owner, None, STATED, &[]);
         At::Done(End::Arrived)
     }

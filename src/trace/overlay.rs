@@ -188,10 +188,18 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
                 let from = if other.observed() { owner(other.src_mac) } else { None };
                 let router = [to, from].into_iter().flatten().find(|o| o.starts_with("router:"));
                 let is_wire = |h: &Hop| inv.nodes.contains_key(&h.owner) || h.interface.is_none();
-                if let Some(router) = router.filter(|_| is_wire(h) && is_wire(other) && !h.owner.starts_with("router:") && !other.owner.starts_with("router:")) {
+                if let Some(router) = router
+                    .filter(|_| is_wire(h) && is_wire(other) && !h.owner.starts_with("router:") && !other.owner.starts_with("router:"))
+                {
                     let mac = if h.observed() { h.dst_mac } else { other.src_mac };
                     let claim = mac.and_then(|m| inv.owner_of_mac(m));
-                    let step = Step { owner: router, interface: None, leg: h.leg, p: claim.map_or(0.95, |c| c.p), ev: claim.map(|c| c.ev.clone()).unwrap_or_default() };
+                    let step = Step {
+                        owner: router,
+                        interface: None,
+                        leg: h.leg,
+                        p: claim.map_or(0.95, |c| c.p),
+                        ev: claim.map(|c| c.ev.clone()).unwrap_or_default(),
+                    };
                     hops.insert(n + 1, hop(step));
                 }
             }
@@ -206,8 +214,10 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
         }
         let before = n.checked_sub(1).and_then(|b| hops.get(b)).filter(|h| h.observed()).and_then(|h| h.dst_mac);
         let after = hops.get(n + 1).filter(|h| h.observed()).and_then(|h| h.src_mac);
-        let claims: Vec<_> = [before, after].into_iter().flatten().filter_map(|m| inv.owner_of_mac(m)).filter(|c| c.owner.starts_with("router:")).collect();
-        let (ev, p) = (claims.iter().flat_map(|c| c.ev.iter().copied()).collect::<Vec<_>>(), claims.iter().map(|c| c.p).fold(0.0, f64::max));
+        let claims: Vec<_> =
+            [before, after].into_iter().flatten().filter_map(|m| inv.owner_of_mac(m)).filter(|c| c.owner.starts_with("router:")).collect();
+        let (ev, p) =
+            (claims.iter().flat_map(|c| c.ev.iter().copied()).collect::<Vec<_>>(), claims.iter().map(|c| c.p).fold(0.0, f64::max));
         if let Some(h) = hops.get_mut(n) {
             h.p = h.p.max(p);
             for e in ev {

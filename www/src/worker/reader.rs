@@ -45,7 +45,7 @@ pub async fn read(out: Out, key: Key, name: String, file: File) {
 }
 
 fn describe(one: &Ingested) -> Found {
-    Found { name: one.name.clone(), kind: one.format.as_str().to_owned(), status: one.status, message: one.message.clone() }
+    Found { name: one.name.clone(), kind: one.kind.clone(), status: one.status, message: one.message.clone() }
 }
 
 /// How far a file has been read, and when that was last said.
