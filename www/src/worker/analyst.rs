@@ -14,7 +14,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
-use super::{Out, reader};
+use super::{Out, export, reader, source};
 use crate::protocol::{Answer, Conversation, Detail, EntityDetail, FromWorker, Key, Name, Overview, Question};
 
 /// Readings that end this close together make one report.
@@ -250,7 +250,6 @@ fn overview(report: &Report) -> Overview {
 }
 
 async fn answer(report: &Report, question: Question, file: Option<File>) -> Result<Answer, String> {
-    let _ = file;
     match question {
         Question::Path { id } => {
             let path = report.paths.iter().find(|p| p.id == id).ok_or_else(|| format!("the report has no path {id} any more"))?;
@@ -291,8 +290,14 @@ async fn answer(report: &Report, question: Question, file: Option<File>) -> Resu
             let ids: BTreeSet<&String> = ids.iter().collect();
             Ok(Answer::Evidence(report.evidence.iter().filter(|e| ids.contains(&e.id)).cloned().collect()))
         }
-        Question::Frame { .. } => Err("frames cannot be shown yet".to_owned()),
-        Question::Excerpt { .. } => Err("lines cannot be shown yet".to_owned()),
-        Question::Export { .. } => Err("not yet".to_owned()),
+        Question::Frame { name, frame } => {
+            let file = file.ok_or("the file is not at hand")?;
+            source::frame(&file, &name, frame).await.map(Answer::Frame)
+        }
+        Question::Excerpt { name, at } => {
+            let file = file.ok_or("the file is not at hand")?;
+            source::excerpt(&file, &name, &at).await.map(Answer::Excerpt)
+        }
+        Question::Export { form, path } => export::export(report, form, path.as_deref()),
     }
 }

@@ -2,7 +2,9 @@
 //! Knows the engine and the protocol; must not know how anything is shown.
 
 mod analyst;
+mod export;
 mod reader;
+mod source;
 
 use std::cell::RefCell;
 use std::panic;

@@ -26,6 +26,7 @@ pub async fn read(out: Out, key: Key, name: String, file: File) {
     let outcome = feed(&file, |chunk, total| {
         ingest.push(chunk);
         total.tick(|bytes| out.say(&FromWorker::Progress { key, bytes, frames: ingest.frames() }, &[]));
+        true
     })
     .await;
     let mut found = ingest.finish();
@@ -64,11 +65,11 @@ impl Total {
     }
 }
 
-/// Hands the blob's bytes to `push` in order, two slices ahead.
+/// Hands the blob's bytes to `push` in order, two slices ahead, until it says `false`.
 ///
 /// # Errors
 /// The offset at which reading stopped, and the browser's words.
-async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total)) -> Result<(), (u64, String)> {
+pub async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
     let size = blob.size();
     let mut next = 0.0;
     let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
@@ -92,7 +93,9 @@ async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total)) -> Result<()
         let Some(part) = chunk.get_mut(..length) else { return Ok(()) };
         array.copy_to(part);
         total.bytes = total.bytes.saturating_add(length as u64);
-        push(part, &mut total);
+        if !push(part, &mut total) {
+            return Ok(());
+        }
     }
 }
 
