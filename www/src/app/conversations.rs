@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use leptos::html::{button, div, input, option, p, select, span};
 use leptos::prelude::*;
-use wasm_bindgen::JsCast as _;
-use web_sys::{HtmlElement, KeyboardEvent};
+use web_sys::KeyboardEvent;
 
 use super::state::App;
 use super::ui;
@@ -15,10 +14,6 @@ use crate::protocol::Conversation;
 const ROW: usize = 58;
 /// Rows beyond the visible ones, so that scrolling shows no gap.
 const SPARE: usize = 6;
-
-/// The rows that pass the filter, in the chosen order.
-#[derive(Clone, Copy)]
-struct Shown(Memo<Vec<usize>>);
 
 /// The list with its filter.
 pub fn conversations(app: App) -> AnyView {
@@ -43,7 +38,6 @@ pub fn conversations(app: App) -> AnyView {
             rows
         })
     });
-    provide_context(Shown(shown));
     let scroll = RwSignal::new(0_usize);
     let height = RwSignal::new(600_usize);
     let list = NodeRef::<leptos::html::Div>::new();
@@ -204,7 +198,5 @@ fn step_in(app: App, shown: Memo<Vec<usize>>, by: isize) {
     });
     if let Some(key) = next {
         app.select(&key);
-        // The filter keeps the keyboard; the list follows the selection.
-        let _ = document().active_element().map(|e| e.dyn_into::<HtmlElement>());
     }
 }

@@ -1,11 +1,15 @@
 //! The evidence panel: what is claimed, each statement that supports it, and the very place that it comes from.
 
+use std::sync::Arc;
+
 use hopscope::report::{Evidence, Source};
-use leptos::html::{button, dd, div, dl, dt, h2, h3, li, ol, p, span, ul};
+use leptos::html::{button, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
 use leptos::prelude::*;
+use wasm_bindgen::JsCast as _;
 
 use super::state::{App, Focus, Viewer};
-use super::{lists, ui};
+use super::{lists, session, ui};
+use crate::protocol::{Decoded, Excerpt, Form};
 
 /// The panel.
 pub fn evidence(app: App) -> AnyView {
@@ -93,7 +97,6 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                 })
                 .into_any()
         }
-        Focus::Ids(title, _) => h2().child(title.clone()).into_any(),
     }
 }
 
@@ -105,14 +108,18 @@ fn statement(app: App, e: Evidence) -> AnyView {
         .into_any()
 }
 
-fn source(app: App, s: Source) -> AnyView {
-    let place = match (&s.frame, &s.pointer, &s.line) {
+fn place(s: &Source) -> String {
+    match (&s.frame, &s.pointer, &s.line) {
         (Some(frame), _, _) => format!("frame {frame}"),
+        (_, Some(pointer), _) if pointer.is_empty() => "whole document".to_owned(),
         (_, Some(pointer), _) => pointer.clone(),
         (_, _, Some(line)) => format!("line {line}"),
         _ => "whole".to_owned(),
-    };
-    let label = format!("{} · {place}", app.input_name(&s.input));
+    }
+}
+
+fn source(app: App, s: Source) -> AnyView {
+    let label = format!("{} · {}", app.input_name(&s.input), place(&s));
     let (is_open, target) = (s.clone(), s);
     button()
         .attr("type", "button")
@@ -135,11 +142,192 @@ fn viewer(app: App) -> AnyView {
         Viewer::Closed => ().into_any(),
         Viewer::Loading(_) => p().class("empty").child("Reading…").into_any(),
         Viewer::Failed(_, why) => p().class("message").attr("role", "alert").child(why).into_any(),
-        Viewer::Frame(..) | Viewer::Lines(..) => ().into_any(),
+        Viewer::Frame(source, decoded) => framed(app, &source, frame(&decoded)),
+        Viewer::Lines(source, excerpt) => framed(app, &source, lines(&excerpt)),
     }
 }
 
-/// The menu of exports.
-pub fn export_menu(_app: App) -> AnyView {
-    ().into_any()
+fn framed(app: App, source: &Source, content: AnyView) -> AnyView {
+    let title = format!("{} · {}", app.input_name(&source.input), place(source));
+    div()
+        .class("viewer")
+        .attr("data-testid", "viewer")
+        .child((
+            div()
+                .class("viewer-top")
+                .child((span().child(title), ui::push("✕", "Close (Esc)", "close-viewer", move || app.viewer.set(Viewer::Closed)))),
+            div().class("viewer-body").child(content),
+        ))
+        .into_any()
+}
+
+/// Bytes of a frame that are shown; of the rest, only that it is there.
+const MOST_BYTES: usize = 2048;
+const PER_ROW: usize = 16;
+
+fn frame(decoded: &Arc<Decoded>) -> AnyView {
+    let lit = RwSignal::new(None::<(usize, usize)>);
+    let about = format!(
+        "{}{} on the wire{}",
+        decoded.time_ns.map_or(String::new(), |t| format!("{} · ", ui::time(t))),
+        ui::plural(u64::from(decoded.original_len), "byte"),
+        if (decoded.bytes.len() as u64) < u64::from(decoded.original_len) {
+            format!(", {} captured", ui::count(decoded.bytes.len() as u64))
+        } else {
+            String::new()
+        }
+    );
+    let layers = decoded
+        .layers
+        .iter()
+        .map(|layer| {
+            let fields = layer.fields.iter().map(|f| {
+                let range = (f.start, f.end);
+                button()
+                    .attr("type", "button")
+                    .class("field")
+                    .attr("data-testid", "field")
+                    .attr("aria-pressed", move || if lit.get() == Some(range) { "true" } else { "false" })
+                    .on(leptos::ev::click, move |_| lit.set(Some(range)))
+                    .child((span().child(f.name.clone()), span().child(f.value.clone())))
+            });
+            details()
+                .class("layer")
+                .attr("open", true)
+                .attr("data-testid", "layer")
+                .child((summary().child(layer.name.clone()), fields.collect_view()))
+        })
+        .collect_view();
+    let shown = decoded.bytes.len().min(MOST_BYTES);
+    let rows = (0..shown.div_ceil(PER_ROW)).map(|row| hex_row(decoded, row, lit)).collect_view();
+    let rest = decoded.bytes.len().saturating_sub(shown);
+    (
+        p().class("sub").child(about),
+        layers,
+        div().class("hex").attr("data-testid", "hex").attr("tabindex", "0").attr("aria-label", "Bytes of the frame").child(rows),
+        (rest > 0).then(|| p().class("sub").child(format!("and {} more", ui::plural(rest as u64, "byte")))),
+    )
+        .into_any()
+}
+
+fn hex_row(decoded: &Arc<Decoded>, row: usize, lit: RwSignal<Option<(usize, usize)>>) -> AnyView {
+    let decoded = Arc::clone(decoded);
+    let start = row * PER_ROW;
+    let cells = move || {
+        let bytes = decoded.bytes.get(start..).unwrap_or_default();
+        let range = lit.get().unwrap_or((0, 0));
+        let is_lit = |i: usize| (range.0..range.1).contains(&(start + i));
+        let mut views = Vec::new();
+        let mut ascii = String::new();
+        for i in 0..PER_ROW {
+            let text = bytes.get(i).map_or("  ".to_owned(), |b| format!("{b:02x}"));
+            let gap = if i == 7 { "  " } else { " " };
+            if is_lit(i) {
+                views.push((span().class("lit").child(text), gap).into_any());
+            } else {
+                views.push(format!("{text}{gap}").into_any());
+            }
+            ascii.extend(bytes.get(i).map(|b| if (0x20..0x7f).contains(b) { char::from(*b) } else { '·' }));
+        }
+        views.push(format!(" {ascii}\n").into_any());
+        views
+    };
+    (span().class("offset").child(format!("{start:04x}  ")), cells).into_any()
+}
+
+fn lines(excerpt: &Arc<Excerpt>) -> AnyView {
+    let rows = excerpt
+        .lines
+        .iter()
+        .enumerate()
+        .map(|(i, line)| {
+            let number = excerpt.first + i;
+            let is_marked = (excerpt.marked.0..=excerpt.marked.1).contains(&number);
+            (
+                span().class("line-number").child(number.to_string()),
+                span()
+                    .class(if is_marked { "line marked" } else { "line" })
+                    .attr("data-testid", if is_marked { "marked-line" } else { "line" })
+                    .child(line.clone()),
+            )
+        })
+        .collect_view();
+    let cut = excerpt.is_cut.then(|| p().class("sub").child(format!("… up to line {}", excerpt.marked.1)));
+    (div().class("lines").attr("data-testid", "lines").attr("tabindex", "0").attr("aria-label", "Lines of the input").child(rows), cut)
+        .into_any()
+}
+
+/// The menu of exports and the session.
+pub fn export_menu(app: App) -> AnyView {
+    const FORMS: [(Form, &str); 8] = [
+        (Form::Json, "JSON (the report)"),
+        (Form::Text, "Text"),
+        (Form::Svg, "SVG picture"),
+        (Form::Html, "HTML page"),
+        (Form::Mermaid, "Mermaid"),
+        (Form::Dot, "DOT (Graphviz)"),
+        (Form::Graphml, "GraphML"),
+        (Form::Csv, "CSV (hops)"),
+    ];
+    let only_path = RwSignal::new(false);
+    let menu = NodeRef::<leptos::html::Details>::new();
+    let rows = FORMS
+        .iter()
+        .map(|(form, name)| {
+            let (form, name) = (*form, *name);
+            let act = move |is_copy: bool| {
+                let path =
+                    only_path.get_untracked().then(|| app.detail.with_untracked(|d| d.as_ref().map(|d| d.path.id.clone()))).flatten();
+                leptos::task::spawn_local(async move {
+                    match app.export(form, path).await {
+                        Ok((text, _, _)) if is_copy => ui::copy(app, name, &text),
+                        Ok((text, media_type, file_name)) => ui::download(app, &file_name, &media_type, &text),
+                        Err(why) => app.notice.set(Some(why)),
+                    }
+                });
+            };
+            let test = format!("export-{}", format!("{form:?}").to_lowercase());
+            div().class("menu-row").child((
+                span().child(name),
+                button()
+                    .attr("type", "button")
+                    .attr("data-testid", test.clone())
+                    .attr("aria-label", format!("Save as {name}"))
+                    .on(leptos::ev::click, move |_| act(false))
+                    .child("Save"),
+                button()
+                    .attr("type", "button")
+                    .attr("data-testid", format!("{test}-copy"))
+                    .attr("aria-label", format!("Copy as {name}"))
+                    .on(leptos::ev::click, move |_| act(true))
+                    .child("Copy"),
+            ))
+        })
+        .collect_view();
+    let only = label().class("menu-row").child((
+        input()
+            .attr("type", "checkbox")
+            .attr("data-testid", "export-only-path")
+            .on(leptos::ev::change, move |event| only_path.set(event_target_checked(&event))),
+        "Only the selected path",
+    ));
+    let session =
+        ui::push("Save session", "Your corrections as a file; drop it with the same inputs to have them back", "save-session", move || {
+            session::save(app)
+        });
+    details()
+        .node_ref(menu)
+        .class("menu")
+        .attr("data-testid", "export")
+        .on(leptos::ev::focusout, move |event: web_sys::FocusEvent| {
+            // Closes when the focus goes elsewhere on the page.
+            let next = event.related_target().and_then(|t| t.dyn_into::<web_sys::Node>().ok());
+            if let (Some(menu), Some(next)) = (menu.get_untracked(), next) {
+                if !menu.contains(Some(&next)) {
+                    let _ = menu.remove_attribute("open");
+                }
+            }
+        })
+        .child((summary().child("Export"), div().class("menu-body").child((rows, only, leptos::html::hr(), session))))
+        .into_any()
 }

@@ -1,11 +1,11 @@
 //! The right column: findings, capture points, evidence.
 
-use hopscope::report::{CapturePoint, Finding};
-use leptos::html::{button, code, div, li, p, span, ul};
+use hopscope::report::{CapturePoint, EntityKind, Finding};
+use leptos::html::{button, code, div, li, option, p, select, span, ul};
 use leptos::prelude::*;
 
 use super::state::{App, Focus, Tab};
-use super::{evidence, ui};
+use super::{evidence, session, ui};
 
 /// The column with its tabs.
 pub fn lists(app: App) -> AnyView {
@@ -152,11 +152,47 @@ fn point(app: App, index: usize, c: CapturePoint) -> AnyView {
             div().class("input-what").child(format!("{} · {} · {span_of}", c.link_type, ui::plural(c.packets, "packet"))),
             div().class("placed").child(("captured at ", placed)),
             clock,
+            correct(app, &c),
             button()
                 .attr("type", "button")
                 .class("quiet link")
                 .on(leptos::ev::click, move |_| app.look_at(Focus::Point(index)))
                 .child("Show the evidence"),
         ))
+        .into_any()
+}
+
+/// Lets the person say where a capture was made, which outweighs what was inferred.
+fn correct(app: App, c: &CapturePoint) -> AnyView {
+    let input = app.input_name(&c.input);
+    let interface = c.interface_name.clone();
+    let corrected = session::placed(app, &input, interface.as_deref());
+    let mut options: Vec<(String, String)> = app
+        .overview
+        .with_untracked(|o| o.names.iter().filter(|n| n.kind == EntityKind::Interface).map(|n| (n.label.clone(), n.id.clone())).collect());
+    options.sort();
+    if options.is_empty() {
+        return ().into_any();
+    }
+    let first = if corrected.is_some() { "take the correction back" } else { "correct: it was captured at …" };
+    let choices = options
+        .into_iter()
+        .map(|(label, id)| {
+            let is_chosen = corrected.as_deref() == Some(id.as_str());
+            option().attr("value", id).attr("selected", is_chosen).child(label)
+        })
+        .collect_view();
+    div()
+        .class("correct")
+        .child(
+            select()
+                .attr("aria-label", format!("Correct where {input} was captured"))
+                .attr("data-testid", "correct")
+                .on(leptos::ev::change, move |event| {
+                    let chosen = event_target_value(&event);
+                    session::place(app, &input, interface.as_deref(), (!chosen.is_empty()).then_some(chosen.as_str()));
+                })
+                .child((option().attr("value", "").child(first), choices)),
+        )
         .into_any()
 }

@@ -10,6 +10,7 @@ mod inputs;
 mod lists;
 mod path;
 mod pool;
+mod session;
 mod shell;
 mod start;
 mod state;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use hopscope::facts::Correction;
 use hopscope::report::{EntityKind, Evidence, Source, Status};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -68,8 +69,6 @@ pub enum Focus {
     Finding(usize),
     /// Index in the overview's capture points.
     Point(usize),
-    /// A link or anything else that has only a title and evidence ids.
-    Ids(String, Vec<String>),
 }
 
 /// What the source viewer shows.
@@ -113,7 +112,8 @@ pub struct App {
     /// A passing message.
     pub notice: RwSignal<Option<String>>,
     pub dialog: RwSignal<Option<Dialog>>,
-    pub corrections: RwSignal<Vec<(String, Option<String>, String)>>,
+    /// What the person has corrected in this sitting.
+    pub corrections: RwSignal<Vec<Correction>>,
     pub pool: StoredValue<Pool, LocalStorage>,
     /// The page's own owner: what is made in the handler of an event must outlive the view that the event came from.
     root: StoredValue<Option<Owner>>,
@@ -178,7 +178,6 @@ impl App {
                 }
                 Focus::Finding(i) => overview.findings.get(*i).map(|f| f.evidence.clone()).unwrap_or_default(),
                 Focus::Point(i) => overview.points.get(*i).map(|p| p.evidence.clone()).unwrap_or_default(),
-                Focus::Ids(_, ids) => ids.clone(),
                 Focus::Entity(id) => {
                     let question = Question::Entity { id: id.clone() };
                     spawn_local(async move {
@@ -226,7 +225,7 @@ impl App {
         self.pool.update_value(|pool| pool.add(self, key, unique, file));
     }
 
-    /// Replaces the session input, which holds what the person has corrected.
+    /// Takes an input out of the analysis.
     pub fn remove_input(self, key: Key) {
         self.pool.update_value(|pool| pool.remove(self, key));
         self.inputs.update(|rows| rows.retain(|row| row.key != key));

@@ -1,0 +1,25 @@
+//! The report in other forms, for files and the clipboard. The forms themselves are the engine's.
+
+use hopscope::report::Report;
+use hopscope::views;
+
+use crate::protocol::{Answer, Form};
+
+/// The report, or only the path `path` of it, as `form`.
+///
+/// # Errors
+/// There is no such path, for a person.
+pub fn export(report: &Report, form: Form, path: Option<&str>) -> Result<Answer, String> {
+    let only = match path {
+        Some(id) => Some(views::only_path(report, id).ok_or_else(|| format!("the report has no path {id} any more"))?),
+        None => None,
+    };
+    let chosen = only.as_ref().unwrap_or(report);
+    let (text, media_type, ending) = match form {
+        Form::Json => (chosen.to_json().map_err(|e| e.to_string())?, "application/json", "json"),
+        Form::Text => (views::text::text(chosen), "text/plain", "txt"),
+        Form::Svg | Form::Mermaid | Form::Dot | Form::Graphml | Form::Html | Form::Csv => return Err("not yet".to_owned()),
+    };
+    let file_name = format!("hopscope{}.{ending}", path.map_or(String::new(), |id| format!("-{id}")));
+    Ok(Answer::Export { text, media_type: media_type.to_owned(), file_name })
+}

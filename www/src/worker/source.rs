@@ -1,0 +1,97 @@
+//! The place that evidence names, read again from its file: one frame, or the lines around a statement.
+//! The page keeps no bytes, so every look goes back to the file.
+
+use std::net::IpAddr;
+
+use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
+use hopscope::import::locate;
+use hopscope::model::Locator;
+use web_sys::File;
+
+use super::reader;
+use crate::protocol::{Decoded, Excerpt};
+
+/// Documents are shown up to this size; what is larger is not a document that a person reads.
+const MOST_TEXT: f64 = 256.0 * 1024.0 * 1024.0;
+/// Lines shown before and after the ones that were asked for.
+const AROUND: usize = 3;
+/// Of a longer place, this many lines are shown.
+const MOST_LINES: usize = 60;
+/// Longer lines are cut: some tools write a whole document in one.
+const MOST_COLUMNS: usize = 2000;
+
+/// Frame `number` of the capture called `name`, which is `file` or a member of it.
+///
+/// # Errors
+/// It cannot be read, or there is no such frame; for a person.
+pub async fn frame(file: &File, name: &str, number: u64) -> Result<Decoded, String> {
+    let mut reader = CaptureReader::new();
+    let mut wanted = Wanted { number, link_types: Vec::new(), found: None };
+    reader::feed(file, |chunk, _| {
+        reader.push(chunk, &mut wanted);
+        wanted.found.is_none()
+    })
+    .await
+    .map_err(|(at, why)| format!("{name} could not be read on at byte {at}: {why}. Has the file changed or moved?"))?;
+    if wanted.found.is_none() {
+        reader.finish(&mut wanted);
+    }
+    wanted.found.ok_or_else(|| format!("{name} has no frame {number} that can be read again"))
+}
+
+struct Wanted {
+    number: u64,
+    link_types: Vec<Option<LinkType>>,
+    found: Option<Decoded>,
+}
+
+impl FrameSink for Wanted {
+    fn interface(&mut self, info: &InterfaceInfo) {
+        let index = info.index as usize;
+        if self.link_types.len() <= index {
+            self.link_types.resize(index.saturating_add(1), None);
+        }
+        if let Some(slot) = self.link_types.get_mut(index) {
+            *slot = info.link_type;
+        }
+    }
+
+    fn frame(&mut self, frame: RawFrame<'_>) {
+        if frame.number != self.number || self.found.is_some() {
+            return;
+        }
+        let link_type = self.link_types.get(frame.interface as usize).copied().flatten();
+        self.found = Some(Decoded {
+            frame: frame.number,
+            time_ns: frame.time_ns,
+            original_len: frame.original_len,
+            bytes: frame.bytes.to_vec(),
+            layers: link_type.map(|_| Vec::new()).unwrap_or_default(),
+        });
+    }
+
+    fn name(&mut self, _: IpAddr, _: &str) {}
+}
+
+/// The lines at `at` in the document called `name`, with some around them.
+///
+/// # Errors
+/// It cannot be read, or has no such place; for a person.
+pub async fn excerpt(file: &File, name: &str, at: &Locator) -> Result<Excerpt, String> {
+    if file.size() > MOST_TEXT {
+        return Err(format!("{name} is too large to be shown"));
+    }
+    let bytes = reader::bytes_of(file, 0.0, file.size()).await.map_err(|e| format!("{name} could not be read: {e}"))?;
+    let span = locate::span_of(&bytes, at).ok_or_else(|| format!("{name} has no such place any more"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (from, to) = (span.first_line.max(1) as usize, span.last_line.max(1) as usize);
+    let first = from.saturating_sub(AROUND).max(1);
+    let last = to.saturating_add(AROUND).min(from.saturating_add(MOST_LINES));
+    let lines: Vec<String> = text
+        .lines()
+        .skip(first.saturating_sub(1))
+        .take(last.saturating_sub(first).saturating_add(1))
+        .map(|line| line.chars().take(MOST_COLUMNS).collect())
+        .collect();
+    Ok(Excerpt { first, lines, marked: (from, to), is_cut: last < to })
+}
