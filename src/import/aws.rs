@@ -343,12 +343,14 @@ fn eni(reader: &mut Reader<'_>, object: EniObject, instance: Option<&str>) {
         let public_ip = reader.value(&format!("{below}/Association/PublicIp"), public.as_deref(), "an IP address");
         private_ips.extend(ip.map(|ip| EniIp { ip, is_primary: address.primary == Some(true), public_ip }));
     }
-    if let Some(ip) = reader.value("/PrivateIpAddress", object.private_ip_address.as_deref(), "an IP address")
-        && !private_ips.iter().any(|p| p.ip == ip)
-    {
+    // The interface's own members repeat its primary address; `--query` may have left nothing else.
+    if let Some(ip) = reader.value("/PrivateIpAddress", object.private_ip_address.as_deref(), "an IP address") {
         let public = object.association.and_then(|a| a.public_ip);
         let public_ip = reader.value("/Association/PublicIp", public.as_deref(), "an IP address");
-        private_ips.insert(0, EniIp { ip, is_primary: true, public_ip });
+        match private_ips.iter_mut().find(|p| p.ip == ip) {
+            Some(primary) => primary.public_ip = primary.public_ip.or(public_ip),
+            None => private_ips.insert(0, EniIp { ip, is_primary: true, public_ip }),
+        }
     }
     let mut ipv6s = Vec::new();
     for (index, address) in each(object.ipv6_addresses) {

@@ -176,7 +176,9 @@ pub(crate) fn route_line(line: &str) -> Option<Route> {
         text => Some(prefix(text)?),
     };
     words.remove(0);
-    if words.contains(&"uid") || (kind.is_none() && !words.iter().any(|w| matches!(*w, "dev" | "via" | "nhid" | "proto" | "scope"))) {
+    if words.contains(&"uid")
+        || (kind.is_none() && !words.iter().any(|w| matches!(*w, "dev" | "via" | "nhid" | "proto" | "scope" | "metric")))
+    {
         return None;
     }
     let mut route = Route { destination, kind: kind.unwrap_or("unicast").to_owned(), table: "main".to_owned(), ..Route::default() };

@@ -45,6 +45,7 @@ pub(crate) fn document(reader: &mut Reader<'_>, at: usize) -> Step {
 fn object(reader: &mut Reader<'_>, at: usize, of_list: Option<Kind>) -> Step {
     let mut own: Option<String> = None;
     let mut has_items = false;
+    let mut is_kind_bad = false;
     let mut guess = None;
     let text = reader.text();
     // The kind stands after the items as kubectl sorts them, and not at all where the text is cut: members are asked first.
@@ -56,11 +57,15 @@ fn object(reader: &mut Reader<'_>, at: usize, of_list: Option<Kind>) -> Step {
             "kind" => {
                 let end = scan::skip_value(text, at)?;
                 own = serde_json::from_slice(text.get(at..end).unwrap_or_default()).ok();
+                is_kind_bad = own.is_none();
             }
             _ => {}
         }
         scan::skip_value(text, at)
     });
+    if is_kind_bad {
+        reader.loss("/kind", "this is not the name of a kind");
+    }
     if has_items {
         let of_items = own.as_deref().and_then(Kind::from_name);
         return reader.members(at, |reader, name, at| match name {
@@ -78,13 +83,8 @@ fn object(reader: &mut Reader<'_>, at: usize, of_list: Option<Kind>) -> Step {
         Some(Kind::Service) => read(reader, at, service),
         Some(Kind::EndpointSlice) => read(reader, at, endpoint_slice),
         Some(Kind::Endpoints) => read(reader, at, endpoints),
-        None => {
-            let end = reader.skip(at)?;
-            if text.get(at) != Some(&b'{') && of_list.is_some() {
-                reader.loss("", "this is not an object");
-            }
-            Ok(end)
-        }
+        None if text.get(at) == Some(&b'{') => reader.skip(at),
+        None => reader.members(at, |reader, _, at| reader.skip(at)),
     }
 }
 

@@ -77,27 +77,17 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
 
 /// Whether the input is JSON: a document begins before any line that a host's command prints. Prompts and warnings may stand first.
 pub(crate) fn is_json(text: &str) -> bool {
-    for line in text.lines().take(200) {
-        if begins_json(line) {
+    let mut start = 0;
+    for line in text.split_inclusive('\n').take(200) {
+        if scan::begins_document(text.as_bytes(), scan::skip_space(text.as_bytes(), start)) {
             return true;
         }
         if format_of_line(line).is_some() {
             return false;
         }
+        start += line.len();
     }
     false
-}
-
-/// A bracket also begins the prompt `[root@host ~]# ip addr` and iptables' counters `[12:3456] -A …`.
-fn begins_json(line: &str) -> bool {
-    let mut chars = line.trim().chars();
-    let bracket = chars.next();
-    let next = chars.find(|c| !c.is_whitespace());
-    match bracket {
-        Some('{') => matches!(next, None | Some('"' | '}')),
-        Some('[') => matches!(next, None | Some('{' | '[' | '"' | ']')),
-        _ => false,
-    }
 }
 
 /// An inventory's text: without a byte order mark, UTF-16 (as PowerShell redirects it) as UTF-8. What is not valid becomes U+FFFD.

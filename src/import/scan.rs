@@ -172,7 +172,7 @@ pub(crate) struct Document {
 
 /// The documents (objects and arrays) of a text, in order. Several may follow one another, as from `kubectl cluster-info dump`
 /// or a shell loop, with lines of other text between them. A document that has no end is taken to stop before the next line
-/// that begins with an opening bracket.
+/// that begins like a document.
 pub(crate) fn documents(text: &[u8]) -> Vec<Document> {
     let mut documents = Vec::new();
     let mut at = 0;
@@ -183,26 +183,44 @@ pub(crate) fn documents(text: &[u8]) -> Vec<Document> {
         }
         let start = match text.get(at) {
             None => return documents,
-            Some(b'{' | b'[') => at,
-            Some(_) => match next_line_with_bracket(text, at) {
+            Some(_) if begins_document(text, at) => at,
+            Some(_) => match next_line_with_document(text, at) {
                 Some(start) => start,
                 None => return documents,
             },
         };
-        let end = skip_value(text, start).unwrap_or_else(|_| next_line_with_bracket(text, start).unwrap_or(text.len()));
+        let end = skip_value(text, start).unwrap_or_else(|_| next_line_with_document(text, start).unwrap_or(text.len()));
         documents.push(Document { start, end });
         at = end;
     }
 }
 
-/// The next line after the one with `at` that begins with an opening bracket.
-fn next_line_with_bracket(text: &[u8], at: usize) -> Option<usize> {
+/// The next line after the one with `at` that begins with a document.
+fn next_line_with_document(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     loop {
         at += text.get(at..)?.iter().position(|b| *b == b'\n')? + 1;
-        if matches!(text.get(at), Some(b'{' | b'[')) {
+        if begins_document(text, at) {
             return Some(at);
         }
+    }
+}
+
+/// Whether a document may begin at `at`: a bracket, and then a name, an element, or a plain value with a comma.
+/// A bracket also begins the prompt `[root@host ~]# ip addr`, a log's `[2021-05-03 …` and iptables' counters `[12:3456] -A …`.
+pub(crate) fn begins_document(text: &[u8], at: usize) -> bool {
+    let first = skip_space(text, at.saturating_add(1));
+    let next = text.get(first);
+    match text.get(at) {
+        Some(b'{') => matches!(next, None | Some(b'"' | b'}')),
+        Some(b'[') => {
+            let is_listed = || {
+                let scalar = text.get(first..).unwrap_or_default().iter().take_while(|b| is_scalar(**b)).count();
+                scalar > 0 && text.get(skip_space(text, first + scalar)) == Some(&b',')
+            };
+            matches!(next, None | Some(b'{' | b'[' | b'"' | b']')) || is_listed()
+        }
+        _ => false,
     }
 }
 

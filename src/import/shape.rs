@@ -92,11 +92,12 @@ fn shape(names: &[String]) -> Option<Shape> {
     if has("apiVersion") || (has("kind") && (has("items") || has("metadata"))) || (has("metadata") && (has("spec") || has("subsets"))) {
         return Some(Shape::Kubectl);
     }
-    if names.iter().any(|n| aws::Kind::of_list(n).is_some()) {
-        return Some(Shape::Aws);
-    }
+    // An instance has `NetworkInterfaces` and a load balancer `Subnets`, as whole answers have.
     if let Some(kind) = aws::Kind::of_element(has) {
         return Some(Shape::AwsElement(kind));
+    }
+    if names.iter().any(|n| aws::Kind::of_list(n).is_some()) {
+        return Some(Shape::Aws);
     }
     if has("ifname") || has("ifindex") {
         return Some(Shape::Link);
