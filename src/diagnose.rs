@@ -428,7 +428,22 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 
 /// Questions that nobody answers, and answers that contradict one another or the inventory.
 fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
-    let mut holders: BTreeMap<IpAddr, BTreeMap<crate::model::Mac, (usize, u32)>> = BTreeMap::new();
+    // By segment: on its own link a pod answers for its address, in the subnet its ENI does.
+    let mut holders: BTreeMap<(IpAddr, Id), BTreeMap<crate::model::Mac, (usize, u32)>> = BTreeMap::new();
+    let segment = |capture: usize, interface: u32, ifindex: Option<u32>| -> Id {
+        let point = ctx
+            .points
+            .iter()
+            .find(|p| ctx.captures.get(p.capture).is_some_and(|c| c.input == capture) && p.interface == interface && p.ifindex == ifindex);
+        let Some(point) = point else { return format!("{capture}/{interface}") };
+        let eni = || {
+            ctx.inv
+                .enis
+                .values()
+                .find(|e| point.at.as_ref() == Some(&crate::identify::inventory::interface_id(&e.owner, &ctx.inv.eni_name(e))))
+        };
+        point.link.clone().or_else(|| eni().and_then(|e| e.subnet.clone())).unwrap_or_else(|| format!("{capture}/{interface}/{ifindex:?}"))
+    };
     for capture in ctx.captures {
         let answered: BTreeSet<(u32, Option<u32>, IpAddr)> =
             capture.digest.arps.iter().filter(|a| a.operation == 2).map(|a| (a.interface, a.ifindex, a.sender_ip)).collect();
@@ -438,7 +453,11 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 continue;
             }
             if a.operation == 2 && !is_special(a.sender_ip) {
-                holders.entry(a.sender_ip).or_default().entry(a.sender_mac).or_insert((capture.input, a.first_row));
+                holders
+                    .entry((a.sender_ip, segment(capture.input, a.interface, a.ifindex)))
+                    .or_default()
+                    .entry(a.sender_mac)
+                    .or_insert((capture.input, a.first_row));
             }
             let gratuitous = a.sender_ip == a.target_ip;
             if a.operation != 1 || gratuitous || answered.contains(&(a.interface, a.ifindex, a.target_ip)) {
@@ -482,7 +501,7 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
     }
     let routers: BTreeSet<IpAddr> =
         ctx.inv.subnets.values().flat_map(|s| &s.cidrs).filter_map(crate::identify::inventory::gateway_of).collect();
-    for (ip, macs) in holders {
+    for ((ip, _), macs) in holders {
         // A gateway's address has one face per subnet side, and proxies answer for it on each pod's link.
         let claimed: BTreeSet<_> = macs
             .keys()

@@ -248,6 +248,7 @@ impl Inventory {
         inv.assign_enis();
         inv.claim_addresses();
         inv.locate_hosts(&inputs);
+        inv.name_links(book);
         inv.host_claims(book);
         for claims in inv.by_ip.values_mut().chain(inv.by_mac.values_mut()) {
             claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
@@ -732,6 +733,16 @@ impl Inventory {
                 vote(n, 3.0);
             }
         }
+        // A neighbour or a host route behind anything but an ENI is a pod of this node.
+        let behind = host.neighbours.iter().map(|(n, _)| (n.ip, n.dev.as_deref()));
+        let routed = host.routes.iter().filter_map(|(r, _)| Some((host_route(r)?, r.dev.as_deref())));
+        for (ip, dev) in behind.chain(routed) {
+            if dev.is_some_and(|d| !is_eni_name(d)) {
+                if let Some(n) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).and_then(|p| p.node.as_ref()) {
+                    vote(n, 3.0);
+                }
+            }
+        }
         let own = host.routes.iter().filter(|(r, _)| r.kind == "local").filter_map(|(r, _)| r.destination).map(|d| d.addr());
         for ip in own.chain(host.routes.iter().filter_map(|(r, _)| r.src)) {
             for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
@@ -757,6 +768,38 @@ impl Inventory {
         let total: f64 = votes.values().sum();
         let best = votes.into_iter().max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))?;
         (best.1 * 2.0 > total).then_some((best.0, 0.98))
+    }
+
+    /// The names that hosts give to their pods' links outweigh the ones that the CNI would compute.
+    fn name_links(&mut self, book: &mut Book) {
+        let mut named: Vec<(Id, String, Ev)> = Vec::new();
+        for host in &self.hosts {
+            let Some((owner, _)) = &host.owner else { continue };
+            let neighbours = host.neighbours.iter().map(|(n, place)| (Some(n.ip), n.dev.as_ref(), place));
+            let routes = host.routes.iter().map(|(r, place)| (host_route(r), r.dev.as_ref(), place));
+            for (ip, dev, place) in neighbours.chain(routes) {
+                let (Some(ip), Some(dev)) = (ip, dev) else { continue };
+                let pod = self
+                    .owner_of_ip(ip)
+                    .and_then(|c| self.pods.get(&c.owner))
+                    .filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
+                if let Some(pod) = pod.filter(|_| !is_eni_name(dev)) {
+                    let ev = book.add("stated", format!("{} reaches {ip} by {dev}", short(owner)), vec![place.clone()]);
+                    named.push((pod.id.clone(), dev.clone(), ev));
+                }
+            }
+        }
+        for (pod, name, ev) in named {
+            self.name_link(&pod, &name, ev);
+        }
+    }
+
+    /// The host side of a pod's link is called `name`.
+    pub fn name_link(&mut self, pod: &str, name: &str, ev: Ev) {
+        if let Some(pod) = self.pods.get_mut(pod) {
+            name.clone_into(&mut pod.veth);
+            merge(&mut pod.ev, &[ev]);
+        }
     }
 
     /// What hosts say of their own interfaces and neighbours.
@@ -798,7 +841,7 @@ impl Inventory {
                 let Some(mac) = n.mac.filter(|m| !m.is_zero() && !m.is_group()) else { continue };
                 let dev = n.dev.as_deref().map_or(String::new(), |d| format!(" on {d}"));
                 let ev = book.add("neighbour_table", format!("{} knows {} at {mac}{dev}", short(&owner), n.ip), vec![place.clone()]);
-                let on_veth = !is_pod && n.dev.as_deref().is_some_and(|d| !d.starts_with("eth") && !d.starts_with("ens"));
+                let on_veth = !is_pod && n.dev.as_deref().is_some_and(|d| !is_eni_name(d));
                 let claims = self.by_ip.get(&n.ip).cloned().unwrap_or_default();
                 if let Some(c) = claims.iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
                     if c.owner.starts_with("router:") {
@@ -903,6 +946,18 @@ impl Inventory {
     pub fn entity_of_ip(&self, ip: IpAddr) -> Id {
         self.owner_of_ip(ip).map_or_else(|| self.stranger(ip), |c| c.owner.clone())
     }
+}
+
+/// `eth0`, `ens5`, `enp0s6`: the kernel's and udev's names for an ENI; a branch ENI's VLAN device.
+#[must_use]
+pub fn is_eni_name(dev: &str) -> bool {
+    let digits_after = |prefix: &str| dev.strip_prefix(prefix).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
+    dev == "lo" || ["eth", "ens", "enp", "vlan.eth."].iter().any(|p| digits_after(p))
+}
+
+/// The address of a route to one host.
+fn host_route(r: &facts::Route) -> Option<IpAddr> {
+    r.destination.filter(|d| d.prefix_len() == d.max_prefix_len() && r.kind == "unicast" && r.via.is_none()).map(|d| d.addr())
 }
 
 /// The first host address of a network.

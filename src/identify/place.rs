@@ -73,7 +73,9 @@ pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> 
     learn_interface_names(captures, &points, inv, book);
     let mut candidates: Vec<Vec<Candidate>> = points.iter().map(|p| candidates(captures, p, inv, book)).collect();
     by_index(captures, &mut points, &mut candidates, inv, book);
+    name_links(captures, &points, &mut candidates, inv, book);
     by_name(captures, &points, &mut candidates, inv, book);
+    silent_by_name(captures, &points, &mut candidates, inv);
     by_time(captures, &points, &mut candidates, inv, book);
     for (point, candidates) in points.iter_mut().zip(&candidates) {
         choose(point, candidates);
@@ -403,6 +405,77 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
             x.odds /= weight::INTERFACE_INDEX;
         }
         push(c, Candidate { interface, owner: owner.clone(), name: name.clone(), odds: weight::INTERFACE_INDEX, ev: vec![ev], link });
+    }
+}
+
+/// A host side's name that the CNI would not have computed: written by the capture program, or in the file's name.
+fn name_links(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &mut Inventory, book: &mut Book) {
+    let known: BTreeSet<String> = inv.pods.values().map(|p| p.veth.clone()).collect();
+    let mut named: Vec<(Id, String, Ev)> = Vec::new();
+    for (p, found) in points.iter().zip(candidates.iter()) {
+        let Some((pod, _)) = best(found).and_then(|c| c.link.clone()) else { continue };
+        let (Some(capture), None) = (captures.get(p.capture), p.ifindex) else { continue };
+        let Some(row) = streams(captures, p).map(|s| s.1.first_row).min() else { continue };
+        let place = vec![Place::frame(capture.input, row)];
+        if let Some(name) = p.interface_name.as_ref().filter(|n| *n != "eth0" && !known.contains(*n)) {
+            named.push((pod, name.clone(), book.add("interface_name", format!("the capture file names the interface {name}"), place)));
+        } else if let Some(name) = p.interface_name.is_none().then(|| veth_word(capture.name)).flatten().filter(|n| !known.contains(n)) {
+            let ev = book.add("file_name", format!("the file's name has an interface {name}"), place);
+            named.push((pod, name, ev));
+        }
+    }
+    for (pod, name, ev) in named {
+        inv.name_link(&pod, &name, ev);
+        let Some(node) = inv.pods.get(&pod).and_then(|p| p.node.clone()) else { continue };
+        for c in candidates.iter_mut().flatten().filter(|c| c.link.as_ref() == Some(&(pod.clone(), false))) {
+            c.interface = interface_id(&node, &name);
+            c.name.clone_from(&name);
+            c.ev.push(ev);
+        }
+    }
+}
+
+/// A word of a file's name that is a host side's name: `eni` or `vlan` and eleven hexadecimal digits (the CNI's), or `veth…`, `cali…`.
+fn veth_word(file: &str) -> Option<String> {
+    let last = file.rsplit('/').next().unwrap_or(file);
+    let mut words = last.split(|c: char| !c.is_ascii_alphanumeric());
+    let fits = |w: &&str| {
+        let rest = ["eni", "vlan", "veth", "cali"].iter().find_map(|p| w.strip_prefix(p));
+        rest.is_some_and(|r| r.len() >= 8 && r.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    words.find(fits).map(str::to_owned)
+}
+
+/// A capture without a packet has nothing but its name to place it by.
+fn silent_by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory) {
+    for (p, found) in points.iter().zip(candidates.iter_mut()) {
+        let Some(capture) = captures.get(p.capture).filter(|_| p.streams.is_empty() && found.is_empty()) else { continue };
+        let file = capture.name.to_lowercase();
+        let mut all: Vec<Candidate> = Vec::new();
+        let mut add = |interface: Id, owner: &Id, name: String, ev: &[Ev], link| {
+            all.push(Candidate { interface, owner: owner.clone(), name, odds: 1.0, ev: ev.to_vec(), link });
+        };
+        for pod in inv.pods.values().filter(|p| !p.host_network) {
+            add(interface_id(&pod.id, "eth0"), &pod.id, "eth0".to_owned(), &pod.ev, Some((pod.id.clone(), true)));
+            if let Some(node) = &pod.node {
+                add(interface_id(node, &pod.veth), node, pod.veth.clone(), &pod.ev, Some((pod.id.clone(), false)));
+            }
+        }
+        for e in inv.enis.values().filter(|e| inv.nodes.contains_key(&e.owner)) {
+            let name = inv.eni_name(e);
+            add(interface_id(&e.owner, &name), &e.owner, name, &e.ev, None);
+        }
+        if let Some(name) = &p.interface_name {
+            all.retain(|c| &c.name == name);
+        }
+        let says = |c: &Candidate| file_name_says(&file, c, inv);
+        let most = all.iter().map(says).max().unwrap_or(0);
+        // An interface's name alone, such as eth0, says nothing: every host has one.
+        all.retain(|c| says(c) == most && most >= 2);
+        for c in &mut all {
+            c.odds = weight::FILE_NAME;
+        }
+        *found = all;
     }
 }
 

@@ -72,7 +72,11 @@ fn ran_at(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
     let spans = capture.digest.streams.iter().filter(|s| s.first_ns != NO_TIME);
     let (first, last) = spans.fold((Nanos::MAX, Nanos::MIN), |(f, l), s| (f.min(s.first_ns), l.max(s.last_ns)));
     let dropped = capture.digest.interfaces.iter().find(|i| i.index == p.interface).and_then(|i| i.dropped).unwrap_or(0);
-    dropped == 0 && first <= last && (first - MARGIN..=last + MARGIN).contains(&time)
+    if capture.digest.is_empty() {
+        // Nothing says when it ran; people start all captures of an incident together.
+        return dropped == 0;
+    }
+    dropped == 0 && first <= last && (first.saturating_sub(MARGIN)..=last.saturating_add(MARGIN)).contains(&time)
 }
 
 /// The packets of a hop, in a form that two hops can be compared by.
@@ -179,7 +183,7 @@ fn inside(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
     let Some(capture) = ctx.points.get(point).and_then(|p| ctx.captures.get(p.capture)) else { return false };
     let spans = capture.digest.streams.iter().filter(|s| s.first_ns != NO_TIME);
     let (first, last) = spans.fold((Nanos::MAX, Nanos::MIN), |(f, l), s| (f.min(s.first_ns), l.max(s.last_ns)));
-    (first..=last).contains(&time) && ran_at(ctx, point, time)
+    first <= last && (first..=last).contains(&time) && ran_at(ctx, point, time)
 }
 
 /// A delay that exceeds what the clocks leave open. Captures of one host have one clock.

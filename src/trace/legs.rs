@@ -133,16 +133,15 @@ fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
         let by_target = s.ports.iter().find(|p| p.protocol == t.protocol && p.node_port.is_some() && target_is(p, t.dst_port, s, t.dst));
         by_target.filter(|_| serves).map(|p| (s, p))
     })?;
-    let (ttl, row, input) = forwarded(ctx, first)?;
+    let (why, places) = masqueraded(ctx, first)?;
     let node_port = port.node_port?;
     let lb = balancer_of(inv, service, node_port)?;
     let ip = lb_address(inv, lb, node.zone.as_deref())?;
-    let mut sources = vec![Place::frame(input, row)];
+    let mut sources = places;
     service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend_from_slice(book.sources(*e)));
     let statement = format!(
-        "{} comes from {} with TTL {ttl}, so {} only passed it on: it was translated there from its node port {node_port} of {}, which {} balances",
+        "{} has the address of {} as its source, {why}: it was translated there, from node port {node_port} of {}, which {} balances",
         ends(t),
-        t.src,
         short(&node.id),
         short(&service.id),
         short(&lb.id)
@@ -161,9 +160,57 @@ fn target_is(port: &ServicePort, target: u16, service: &ServiceInfo, ip: IpAddr)
     }
 }
 
+/// Local ports that Linux gives to its own connections (`net.ipv4.ip_local_port_range`); `MASQUERADE --random-fully` draws
+/// from all above 1023.
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
+
+/// How many times likelier a node's address before a balanced pod is kube-proxy's than that of a process on the node.
+const PRIOR: f64 = 5.0;
+/// A TTL that shows a hop before the node; one that shows none.
+const TTL_PASSED_ON: f64 = 100.0;
+/// Load balancers differ in the TTL that they start with, so that a usual one tells little.
+const TTL_BEGUN: f64 = 0.1;
+/// A source port that no process would be given. The connections of one node to one pod and port come from one cause, so each counts for all.
+const FOREIGN_PORT: f64 = 100.0;
+
+/// Whether the source address of a leg was put there by its node's kube-proxy: why, and the packets that say so.
+fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
+    let mut odds = PRIOR;
+    let mut why = Vec::new();
+    let mut places = Vec::new();
+    match passed_on(ctx, leg) {
+        Some((true, ttl, row, input)) => {
+            odds *= TTL_PASSED_ON;
+            why.push(format!("with TTL {ttl}, as of a packet that it only passed on"));
+            places.push(Place::frame(input, row));
+        }
+        Some((false, ..)) => odds *= TTL_BEGUN,
+        None => {}
+    }
+    let alike = ctx.flows.flows.iter().flat_map(|f| [(f, f.tuple, true), (f, f.tuple.reversed(), false)]);
+    let alike = alike.filter(|(_, t, _)| {
+        (t.protocol, t.src, t.dst, t.dst_port) == (leg.tuple.protocol, leg.tuple.src, leg.tuple.dst, leg.tuple.dst_port)
+    });
+    let foreign = alike
+        .filter(|(_, t, _)| t.src_port > 1023 && !EPHEMERAL.contains(&t.src_port))
+        .min_by_key(|(_, t, _)| (*t != leg.tuple, t.src_port));
+    if let Some((flow, t, forward)) = foreign {
+        odds *= FOREIGN_PORT;
+        let whose = if t == leg.tuple { "its source port" } else { "the source port of its like," };
+        why.push(format!("{whose} {} lies outside the range for a node's own connections", t.src_port));
+        let sighting = flow.sightings.iter().find(|s| s.forward == forward);
+        let place = sighting.and_then(|s| {
+            let capture = ctx.captures.get(s.capture)?;
+            Some(Place::frame(capture.input, capture.digest.streams.get(s.stream as usize)?.first_row))
+        });
+        places.extend(place);
+    }
+    (odds > 1.0 && !places.is_empty()).then(|| (why.join(", and "), places))
+}
+
 /// The TTL of a leg's packets says whether their source's host began them or passed them on: every Linux host on the way
-/// takes one, the VPC router none. Gives TTL, row and input of the packet that says so.
-fn forwarded(ctx: Context<'_>, leg: &Leg) -> Option<(u8, u32, usize)> {
+/// takes one, the VPC router none. Gives whether it was passed on, and TTL, row and input of the packet that says so.
+fn passed_on(ctx: Context<'_>, leg: &Leg) -> Option<(bool, u8, u32, usize)> {
     let flow = leg.flow.and_then(|f| ctx.flows.flows.get(f))?;
     let forward = flow.tuple == leg.tuple;
     let source = ctx.inv.entity_of_ip(leg.tuple.src);
@@ -171,7 +218,7 @@ fn forwarded(ctx: Context<'_>, leg: &Leg) -> Option<(u8, u32, usize)> {
         let (Some(point), Some(capture)) = (ctx.points.get(s.point), ctx.captures.get(s.capture)) else { continue };
         let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
         // Hosts that took one since the source's: the one that the pod's link hangs on, unless it is the source itself.
-        let at = point.stream_at.get(&s.stream).or(point.at.as_ref())?;
+        let Some(at) = point.stream_at.get(&s.stream).or(point.at.as_ref()) else { continue };
         let on_link =
             point.link.is_some() || ctx.inv.pods.values().any(|p| p.node.as_ref().is_some_and(|n| *at == format!("if:{n}/{}", p.veth)));
         let host = match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
@@ -179,9 +226,10 @@ fn forwarded(ctx: Context<'_>, leg: &Leg) -> Option<(u8, u32, usize)> {
             None => point.owner.clone(),
         };
         let passed = u8::from(on_link && host.as_deref() != Some(source.as_str()));
-        let at_source = stream.key.ttl.checked_add(passed)?;
-        if !INITIAL_TTLS.contains(&at_source) && INITIAL_TTLS.contains(&at_source.saturating_add(1)) {
-            return Some((stream.key.ttl, stream.first_row, capture.input));
+        let at_source = stream.key.ttl.saturating_add(passed);
+        let begun = INITIAL_TTLS.contains(&at_source);
+        if begun || INITIAL_TTLS.contains(&at_source.saturating_add(1)) {
+            return Some((!begun, stream.key.ttl, stream.first_row, capture.input));
         }
     }
     None

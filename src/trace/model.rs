@@ -208,7 +208,8 @@ impl<'a> Walker<'a> {
         if let Some(to) = inv.eni_of_ip(tuple.dst).filter(|to| from.is_none_or(|f| f.id != to.id)) {
             // The main table has the subnet's own route, so the primary ENI speaks to its neighbours directly; a secondary
             // ENI's table holds the default route alone.
-            let from_primary = from.is_none_or(|e| e.device_index.unwrap_or(0) == 0);
+            // (Devices that are no nodes have the ordinary routes, whatever the number of their ENI.)
+            let from_primary = from.is_none_or(|e| !inv.nodes.contains_key(&e.owner) || e.device_index.unwrap_or(0) == 0);
             let same = from_subnet.is_some() && from_subnet == to.subnet;
             if !(same && from_primary) && from_subnet.is_some() {
                 self.router(from_subnet.as_deref());
