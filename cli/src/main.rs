@@ -105,7 +105,7 @@ const NOTHING: u8 = 2;
 type Fault = String;
 
 fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
-    let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color);
+    let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color, args.shown.path.as_deref());
     let ingested = inputs::read(&args.paths)?;
     let mut read_any = false;
     let mut status = 0;
@@ -129,7 +129,7 @@ fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
 }
 
 fn run_render(args: &Render) -> Result<ExitCode, Fault> {
-    let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color);
+    let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color, args.shown.path.as_deref());
     let bytes = inputs::read_whole(&args.report)?;
     let report: Report = serde_json::from_slice(&bytes).map_err(|e| format!("not a Hopscope report ({e}): {}", args.report.display()))?;
     if report.schema != hopscope::report::SCHEMA {

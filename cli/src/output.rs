@@ -17,6 +17,8 @@ pub(crate) enum Format {
     Text,
     /// The whole report, for programs
     Json,
+    /// A picture: one path with --path, else a map of all
+    Svg,
 }
 
 /// When to write colours.
@@ -29,16 +31,17 @@ pub(crate) enum When {
 }
 
 /// Where and how a report is to be written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output<'a> {
     format: Format,
     file: Option<&'a Path>,
     color: When,
+    selection: views::Selection,
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(format: Format, file: Option<&'a Path>, color: When) -> Self {
-        Self { format, file, color }
+    pub(crate) fn new(format: Format, file: Option<&'a Path>, color: When, path: Option<&str>) -> Self {
+        Self { format, file, color, selection: views::Selection { path: path.map(str::to_owned), way: None } }
     }
 
     /// # Errors
@@ -60,6 +63,7 @@ impl<'a> Output<'a> {
     fn text(&self, report: &Report) -> Result<String, Fault> {
         Ok(match self.format {
             Format::Text => views::text::render(report, self.paint()),
+            Format::Svg => views::svg(report, &self.selection, views::Theme::Auto),
             Format::Json => report.to_json().map_err(|e| format!("the report cannot be written as JSON: {e}"))?,
         })
     }

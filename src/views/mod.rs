@@ -2,9 +2,13 @@
 //! Must not infer: what a view says stands in the report.
 
 pub mod escape;
+pub mod layout;
+pub mod svg;
 pub mod text;
 pub mod words;
 
+pub use layout::{Picture, Selection, layout};
+pub use svg::{Theme, svg};
 pub use text::text;
 
 use crate::report::Report;

@@ -1,0 +1,235 @@
+//! Wires between blocks → the lines that they run along. Works on cells; must not know sizes.
+//!
+//! A wire leaves its block along its row, turns into the gutters between columns and the gaps between rows, and comes in along the
+//! other block's row. Walking round any box on the lattice is always possible, so a way always exists.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::block::{Plan, Side};
+use super::grid::{Axis, Grid, Line};
+use super::scene::Scene;
+use crate::report::Way;
+
+/// A wire's way. From a block's row at either end inwards, vertical runs along the lines `down` alternate with horizontal ones
+/// along the lines `across`, of which there is one less. No vertical run at all: straight along the row.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) wire: usize,
+    pub(super) from_side: Side,
+    pub(super) to_side: Side,
+    pub(super) down: Vec<usize>,
+    pub(super) across: Vec<usize>,
+}
+
+pub(super) fn connect(scene: &Scene<'_>, grid: &Grid, axes: &(Axis, Axis), plans: &[Plan]) -> Vec<Route> {
+    let (x, y) = axes;
+    let lattice = Lattice::new(scene, grid, (x, y));
+    let mut search = Search::new(&lattice);
+    let mut routes = Vec::new();
+    for (n, w) in scene.wires.iter().enumerate() {
+        let (a, b) = (scene.ports[w.from].block, scene.ports[w.to].block);
+        if a == b {
+            continue;
+        }
+        let (a_cell, b_cell) = (grid.blocks[a], grid.blocks[b]);
+        let from_side = plans[a].outside(w.from, a_cell.0, b_cell.0);
+        let to_side = plans[b].outside(w.to, b_cell.0, a_cell.0);
+        let is_reply = w.way == Way::Reply;
+        let is_level = plans[a].slot(w.from) == 0
+            && plans[b].slot(w.to) == 0
+            && scene.offset(w.from, is_reply, w.from_hop) == scene.offset(w.to, is_reply, w.to_hop);
+        let mut open = ancestors(scene, a);
+        open.extend(ancestors(scene, b));
+        let beside = |cell: (usize, usize), side| if side == Side::Left { x.cell[cell.0] - 1 } else { x.cell[cell.0] + 1 };
+        let ends = Ends { from: (beside(a_cell, from_side), y.cell[a_cell.1]), to: (beside(b_cell, to_side), y.cell[b_cell.1]), is_level };
+        let (down, across) = search.run(&lattice, &ends, &open).unwrap_or_else(|| (vec![ends.from.0], Vec::new()));
+        routes.push(Route { wire: n, from_side, to_side, down, across });
+    }
+    routes
+}
+
+fn ancestors(scene: &Scene<'_>, block: usize) -> Vec<usize> {
+    let mut list = Vec::new();
+    let mut container = scene.blocks[block].container;
+    while let Some(c) = container {
+        list.push(c);
+        container = scene.containers[c].parent;
+    }
+    list
+}
+
+/// The lines that wires run along, and what each of their crossings lies in.
+struct Lattice<'a> {
+    x: &'a Axis,
+    y: &'a Axis,
+    width: usize,
+    height: usize,
+    within: Vec<Within>,
+}
+
+/// The innermost thing at a crossing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Nothing,
+    Container(usize),
+    Block,
+}
+
+impl<'a> Lattice<'a> {
+    fn new(scene: &Scene<'_>, grid: &Grid, (x, y): (&'a Axis, &'a Axis)) -> Self {
+        let (width, height) = (x.lines.len(), y.lines.len());
+        let mut within = vec![Within::Nothing; width * height];
+        // Parents come before their children, so the innermost container has the last word.
+        for (c, cells) in grid.containers.iter().enumerate() {
+            let level = usize::try_from(scene.containers[c].level).unwrap_or(1);
+            let (left, right) = (x.first_inside(cells.left, level), x.last_inside(cells.right, level));
+            for line in y.first_inside(cells.top, level)..=y.last_inside(cells.bottom, level) {
+                within[line * width + left..=line * width + right].fill(Within::Container(c));
+            }
+        }
+        for &(column, row) in &grid.blocks {
+            within[y.cell[row] * width + x.cell[column]] = Within::Block;
+        }
+        Self { x, y, width, height, within }
+    }
+
+    /// What it costs to go from line `x` to the next, borders apart.
+    fn across(&self, x: usize) -> u32 {
+        let half = |line: usize| if self.x.lines.get(line) == Some(&Line::Cell) { 10 } else { 1 };
+        half(x) + half(x + 1)
+    }
+}
+
+struct Ends {
+    /// Lines across and down.
+    from: (usize, usize),
+    to: (usize, usize),
+    /// Both ends are at the same height if the rows are.
+    is_level: bool,
+}
+
+/// How a wire runs at a point of the lattice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Run {
+    /// Along the row that it comes from.
+    First,
+    Vertical,
+    /// Along a gap.
+    Gap,
+    /// Along the row that it goes to.
+    Last,
+}
+
+const RUNS: [Run; 4] = [Run::First, Run::Vertical, Run::Gap, Run::Last];
+const BEND: u32 = 14;
+const DOWN: u32 = 3;
+/// Into or out of a container.
+const BORDER: u32 = 6;
+/// To turn beside a block where the gutter or gap is as near.
+const CLOSE: u32 = 3;
+
+struct Search {
+    /// Cost so far and where from, valid where `stamp` is the current one.
+    best: Vec<(u32, usize)>,
+    stamp: Vec<u32>,
+    current: u32,
+    heap: BinaryHeap<Reverse<(u32, u32, usize)>>,
+}
+
+impl Search {
+    fn new(l: &Lattice<'_>) -> Self {
+        let states = l.width * l.height * RUNS.len();
+        Self { best: vec![(0, 0); states], stamp: vec![0; states], current: 0, heap: BinaryHeap::new() }
+    }
+
+    /// A*: the cheapest way, few bends before short distance. Ties go to the lower state, so the same report gives the same way.
+    fn run(&mut self, l: &Lattice<'_>, ends: &Ends, open: &[usize]) -> Option<(Vec<usize>, Vec<usize>)> {
+        self.current += 1;
+        self.heap.clear();
+        let state = |x: usize, y: usize, run: Run| (y * l.width + x) * RUNS.len() + run as usize;
+        // No step costs less than this, so the guess is never too high and the first way found is the cheapest.
+        let guess = |x: usize, y: usize| x.abs_diff(ends.to.0) as u32 * 2 + y.abs_diff(ends.to.1) as u32 * DOWN;
+        let start = state(ends.from.0, ends.from.1, Run::First);
+        self.reach(start, 0, start, guess(ends.from.0, ends.from.1));
+        while let Some(Reverse((_, cost, here))) = self.heap.pop() {
+            if self.best[here].0 < cost {
+                continue;
+            }
+            let run = RUNS[here % RUNS.len()];
+            let (x, y) = (here / RUNS.len() % l.width, here / RUNS.len() / l.width);
+            if (x, y) == ends.to && (run == Run::Last || (run == Run::First && ends.is_level)) {
+                return Some(self.trace(start, here, l.width));
+            }
+            let place = l.within[y * l.width + x];
+            let mut go = |x: usize, y: usize, step: u32| {
+                let next = l.within[y * l.width + x];
+                let is_open = match next {
+                    Within::Nothing => true,
+                    Within::Container(c) => open.contains(&c),
+                    Within::Block => false,
+                };
+                if is_open {
+                    let border = if next == place { 0 } else { BORDER };
+                    self.reach(state(x, y, run), cost + step + border, here, guess(x, y));
+                }
+            };
+            if run == Run::Vertical {
+                if y > 0 {
+                    go(x, y - 1, DOWN);
+                }
+                if y + 1 < l.height {
+                    go(x, y + 1, DOWN);
+                }
+                if y == ends.to.1 {
+                    self.reach(state(x, y, Run::Last), cost + BEND, here, guess(x, y));
+                } else if l.y.lines[y] != Line::Cell {
+                    let close = if l.y.lines[y] == Line::Middle { 0 } else { CLOSE };
+                    self.reach(state(x, y, Run::Gap), cost + BEND + close, here, guess(x, y));
+                }
+                continue;
+            }
+            if x > 0 {
+                go(x - 1, y, l.across(x - 1));
+            }
+            if x + 1 < l.width {
+                go(x + 1, y, l.across(x));
+            }
+            if run != Run::Last && l.x.lines[x] != Line::Cell {
+                let close = if l.x.lines[x] == Line::Middle { 0 } else { CLOSE };
+                self.reach(state(x, y, Run::Vertical), cost + BEND + close, here, guess(x, y));
+            }
+        }
+        None
+    }
+
+    fn reach(&mut self, state: usize, cost: u32, from: usize, guess: u32) {
+        if self.stamp[state] == self.current && self.best[state].0 <= cost {
+            return;
+        }
+        self.stamp[state] = self.current;
+        self.best[state] = (cost, from);
+        self.heap.push(Reverse((cost + guess, cost, state)));
+    }
+
+    fn trace(&self, start: usize, end: usize, width: usize) -> (Vec<usize>, Vec<usize>) {
+        let mut down = Vec::new();
+        let mut across = Vec::new();
+        let mut here = end;
+        while here != start {
+            let before = self.best[here].1;
+            let (run, was) = (RUNS[here % RUNS.len()], RUNS[before % RUNS.len()]);
+            let (x, y) = (here / RUNS.len() % width, here / RUNS.len() / width);
+            if run == Run::Vertical && was != Run::Vertical {
+                down.push(x);
+            }
+            if run == Run::Gap && was == Run::Vertical {
+                across.push(y);
+            }
+            here = before;
+        }
+        down.reverse();
+        across.reverse();
+        (down, across)
+    }
+}
