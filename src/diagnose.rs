@@ -41,22 +41,26 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
         answers(ctx, path, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
     }
+    through_workers(ctx, paths, &mut found);
     icmp_errors(ctx, book, &mut found);
     arp(ctx, book, &mut found);
     unresolved(ctx, paths, book, &mut found);
     clock_skew(ctx, clocks, book, &mut found);
+    routers(ctx, &mut found);
     merge_alike(found)
 }
 
 /// The same thing said of many conversations is one finding.
 fn merge_alike(found: Vec<Finding>) -> Vec<Finding> {
-    let mut groups: BTreeMap<(std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String), Finding> = BTreeMap::new();
+    let mut groups: BTreeMap<(std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String), (Finding, usize)> = BTreeMap::new();
     for mut f in found {
         f.about.sort();
         f.about.dedup();
         let key = (std::cmp::Reverse(f.severity), f.kind, f.about.clone(), f.summary.clone());
         match groups.get_mut(&key) {
-            Some(known) => {
+            Some((known, times)) => {
+                *times += 1;
+                known.p = known.p.max(f.p);
                 for e in f.ev {
                     if !known.ev.contains(&e) && known.ev.len() < 24 {
                         known.ev.push(e);
@@ -64,11 +68,17 @@ fn merge_alike(found: Vec<Finding>) -> Vec<Finding> {
                 }
             }
             None => {
-                groups.insert(key, f);
+                groups.insert(key, (f, 1));
             }
         }
     }
-    groups.into_values().collect()
+    let counted = |(mut f, times): (Finding, usize)| {
+        if times > 1 {
+            f.summary = format!("{}, in {times} conversations", f.summary);
+        }
+        f
+    };
+    groups.into_values().map(counted).collect()
 }
 
 /// Address, or address and port, as people write them.
@@ -153,6 +163,40 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
         let summary = format!("{what} {place}{inferred}");
         let p = if inferred.is_empty() { 0.98 } else { 0.9 };
         found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: None, p, ev });
+    }
+}
+
+/// Connections to one server that different nodes translated before any capture: their sources are the nodes', and look as if
+/// one connection had two.
+fn through_workers(ctx: Context<'_>, paths: &[Path], found: &mut Vec<Finding>) {
+    let mut by_server: BTreeMap<(IpAddr, u16, Protocol), BTreeMap<Id, (usize, Vec<Ev>)>> = BTreeMap::new();
+    let mut first_seen: BTreeMap<(IpAddr, u16, Protocol), BTreeSet<Id>> = BTreeMap::new();
+    for path in paths {
+        let (Some(leg), Some(Some(who))) = (path.legs.last(), path.rewriters.last()) else { continue };
+        let before = path.legs.len().checked_sub(2).and_then(|n| path.legs.get(n));
+        if before.is_none_or(|b| b.flow.is_some()) || !ctx.inv.nodes.contains_key(who) {
+            continue;
+        }
+        let server = (leg.tuple.dst, leg.tuple.dst_port, leg.tuple.protocol);
+        let e = by_server.entry(server).or_default().entry(who.clone()).or_default();
+        e.0 += 1;
+        e.1.extend(before.into_iter().flat_map(|b| b.ev.iter().copied()));
+        let captured = path.direction(Way::Request).and_then(|d| d.hops.iter().find(|h| h.observed())).and_then(|h| h.interface.clone());
+        first_seen.entry(server).or_default().extend(captured);
+    }
+    for (server, workers) in by_server.into_iter().filter(|(_, w)| w.len() > 1) {
+        let total: usize = workers.values().map(|w| w.0).sum();
+        let list = workers.iter().map(|(w, (n, _))| format!("{n} through {}", short(w))).collect::<Vec<_>>().join(", ");
+        let at = first_seen.get(&server).into_iter().flatten().map(|i| short(i)).collect::<Vec<_>>().join(" and ");
+        let name = short(&ctx.inv.entity_of_ip(server.0)).to_owned();
+        let summary = format!(
+            "{total} connections to {name} ({}), not one, reach {at}: {list}; each was translated by that worker, before it was captured",
+            address(server.0, server.1, server.2)
+        );
+        let about = workers.keys().cloned().chain([ctx.inv.entity_of_ip(server.0)]).collect();
+        let ev = workers.into_values().flat_map(|w| w.1).collect();
+        let step = Some("capture on those workers to see the clients' side of each connection".to_owned());
+        found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: step, p: 0.9, ev });
     }
 }
 
@@ -595,6 +639,30 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             next_step: Some("chronyc tracking on both hosts".to_owned()),
             p: 0.95,
             ev: vec![ev],
+        });
+    }
+}
+
+/// The MACs that no ENI has, and whose they are: the question that stays open when a path is worked out by hand.
+fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
+    let mut seen: BTreeSet<crate::model::Mac> = BTreeSet::new();
+    for c in ctx.captures {
+        seen.extend(c.digest.streams.iter().flat_map(|s| [s.key.src_mac, s.key.dst_mac]).flatten());
+    }
+    for mac in seen {
+        let Some(claim) = ctx.inv.owner_of_mac(mac).filter(|c| c.owner.starts_with("router:")) else { continue };
+        let subnet = short(&claim.owner);
+        let networks = ctx.inv.subnets.get(subnet).map(|s| s.cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        let of = networks.map_or_else(|| subnet.to_owned(), |n| format!("{subnet} ({n})"));
+        let summary = format!("{mac} is the VPC router as {of} sees it");
+        found.push(Finding {
+            kind: "router_identified",
+            severity: Severity::Info,
+            about: vec![claim.owner.clone()],
+            summary,
+            next_step: None,
+            p: claim.p,
+            ev: claim.ev.clone(),
         });
     }
 }

@@ -182,6 +182,21 @@ pub struct Inventory {
     pub names_by_mac: BTreeMap<(Id, Mac), (String, Ev)>,
     /// Index → interface name, by node or pod.
     pub names_by_index: BTreeMap<(Id, u32), (String, Ev)>,
+    index: Index,
+}
+
+/// Look-ups that must not walk the inventory for every conversation.
+#[derive(Debug, Default)]
+struct Index {
+    eni_by_ip: BTreeMap<IpAddr, String>,
+    eni_by_mac: BTreeMap<Mac, String>,
+    service_by_ip: BTreeMap<IpAddr, Id>,
+    /// Public address → (ENI, private address).
+    by_public: BTreeMap<IpAddr, (String, IpAddr)>,
+    /// (private, public).
+    translations: BTreeSet<(IpAddr, IpAddr)>,
+    with_prefixes: Vec<String>,
+    subnets: Vec<(IpNet, String)>,
 }
 
 /// The VPC CNI's name for a pod's host side: prefix and the first 11 hexadecimal digits of SHA-1 over `namespace.pod`
@@ -246,6 +261,7 @@ impl Inventory {
         inv.aws(&rest, book);
         inv.kubernetes(&rest, book);
         inv.assign_enis();
+        inv.index();
         inv.claim_addresses();
         inv.locate_hosts(&inputs);
         inv.name_links(book);
@@ -611,6 +627,34 @@ impl Inventory {
         }
     }
 
+    fn index(&mut self) {
+        let mut index = Index::default();
+        for e in self.enis.values() {
+            for ip in &e.ips {
+                index.eni_by_ip.entry(*ip).or_insert_with(|| e.id.clone());
+            }
+            if let Some(mac) = e.mac {
+                index.eni_by_mac.entry(mac).or_insert_with(|| e.id.clone());
+            }
+            for (private, public) in &e.public {
+                index.by_public.entry(*public).or_insert_with(|| (e.id.clone(), *private));
+                index.translations.insert((*private, *public));
+            }
+            if !e.prefixes.is_empty() {
+                index.with_prefixes.push(e.id.clone());
+            }
+        }
+        for s in self.services.values() {
+            for ip in &s.ips {
+                index.service_by_ip.entry(*ip).or_insert_with(|| s.id.clone());
+            }
+        }
+        index.subnets = self.subnets.iter().flat_map(|(id, s)| s.cidrs.iter().map(|c| (*c, id.clone()))).collect();
+        // The longest prefix first; of equal ones, the lowest id.
+        index.subnets.sort_by(|a, b| b.0.prefix_len().cmp(&a.0.prefix_len()).then_with(|| a.1.cmp(&b.1)));
+        self.index = index;
+    }
+
     fn claim_addresses(&mut self) {
         let mut ips: Vec<(IpAddr, Claim)> = Vec::new();
         let mut macs: Vec<(Mac, Claim)> = Vec::new();
@@ -897,8 +941,7 @@ impl Inventory {
     /// The subnet that holds an address.
     #[must_use]
     pub fn subnet_of(&self, ip: IpAddr) -> Option<&str> {
-        let fits = self.subnets.iter().flat_map(|(id, s)| s.cidrs.iter().map(move |c| (c.prefix_len(), id, c)));
-        fits.filter(|(_, _, c)| c.contains(&ip)).max_by_key(|(len, id, _)| (*len, std::cmp::Reverse(*id))).map(|x| x.1.as_str())
+        self.index.subnets.iter().find(|(c, _)| c.contains(&ip)).map(|x| x.1.as_str())
     }
 
     /// Whether an address is inside a known VPC or subnet.
@@ -921,13 +964,34 @@ impl Inventory {
                 return Some(e);
             }
         }
-        self.enis.values().find(|e| e.ips.contains(&ip)).or_else(|| self.enis.values().find(|e| e.prefixes.iter().any(|p| p.contains(&ip))))
+        let by_prefix =
+            || self.index.with_prefixes.iter().filter_map(|e| self.enis.get(e)).find(|e| e.prefixes.iter().any(|p| p.contains(&ip)));
+        self.index.eni_by_ip.get(&ip).and_then(|e| self.enis.get(e)).or_else(by_prefix)
     }
 
     /// The service whose address and port this is.
     #[must_use]
     pub fn service_at(&self, ip: IpAddr) -> Option<&ServiceInfo> {
-        self.services.values().find(|s| s.ips.contains(&ip))
+        self.index.service_by_ip.get(&ip).and_then(|s| self.services.get(s))
+    }
+
+    /// The ENI with a MAC.
+    #[must_use]
+    pub fn eni_of_mac(&self, mac: Mac) -> Option<&EniInfo> {
+        self.index.eni_by_mac.get(&mac).and_then(|e| self.enis.get(e))
+    }
+
+    /// The ENI and private address behind a public address (an Internet gateway translates between them).
+    #[must_use]
+    pub fn behind_public(&self, ip: IpAddr) -> Option<(&EniInfo, IpAddr)> {
+        let (eni, private) = self.index.by_public.get(&ip)?;
+        Some((self.enis.get(eni)?, *private))
+    }
+
+    /// Whether an Internet gateway translates this private address to that public one.
+    #[must_use]
+    pub fn is_translation(&self, private: IpAddr, public: IpAddr) -> bool {
+        self.index.translations.contains(&(private, public))
     }
 
     /// The entity for an address that no inventory claims: outside all networks, or a stranger.
@@ -972,7 +1036,12 @@ pub fn gateway_of(cidr: &IpNet) -> Option<IpAddr> {
 /// An id without its kind, for sentences.
 #[must_use]
 pub fn short(id: &str) -> &str {
-    id.split_once(':').map_or(id, |x| x.1)
+    let id = id.strip_prefix("if:").unwrap_or(id);
+    // A MAC has colons too.
+    match id.split_once(':') {
+        Some((kind, rest)) if kind.len() > 2 || matches!(kind, "lb" | "az") => rest,
+        _ => id,
+    }
 }
 
 fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, claim: Claim) {

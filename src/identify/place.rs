@@ -217,7 +217,7 @@ fn learn_interface_names(captures: &[Capture<'_>], points: &[Point], inv: &mut I
         let own: Vec<(&Mac, u32)> = seen.macs.iter().filter(|(_, (n, _))| *n == seen.frames).map(|(m, (_, row))| (m, *row)).collect();
         let [(mac, row)] = own.as_slice() else { continue };
         let Some(owner) = inv.owner_of_mac(**mac).map(|c| c.owner.clone()) else { continue };
-        let is_eni = inv.enis.values().any(|e| e.mac == Some(**mac) && e.owner == owner && inv.nodes.contains_key(&owner));
+        let is_eni = inv.eni_of_mac(**mac).is_some_and(|e| e.owner == owner && inv.nodes.contains_key(&owner));
         if is_eni && !inv.names_by_mac.contains_key(&(owner.clone(), **mac)) {
             let ev = book.add(
                 "interface_name",
@@ -694,7 +694,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             });
             all
         }) {
-            if Some(*mac) == own || inv.enis.values().any(|e| e.mac == Some(*mac)) {
+            if Some(*mac) == own || inv.eni_of_mac(*mac).is_some() {
                 continue;
             }
             let row = seen.macs.get(mac).map(|x| x.1).or_else(|| first_row_from(captures, point, *mac));
@@ -719,7 +719,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
         }
         for arp in capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex && a.operation == 2) {
             let owner = inv.owner_of_ip(arp.sender_ip).map(|c| c.owner.clone()).unwrap_or_default();
-            if owner == router && !inv.enis.values().any(|e| e.mac == Some(arp.sender_mac)) {
+            if owner == router && !inv.eni_of_mac(arp.sender_mac).is_some() {
                 let statement = format!("{} answers ARP for {}, the gateway of {}", arp.sender_mac, arp.sender_ip, short(&router));
                 let ev = book.add("arp", statement, vec![Place::frame(capture.input, arp.first_row)]);
                 new.push((arp.sender_mac, Claim { owner, interface: None, p: 0.99, ev: vec![ev] }));

@@ -99,7 +99,7 @@ fn orient(ctx: Context<'_>, conversation: &Conversation) -> Vec<(usize, bool)> {
 /// How far along the way addresses like these stand: sources go from pods' to nodes' to gateways' and public ones,
 /// destinations from public and services' to nodes' to pods'.
 fn rank(inv: &Inventory, t: Tuple) -> i32 {
-    let is_public = |ip: IpAddr| inv.enis.values().any(|e| e.public.iter().any(|p| p.1 == ip));
+    let is_public = |ip: IpAddr| inv.behind_public(ip).is_some();
     let owner = |ip: IpAddr| inv.owner_of_ip(ip).map(|c| c.owner.as_str()).unwrap_or_default();
     let is_node = |ip: IpAddr| inv.nodes.contains_key(owner(ip));
     let source = match t.src {

@@ -119,7 +119,7 @@ impl<'a> Walker<'a> {
     /// From the Internet to a public address: the Internet gateway makes it the private one.
     fn from_outside(&mut self) -> At<'a> {
         let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
-        if let Some((eni, private)) = self.inv.enis.values().find_map(|e| e.public.iter().find(|p| p.1 == tuple.dst).map(|p| (e, p.0))) {
+        if let Some((eni, private)) = self.inv.behind_public(tuple.dst) {
             self.internet_gateway(eni.vpc.as_deref());
             self.advance_if(|next, _| next.dst == private, |_| None);
         }
@@ -281,10 +281,7 @@ impl<'a> Walker<'a> {
     fn beyond_gateway(&mut self, vpc: Option<&str>, owner: &Id) -> At<'a> {
         self.internet_gateway(vpc);
         let inv = self.inv;
-        self.advance_if(
-            |next, current| next.dst == current.dst && inv.enis.values().any(|e| e.public.contains(&(current.src, next.src))),
-            |_| None,
-        );
+        self.advance_if(|next, current| next.dst == current.dst && inv.is_translation(current.src, next.src), |_| None);
         self.step(owner, None, STATED, &[]);
         At::Done(End::Arrived)
     }
