@@ -10,6 +10,7 @@ pub mod confidence;
 pub mod correlate;
 pub mod diagnose;
 pub mod digest;
+pub mod container;
 pub mod dissect;
 pub mod evidence;
 pub mod facts;
