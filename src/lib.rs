@@ -7,10 +7,10 @@
 pub mod analysis;
 pub mod capture;
 pub mod confidence;
+pub mod container;
 pub mod correlate;
 pub mod diagnose;
 pub mod digest;
-pub mod container;
 pub mod dissect;
 pub mod evidence;
 pub mod facts;
