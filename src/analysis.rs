@@ -39,10 +39,14 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
             _ => None,
         })
         .collect();
-    let points = place::place(&captures, &mut inv, &mut book);
+    let mut points = place::place(&captures, &mut inv, &mut book);
     let flows = flows::flows(&captures, &points);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let (mut paths, clocks) = trace::trace(ctx, &mut book);
+    let crossed: BTreeSet<Id> =
+        paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).filter_map(|h| h.interface.clone()).collect();
+    place::by_elimination(&mut points, &crossed, &inv, &mut book);
+    let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let findings = diagnose::diagnose(ctx, &paths, &clocks, &mut book);
     sort_paths(ctx, &mut paths);
     Publisher { ctx, book: &mut book, used: BTreeSet::new(), entities: BTreeMap::new() }.publish(&sorted, &paths, &clocks, findings)

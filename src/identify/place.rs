@@ -479,6 +479,59 @@ fn silent_by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [
     }
 }
 
+/// A capture without a packet or a telling name may still have one place left: the only interface, of the hosts that were
+/// looked at, that no conversation crosses. `crossed` holds the interfaces of all traced hops.
+pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Inventory, book: &mut Book) {
+    /// A pod's link is seldom captured while it is silent; an ENI that the traffic was expected on often is.
+    const LINK: f64 = 0.1;
+    /// A host that gave nothing else to these inputs.
+    const STRANGER: f64 = 0.5;
+    let mut hosts: BTreeSet<Id> = inv.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| o.0.clone()).collect();
+    for p in points.iter() {
+        let pod = p.owner.as_ref().and_then(|o| inv.pods.get(o));
+        hosts.extend(pod.and_then(|p| p.node.clone()).or_else(|| p.owner.clone()));
+    }
+    let taken: BTreeSet<Id> = points.iter().filter_map(|p| p.at.clone()).collect();
+    let silent: Vec<usize> = (0..points.len()).filter(|n| points.get(*n).is_some_and(|p| p.at.is_none() && p.streams.is_empty())).collect();
+    let mut found: Vec<(f64, Id, Id, Vec<Ev>)> = Vec::new();
+    for e in inv.enis.values().filter(|e| inv.nodes.contains_key(&e.owner)) {
+        let w = if hosts.contains(&e.owner) { 1.0 } else { STRANGER };
+        found.push((w, interface_id(&e.owner, &inv.eni_name(e)), e.owner.clone(), e.ev.clone()));
+    }
+    for pod in inv.pods.values().filter(|p| !p.host_network && p.node.as_ref().is_some_and(|n| hosts.contains(n))) {
+        let node = pod.node.clone().unwrap_or_default();
+        found.push((LINK, interface_id(&node, &pod.veth), node, pod.ev.clone()));
+        found.push((LINK, interface_id(&pod.id, "eth0"), pod.id.clone(), pod.ev.clone()));
+    }
+    found.retain(|(_, interface, ..)| !crossed.contains(interface) && !taken.contains(interface));
+    let all: f64 = found.iter().map(|f| f.0).sum();
+    for n in silent.iter().copied() {
+        let Some(point) = points.get_mut(n) else { continue };
+        let fits = |i: &Id| point.interface_name.as_ref().is_none_or(|name| i.ends_with(&format!("/{name}")));
+        let named: f64 = found.iter().filter(|f| fits(&f.1)).map(|f| f.0).sum();
+        let Some((w, interface, owner, ev)) =
+            found.iter().filter(|f| fits(&f.1)).max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(&a.1)))
+        else {
+            continue;
+        };
+        // Several silent captures share the silent interfaces among them: each is as likely as any other.
+        let p = w / if point.interface_name.is_some() { named } else { all };
+        if p < 0.5 || silent.len() > 1 {
+            continue;
+        }
+        let places: Vec<Place> = ev.iter().flat_map(|e| book.sources(*e).to_vec()).collect();
+        if places.is_empty() {
+            continue;
+        }
+        let statement = format!(
+            "nothing was captured, and {} is the interface of the captured hosts that no conversation here crosses",
+            short(interface)
+        );
+        point.ev = vec![book.add("elimination", statement, places)];
+        (point.at, point.owner, point.p) = (Some(interface.clone()), Some(owner.clone()), weight::round(0.9 * p));
+    }
+}
+
 /// Names that the capture program or a person gave.
 fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
     for (p, found) in points.iter().zip(candidates.iter_mut()) {

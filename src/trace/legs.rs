@@ -172,6 +172,8 @@ const TTL_PASSED_ON: f64 = 100.0;
 const TTL_BEGUN: f64 = 0.1;
 /// A source port that no process would be given. The connections of one node to one pod and port come from one cause, so each counts for all.
 const FOREIGN_PORT: f64 = 100.0;
+/// Another node's connection to the same pod and port was passed on: the balancer spreads over all nodes.
+const LIKE_ITS_SIBLINGS: f64 = 20.0;
 
 /// Whether the source address of a leg was put there by its node's kube-proxy: why, and the packets that say so.
 fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
@@ -205,7 +207,31 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
         });
         places.extend(place);
     }
+    if places.is_empty() {
+        if let Some((reason, place)) = sibling(ctx, leg) {
+            odds *= LIKE_ITS_SIBLINGS;
+            why.push(reason);
+            places.push(place);
+        }
+    }
     (odds > 1.0 && !places.is_empty()).then(|| (why.join(", and "), places))
+}
+
+/// A connection to the same pod and port from another node, which that node only passed on.
+fn sibling(ctx: Context<'_>, leg: &Leg) -> Option<(String, Place)> {
+    let t = leg.tuple;
+    let ways = ctx.flows.flows.iter().enumerate().flat_map(|(n, f)| [(n, f.tuple), (n, f.tuple.reversed())]);
+    let mut others = ways.filter(|(_, o)| (o.protocol, o.dst, o.dst_port) == (t.protocol, t.dst, t.dst_port) && o.src != t.src);
+    others.find_map(|(flow, o)| {
+        let node = ctx.inv.nodes.get(&ctx.inv.owner_of_ip(o.src)?.owner)?;
+        let other = Leg { tuple: o, flow: Some(flow), ev: Vec::new() };
+        let (passed, ttl, row, input) = passed_on(ctx, &other)?;
+        let foreign = o.src_port > 1023 && !EPHEMERAL.contains(&o.src_port);
+        let how = if passed { format!("TTL {ttl}") } else { format!("source port {}", o.src_port) };
+        (passed || foreign).then(|| {
+            (format!("like the connection from {}, which by its {how} was only passed on", short(&node.id)), Place::frame(input, row))
+        })
+    })
 }
 
 /// The TTL of a leg's packets says whether their source's host began them or passed them on: every Linux host on the way
