@@ -108,7 +108,8 @@ fn by_name(name: &str) -> Format {
 /// The family with the most lines; of equals, the one that is first.
 fn by_lines(text: &str) -> Option<Format> {
     let mut counts: Vec<(Format, u32)> = Vec::new();
-    for format in text.lines().filter_map(import::format_of_line) {
+    let indent = import::indent(text);
+    for format in text.lines().filter_map(|l| import::format_of_line(l.get(indent..).unwrap_or_default())) {
         match counts.iter_mut().find(|(f, _)| *f == format) {
             Some((_, count)) => *count += 1,
             None => counts.push((format, 1)),

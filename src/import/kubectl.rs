@@ -197,7 +197,9 @@ fn pod(reader: &mut Reader<'_>, object: PodObject) {
             ips.extend(reader.value::<IpAddr>("/metadata/annotations/vpc.amazonaws.com~1pod-ips", Some(ip), "an IP address"));
         }
     }
-    let branch_enis = annotation("vpc.amazonaws.com/pod-eni").map_or_else(Vec::new, |text| branch_enis(reader, text));
+    let branch_enis = annotation("vpc.amazonaws.com/pod-eni").map_or_else(Vec::new, |text| {
+        branch_enis(text, &mut |fault| reader.loss("/metadata/annotations/vpc.amazonaws.com~1pod-eni", fault))
+    });
     let mut seen = Vec::new();
     ips.retain(|ip| {
         let is_new = !seen.contains(ip);
@@ -234,32 +236,48 @@ fn pod(reader: &mut Reader<'_>, object: PodObject) {
 }
 
 /// The annotation's JSON. Its writer and its reader disagree on the case of `vlanID`, and Go does not mind: nor do we.
-fn branch_enis(reader: &mut Reader<'_>, text: &str) -> Vec<BranchEni> {
-    const AT: &str = "/metadata/annotations/vpc.amazonaws.com~1pod-eni";
+pub(crate) fn branch_enis(text: &str, fault: &mut dyn FnMut(&str)) -> Vec<BranchEni> {
     let list: Vec<BTreeMap<String, Value>> = match serde_json::from_str(text) {
         Ok(list) => list,
         Err(_) => {
-            reader.loss(AT, "the annotation's text is not a JSON list of objects");
+            fault("the annotation's text is not a JSON list of objects");
             return Vec::new();
         }
     };
     let mut enis = Vec::new();
     for element in list {
         let member = |name: &str| element.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)).map(|(_, v)| v);
-        let text = |name: &str| member(name).and_then(Value::as_str);
+        let text = |name: &str| member(name).and_then(Value::as_str).filter(|t| !t.is_empty());
         let Some(eni_id) = text("eniId") else {
-            reader.loss(AT, "an element has no `eniId`");
+            fault("an element has no `eniId`");
             continue;
         };
+        let mut ip = |name: &str| {
+            let ip = text(name).map(str::parse);
+            if let Some(Err(_)) = ip {
+                fault(&format!("`{name}` is not an IP address"));
+            }
+            ip.and_then(Result::ok)
+        };
+        let (v4, v6) = (ip("privateIp"), ip("ipv6Addr"));
+        let mac = text("ifAddress").map(str::parse);
+        if let Some(Err(_)) = mac {
+            fault("`ifAddress` is not a MAC address");
+        }
         enis.push(BranchEni {
             eni_id: eni_id.to_owned(),
-            mac: reader.value(AT, text("ifAddress"), "a MAC address"),
-            ip: reader.value(AT, text("privateIp"), "an IP address"),
-            ipv6: reader.value(AT, text("ipv6Addr"), "an IP address"),
+            mac: mac.and_then(Result::ok),
+            ip: v4,
+            ipv6: v6,
             vlan: member("vlanId").and_then(Value::as_u64).and_then(|v| u16::try_from(v).ok()),
         });
     }
     enis
+}
+
+/// The end of `aws:///eu-central-1a/i-0123456789abcdef0`.
+pub(crate) fn is_instance_id(text: &str) -> bool {
+    text.starts_with("i-")
 }
 
 #[derive(Deserialize)]
@@ -295,7 +313,7 @@ struct NodeAddress {
 fn node(reader: &mut Reader<'_>, object: NodeObject) {
     let NodeObject { metadata, spec, status } = object;
     let mut fact = Node {
-        instance_id: spec.provider_id.and_then(|id| id.rsplit('/').next().filter(|i| i.starts_with("i-")).map(str::to_owned)),
+        instance_id: spec.provider_id.and_then(|id| id.rsplit('/').next().filter(|i| is_instance_id(i)).map(str::to_owned)),
         zone: metadata.label("topology.kubernetes.io/zone").or_else(|| metadata.label("failure-domain.beta.kubernetes.io/zone")).cloned(),
         name: metadata.name,
         ..Node::default()

@@ -12,6 +12,7 @@ mod ip;
 mod iptables;
 mod json;
 mod kubectl;
+mod kubectl_text;
 pub mod locate;
 mod scan;
 pub mod session;
@@ -75,14 +76,20 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
     text::format_of_line(line)
 }
 
+/// The white space that every line of a text begins with.
+pub(crate) fn indent(text: &str) -> usize {
+    text::indent(text)
+}
+
 /// Whether the input is JSON: a document begins before any line that a host's command prints. Prompts and warnings may stand first.
 pub(crate) fn is_json(text: &str) -> bool {
     let mut start = 0;
+    let indent = indent(text);
     for line in text.split_inclusive('\n').take(200) {
         if scan::begins_document(text.as_bytes(), scan::skip_space(text.as_bytes(), start)) {
             return true;
         }
-        if format_of_line(line).is_some() {
+        if format_of_line(line.get(indent..).unwrap_or_default()).is_some() {
             return false;
         }
         start += line.len();

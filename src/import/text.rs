@@ -1,6 +1,7 @@
 //! Text of a host's commands → the line readers. One text may hold several commands' output, as a pasted terminal does, with
 //! prompts, comments and blank lines between. Knows which line belongs to which; the readers know what it says.
 
+use super::kubectl_text::{self, Description, Row, Table};
 use super::{Import, arp, conntrack, ip, iptables};
 use crate::facts::{Fact, HostInterface, Located, Route};
 use crate::model::{Locator, Note};
@@ -28,6 +29,8 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
         Some(Format::Iptables)
     } else if conntrack::line(line).is_some() {
         Some(Format::Conntrack)
+    } else if kubectl_text::heading(line).is_some_and(|t| kubectl_text::is_telling(&t)) || kubectl_text::description(1, line).is_some() {
+        Some(Format::Kubectl)
     } else {
         None
     }
@@ -46,6 +49,10 @@ struct Reader {
     /// The last route, whose next hops may follow, and where in the facts it stands.
     route: Option<(Route, usize)>,
     table: String,
+    /// kubectl's table whose rows are being read.
+    sheet: Option<Table>,
+    /// kubectl's description of an object that is being read.
+    description: Option<Description>,
     notes_left_out: usize,
 }
 
@@ -54,14 +61,24 @@ struct Reader {
 /// A last line without its end is read like the others: whoever pastes a terminal leaves the end off, and that is far more
 /// frequent than a file that is cut there. It can name an address that is too short only where the cut leaves a whole line.
 pub(crate) fn import(text: &str) -> Import {
-    let mut reader = Reader { import: Import::default(), open: None, route: None, table: String::new(), notes_left_out: 0 };
+    let mut reader = Reader {
+        import: Import::default(),
+        open: None,
+        route: None,
+        table: String::new(),
+        sheet: None,
+        description: None,
+        notes_left_out: 0,
+    };
     let mut last = 0;
+    let indent = indent(text);
     for (number, line) in (1..).zip(text.lines()) {
-        reader.line(number, line.trim_end());
+        reader.line(number, line.get(indent..).unwrap_or_default().trim_end());
         last = number;
     }
     reader.close();
-    if reader.import.facts.is_empty() && reader.import.notes.is_empty() {
+    kubectl_text::mark_host_network(&mut reader.import.facts);
+    if reader.import.facts.is_empty() && !reader.import.notes.iter().any(|n| n.is_loss) {
         reader.import.notes.push(Note::loss(format!("none of its {last} lines is from a command that is read")));
     }
     if reader.notes_left_out > 0 {
@@ -70,9 +87,51 @@ pub(crate) fn import(text: &str) -> Import {
     reader.import
 }
 
+/// The white space that every line begins with, as in a text quoted from a document.
+pub(crate) fn indent(text: &str) -> usize {
+    let lines = text.lines().filter(|l| !l.trim().is_empty());
+    lines.map(|l| l.bytes().take_while(|b| *b == b' ').count()).min().unwrap_or(0)
+}
+
 impl Reader {
     fn line(&mut self, number: u64, line: &str) {
         if line.is_empty() {
+            self.sheet = None;
+            return;
+        }
+        if let Some(description) = &mut self.description {
+            if description.line(line) {
+                return;
+            }
+            self.close();
+        }
+        if let Some(table) = kubectl_text::heading(line) {
+            self.close();
+            if table.is_without_namespace() {
+                let message =
+                    format!("line {number}: the table has no NAMESPACE column; `default` is assumed (`kubectl get -A` prints it)");
+                self.import.notes.push(Note::info(message));
+            }
+            self.sheet = Some(table);
+            return;
+        }
+        if let Some(table) = &self.sheet {
+            match table.row(line) {
+                Row::Read(facts, fault) => {
+                    for fact in facts {
+                        self.push(number, fact);
+                    }
+                    if let Some(fault) = fault {
+                        self.damaged(number, fault);
+                    }
+                    return;
+                }
+                Row::End => self.sheet = None,
+            }
+        }
+        if let Some(description) = kubectl_text::description(number, line) {
+            self.close();
+            self.description = Some(description);
             return;
         }
         if line.starts_with([' ', '\t']) && self.indented(number, line) {
@@ -146,6 +205,9 @@ impl Reader {
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
             self.push(open.line, Fact::HostInterface(open.interface));
+        }
+        if let Some(description) = self.description.take() {
+            self.import.facts.extend(description.finish());
         }
     }
 
