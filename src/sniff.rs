@@ -37,6 +37,8 @@ pub enum Format {
     Iptables,
     /// `conntrack -L`.
     Conntrack,
+    /// The VPC CNI's books on a node: `/v1/enis`, `/v1/pods`, `ipam.json`.
+    Ipamd,
     /// Hopscope's own session file: a person's corrections.
     Session,
     /// JSON that no importer claims.
@@ -67,6 +69,7 @@ impl Format {
             Self::IpRule => "ip_rule",
             Self::Iptables => "iptables",
             Self::Conntrack => "conntrack",
+            Self::Ipamd => "ipamd",
             Self::Session => "session",
             Self::UnknownJson | Self::UnknownText | Self::Unsupported(_) | Self::Unknown | Self::Empty => "unknown",
         }

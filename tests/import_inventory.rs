@@ -41,6 +41,7 @@ fn expected(name: &str) -> Format {
     let (folder, file) = name.rsplit_once('/').unwrap();
     match (folder.split('/').next().unwrap(), file) {
         ("kubectl", _) => Format::Kubectl,
+        ("amazon-vpc-cni-k8s", _) => Format::Ipamd,
         ("awscli", f) if f.starts_with("elb") => Format::Elb,
         ("awscli", _) => Format::Ec2,
         ("iptables", _) => Format::Iptables,

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::scan::{self, Step, Stop, Why};
-use super::{Import, aws, ip, kubectl, session, shape};
+use super::{Import, aws, ip, ipamd, kubectl, session, shape};
 use crate::facts::{Fact, Located};
 use crate::model::{Locator, Note};
 
@@ -80,6 +80,7 @@ fn any(reader: &mut Reader<'_>, at: usize, depth: usize) -> Step {
             Some(shape::Shape::Neighbour) => ip::json_neighbour(reader, at),
             Some(shape::Shape::Route) => ip::json_route(reader, at),
             Some(shape::Shape::Rule) => ip::json_rule(reader, at),
+            Some(shape::Shape::Ipamd) => ipamd::document(reader, at),
             Some(shape::Shape::Session) => session::document(reader, at),
             None => reader.skip(at),
         },

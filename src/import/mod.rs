@@ -9,6 +9,7 @@ mod arp;
 mod aws;
 mod conntrack;
 mod ip;
+mod ipamd;
 mod iptables;
 mod json;
 mod kubectl;
@@ -48,6 +49,7 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
         | Format::IpRule
         | Format::Iptables
         | Format::Conntrack
+        | Format::Ipamd
         | Format::Session
         | Format::UnknownJson
         | Format::UnknownText => {

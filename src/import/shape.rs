@@ -2,6 +2,7 @@
 //! Knows names, not values.
 
 use super::aws;
+use super::ipamd;
 use super::scan;
 use crate::sniff::Format;
 
@@ -22,6 +23,8 @@ pub(crate) enum Shape {
     Route,
     /// `ip -j rule`.
     Rule,
+    /// The VPC CNI's books.
+    Ipamd,
     /// Hopscope's session file.
     Session,
 }
@@ -37,6 +40,7 @@ impl Shape {
             Self::Neighbour => Format::IpNeigh,
             Self::Route => Format::IpRoute,
             Self::Rule => Format::IpRule,
+            Self::Ipamd => Format::Ipamd,
             Self::Session => Format::Session,
         }
     }
@@ -110,6 +114,9 @@ fn shape(names: &[String]) -> Option<Shape> {
     }
     if has("dst") && (has("dev") || has("gateway") || has("nexthops") || has("type") || has("flags")) {
         return Some(Shape::Route);
+    }
+    if ipamd::is_book(names) {
+        return Some(Shape::Ipamd);
     }
     // A list of `items` of which nothing else is known yet: only Kubernetes' lists begin so.
     (names.len() == 1 && has("items")).then_some(Shape::Kubectl)
