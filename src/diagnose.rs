@@ -219,7 +219,10 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
                 let input = p.and_then(|p| ctx.captures.get(p.capture)).map(|c| c.input);
                 if let (Some(row), Some(input)) = (row, input) {
                     let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
-                    ev.push(book.add("silence", statement, vec![Place::frame(input, row)]));
+                    // A frame that shows the capture ran, and one of the packets that it should have.
+                    let mut places = vec![Place::frame(input, row)];
+                    places.extend(last.ev.first().map(|e| book.sources(*e)).unwrap_or_default().first().cloned());
+                    ev.push(book.add("silence", statement, places));
                 }
             }
             let at = short(last.interface.as_deref().unwrap_or(&last.owner)).to_owned();

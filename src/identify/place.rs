@@ -750,8 +750,6 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             if Some(*mac) == own || inv.eni_of_mac(*mac).is_some() {
                 continue;
             }
-            let row = seen.macs.get(mac).map(|x| x.1).or_else(|| first_row_from(captures, point, *mac));
-            let Some(row) = row else { continue };
             // A MAC of no ENI that speaks for addresses of other subnets, or of ENIs with other MACs, is the router's.
             let routed: Vec<IpAddr> = ips
                 .iter()
@@ -759,6 +757,8 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
                 .filter(|ip| inv.eni_of_ip(*ip).map_or(inv.subnet_of(*ip) != eni.subnet.as_deref(), |e| e.mac != Some(*mac)))
                 .collect();
             let Some(first) = routed.first() else { continue };
+            // The frame must show both: the MAC's first one may be an ARP message.
+            let Some(row) = first_row_with(captures, point, *mac, *first) else { continue };
             let p = if routed.len() > 1 { 0.98 } else { 0.96 };
             let more = if routed.len() > 1 { format!(" and {} more", routed.len() - 1) } else { String::new() };
             let statement = format!(
@@ -800,6 +800,15 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
 
 fn first_row_from(captures: &[Capture<'_>], point: &Point, mac: Mac) -> Option<u32> {
     streams(captures, point).filter(|(_, s)| s.key.src_mac == Some(mac) || s.key.dst_mac == Some(mac)).map(|(_, s)| s.first_row).min()
+}
+
+/// The first frame that `mac` sent for `ip`, or got for it; around a tunnel the outer address counts, as in [`see`].
+fn first_row_with(captures: &[Capture<'_>], point: &Point, mac: Mac, ip: IpAddr) -> Option<u32> {
+    let shows = |key: &StreamKey| {
+        let ends = key.tunnels.first().map(|t| (t.src, t.dst)).or(key.flow.map(|f| (f.src, f.dst)));
+        ends.is_some_and(|(src, dst)| (key.src_mac == Some(mac) && src == ip) || (key.dst_mac == Some(mac) && dst == ip))
+    };
+    streams(captures, point).filter(|(_, s)| shows(&s.key)).map(|(_, s)| s.first_row).min()
 }
 
 /// On a pod's link there are two addresses: the pod's, and its host side's.
