@@ -5,6 +5,7 @@
 
 use hopscope::model::Locator;
 use hopscope::report::{CapturePoint, Entity, EntityKind, Evidence, Finding, Input, Path, Status, Verdict};
+use hopscope::views::layout::Picture;
 use serde::{Deserialize, Serialize};
 
 /// The page's own number for an input; never reused.
@@ -28,8 +29,10 @@ pub(crate) enum ToWorker {
 /// What the page wants to know of the report or of an input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
-    /// Everything that one path's picture and table show.
+    /// Everything that one path's table shows.
     Path { id: String },
+    /// One path's picture.
+    Picture { id: String },
     /// One entity with what contains it and what it contains.
     Entity { id: String },
     /// Evidence by id; ids that do not exist are left out.
@@ -124,6 +127,7 @@ pub(crate) struct Conversation {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Path(Detail),
+    Picture(Picture),
     Entity(EntityDetail),
     Evidence(Vec<Evidence>),
     Frame(Decoded),
@@ -131,7 +135,7 @@ pub(crate) enum Answer {
     Export { text: String, media_type: String, file_name: String },
 }
 
-/// A path with all that its picture and its table need.
+/// A path with all that its table needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Detail {
     pub(crate) path: Path,

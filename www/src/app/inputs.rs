@@ -103,9 +103,9 @@ fn input(app: App, row: InputRow) -> AnyView {
             div().class("input-line").child((
                 span().class("input-name").attr("title", name.to_string()).child(name.to_string()),
                 move || live.with(|l| (l.state != InputState::Ok).then(|| ui::badge(l.state.word(), l.state.word()))),
+                span().class("input-what").attr("title", what).child(what),
                 span().class("actions").child(actions),
             )),
-            div().class("input-what").child(what),
             bar,
             message,
             members,

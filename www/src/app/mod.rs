@@ -9,6 +9,7 @@ mod gather;
 mod inputs;
 mod lists;
 mod path;
+mod picture;
 mod pool;
 mod session;
 mod shell;

@@ -6,6 +6,7 @@ use hopscope::report::{DirectionPath, Hop, Rewrite, Way};
 use leptos::html::{button, div, h2, p, section, span, table, tbody, td, th, thead, tr};
 use leptos::prelude::*;
 
+use super::picture::{self, Move};
 use super::state::{App, Focus};
 use super::ui;
 use crate::protocol::Detail;
@@ -55,7 +56,13 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
         ))
     };
     let tables = detail.path.directions.iter().enumerate().map(|(i, direction)| hops(app, detail, i, direction)).collect_view();
-    (div().class("path-head").child(head), tables).into_any()
+    let labels = Arc::clone(detail);
+    let drawing = move || match app.picture.get() {
+        Some(Ok(picture)) => picture::picture(app, &labels, &picture, app.moves),
+        Some(Err(why)) => p().class("message").child(why).into_any(),
+        None => div().class("picture").child(div().class("picture-view")).into_any(),
+    };
+    (div().class("path-head").child(head), drawing, tables).into_any()
 }
 
 /// One direction as a table: the whole of what the picture shows.
@@ -76,7 +83,7 @@ fn hops(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionPath)
             hop_row(app, index, i, hop, &owner, interface.as_deref(), is_last)
         })
         .collect_view();
-    let heads = ["#", "Where", "MACs", "Source → destination", "TTL", "Changed here", "Seen", "After", "Sure"];
+    let heads = ["#", "Where", "MACs: from, to", "Addresses: from, to", "TTL", "Changed", "Seen", "After", "Sure"];
     section()
         .class("direction")
         .attr("data-testid", "direction")
@@ -132,12 +139,12 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
                     .attr("data-testid", "hop-evidence")
                     .child((index + 1).to_string()),
             ),
-            td().child((
-                span().class("owner").child(owner.to_owned()),
-                interface.map(|name| (" ", span().class("interface").attr("data-entity", entity).child(name.to_owned()))),
+            td().class("where").child((
+                div().class("owner").attr("title", owner.to_owned()).child(owner.to_owned()),
+                interface.map(|name| div().class("interface").attr("data-entity", entity).child(name.to_owned())),
             )),
-            td().class("mono").child((mac(&hop.src_mac), " → ", mac(&hop.dst_mac))),
-            td().class("mono").child((socket(&hop.src_ip, hop.src_port), " → ", socket(&hop.dst_ip, hop.dst_port))),
+            td().class("mono").child(pair(mac(&hop.src_mac), mac(&hop.dst_mac))),
+            td().class("mono").child(pair(socket(&hop.src_ip, hop.src_port), socket(&hop.dst_ip, hop.dst_port))),
             td().class("number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
             td().child(changed.join(", ")),
             td().child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
@@ -145,6 +152,10 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
             td().class("number").child(ui::percent(hop.confidence)),
         ))
         .into_any()
+}
+
+fn pair(from: String, to: String) -> impl IntoView {
+    (div().child(from), div().child(to))
 }
 
 /// A rewrite for a person.
@@ -159,5 +170,17 @@ pub fn rewrite_word(rewrite: Rewrite) -> &'static str {
     }
 }
 
-/// A key that no other part of the page wants.
-pub fn key(_app: App, _key: &str) {}
+/// Keys that move the picture.
+pub fn key(app: App, key: &str) {
+    let how = match key {
+        "+" | "=" => Move::In,
+        "-" => Move::Out,
+        "0" => Move::Fit,
+        "ArrowLeft" => Move::Left,
+        "ArrowRight" => Move::Right,
+        "ArrowUp" => Move::Up,
+        "ArrowDown" => Move::Down,
+        _ => return,
+    };
+    app.moves.update(|(count, last)| (*count, *last) = (count.wrapping_add(1), Some(how)));
+}

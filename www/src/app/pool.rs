@@ -31,6 +31,10 @@ pub struct Pool {
     waiting: VecDeque<Key>,
     readers: Vec<Reader>,
     analyst: Option<Analyst>,
+    /// The conversation whose picture is being drawn.
+    drawing: Option<String>,
+    /// Conversations whose picture has stopped the analyst: not asked for again.
+    undrawable: Vec<String>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -156,6 +160,16 @@ impl Pool {
         let attached: Vec<JsValue> = file.into_iter().map(JsValue::from).collect();
         analyst.worker.tell(&ToWorker::Ask { ask, question }, &attached);
         Ok(promise)
+    }
+
+    /// Notes which conversation's picture is being drawn.
+    pub fn drawing(&mut self, key: Option<String>) {
+        self.drawing = key;
+    }
+
+    /// Whether drawing this conversation has stopped the analyst before.
+    pub fn is_undrawable(&self, key: &str) -> bool {
+        self.undrawable.iter().any(|k| k == key)
     }
 
     fn analyst(&mut self, app: App) -> Result<&mut Analyst, String> {
@@ -305,11 +319,12 @@ fn lost_analyst(app: App, why: String) {
             for resolve in lost.asks.values() {
                 let _ = resolve.call1(&JsValue::NULL, &JsValue::from_str(&refused));
             }
-            if lost.is_second {
+            let is_picture = pool.drawing.take().map(|key| pool.undrawable.push(key)).is_some();
+            if lost.is_second && !is_picture {
                 return None;
             }
             if let Ok(analyst) = pool.analyst(app) {
-                analyst.is_second = true;
+                analyst.is_second = !is_picture;
             }
             Some(pool.files.keys().copied().collect::<Vec<_>>())
         });

@@ -200,6 +200,7 @@ fn dialog(app: App, which: Dialog) -> AnyView {
 }
 
 fn keys() -> AnyView {
+    let build = crate::host::build();
     const KEYS: [(&str, &str); 9] = [
         ("/", "find a conversation"),
         ("n  p", "next, previous conversation"),
@@ -211,7 +212,8 @@ fn keys() -> AnyView {
         ("Esc", "close what is open"),
         ("?", "this list"),
     ];
-    dl().class("keys").child(KEYS.iter().map(|(key, what)| (dt().child(kbd().child(*key)), dd().child(*what))).collect_view()).into_any()
+    let rows = KEYS.iter().map(|(key, what)| (dt().child(kbd().child(*key)), dd().child(*what))).collect_view();
+    (dl().class("keys").child(rows), p().child(format!("Hopscope {} · build {build}", env!("CARGO_PKG_VERSION")))).into_any()
 }
 
 fn paste(app: App) -> AnyView {

@@ -38,8 +38,8 @@ pub fn start(app: App) -> AnyView {
     let promise = section().class("card").child((
         h2().child("Nothing leaves this machine"),
         p().child((
-            strong().child("This page cannot send anything. "),
-            "Its security policy forbids every connection, to its own server too, and its workers are bound by it as well.",
+            strong().child("Your files are read in this browser and nowhere else. "),
+            "The page's security policy forbids it every connection, even to its own server, and its workers are bound by the same policy.",
         )),
         ol().child((
             li().child("Check: open the browser's developer tools, Network, and use the page. The list stays empty."),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use hopscope::facts::Correction;
 use hopscope::report::{EntityKind, Evidence, Source, Status};
+use hopscope::views::layout::Picture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::JsValue;
 use web_sys::File;
 
+use super::picture::Move;
 use super::pool::Pool;
 use crate::protocol::{Answer, Conversation, Decoded, Detail, EntityDetail, Excerpt, Form, Found, FromWorker, Key, Overview, Question};
 
@@ -100,6 +102,8 @@ pub struct App {
     /// The `key` of the selected conversation.
     pub selected: RwSignal<Option<String>>,
     pub detail: RwSignal<Option<Arc<Detail>>>,
+    /// The picture of `detail`, or why there is none; nothing while it is being drawn.
+    pub picture: RwSignal<Option<Result<Arc<Picture>, String>>>,
     pub focus: RwSignal<Focus>,
     /// What the evidence panel found out about `focus`.
     pub evidence: RwSignal<Vec<Evidence>>,
@@ -112,6 +116,8 @@ pub struct App {
     /// A passing message.
     pub notice: RwSignal<Option<String>>,
     pub dialog: RwSignal<Option<Dialog>>,
+    /// The last key that moves the picture, counted.
+    pub moves: RwSignal<(u32, Option<Move>)>,
     /// What the person has corrected in this sitting.
     pub corrections: RwSignal<Vec<Correction>>,
     pub pool: StoredValue<Pool, LocalStorage>,
@@ -136,6 +142,7 @@ impl App {
             took_ms: RwSignal::new(None),
             selected: RwSignal::new(None),
             detail: RwSignal::new(None),
+            picture: RwSignal::new(None),
             focus: RwSignal::new(Focus::Nothing),
             evidence: RwSignal::new(Vec::new()),
             entity: RwSignal::new(None),
@@ -145,6 +152,7 @@ impl App {
             fault: RwSignal::new(None),
             notice: RwSignal::new(None),
             dialog: RwSignal::new(None),
+            moves: RwSignal::new((0, None)),
             corrections: RwSignal::new(Vec::new()),
             pool: StoredValue::new_local(Pool::default()),
             root: StoredValue::new(Owner::current()),
@@ -160,10 +168,33 @@ impl App {
                 return self.detail.set(None);
             };
             spawn_local(async move {
-                match self.ask(Question::Path { id: row.id }, None).await {
-                    Ok(Answer::Path(detail)) => self.detail.set(Some(Arc::new(detail))),
-                    Ok(_) => {}
-                    Err(why) => self.notice.set(Some(why)),
+                match self.ask(Question::Path { id: row.id.clone() }, None).await {
+                    Ok(Answer::Path(detail)) => {
+                        // The old picture stays until the new one is there, if it is of the same conversation.
+                        let is_same = self.detail.with_untracked(|d| d.as_ref().is_some_and(|d| d.path.flow == detail.path.flow));
+                        if !is_same {
+                            self.picture.set(None);
+                        }
+                        self.detail.set(Some(Arc::new(detail)));
+                    }
+                    Ok(_) => return,
+                    Err(why) => return self.notice.set(Some(why)),
+                }
+                let is_hopeless = self.pool.with_value(|pool| pool.is_undrawable(&row.key));
+                let drawn = if is_hopeless {
+                    Err("the picture of this path could not be drawn: a defect in Hopscope. The tables say the same.".to_owned())
+                } else {
+                    self.pool.update_value(|pool| pool.drawing(Some(row.key.clone())));
+                    let drawn = self.ask(Question::Picture { id: row.id }, None).await;
+                    self.pool.update_value(|pool| pool.drawing(None));
+                    match drawn {
+                        Ok(Answer::Picture(picture)) => Ok(Arc::new(picture)),
+                        Ok(_) => Err("an answer of the wrong kind".to_owned()),
+                        Err(why) => Err(why),
+                    }
+                };
+                if self.selected.with_untracked(|s| s.as_deref() == Some(row.key.as_str())) {
+                    self.picture.set(Some(drawn));
                 }
             });
         });

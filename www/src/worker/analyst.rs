@@ -9,6 +9,7 @@ use gloo_timers::future::TimeoutFuture;
 use hopscope::analysis::analyze;
 use hopscope::ingest::Ingested;
 use hopscope::report::{Entity, EntityKind, FlowEnd, Report, Severity, Verdict};
+use hopscope::views::layout::{Selection, layout};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
@@ -273,6 +274,7 @@ async fn answer(report: &Report, question: Question, file: Option<File>) -> Resu
                 labels: labels.collect(),
             }))
         }
+        Question::Picture { id } => Ok(Answer::Picture(layout(report, &Selection::path(&id)))),
         Question::Entity { id } => {
             let index = Index::new(report);
             let entity = *index.entities.get(id.as_str()).ok_or_else(|| format!("the report has no {id} any more"))?;
