@@ -19,6 +19,8 @@ pub const TTL_STARTS_ELSEWHERE: f64 = 0.02;
 pub const INTERFACE_NAME: f64 = 60.0;
 /// A file name that contains the name: people rename, copy and mistype.
 pub const FILE_NAME: f64 = 12.0;
+/// A file name with a word such as `pod` or `node`, where the content leaves both ends of a link open.
+pub const FILE_NAME_WORD: f64 = 4.0;
 /// An interface index that `ip link` of that host explains.
 pub const INTERFACE_INDEX: f64 = 200.0;
 /// The same packets, consistently earlier at one end of a veth pair than at the other.

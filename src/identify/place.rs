@@ -558,6 +558,16 @@ fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
         let file = capture.name.to_lowercase();
         let says = |c: &Candidate| file_name_says(&file, c, inv);
         let most = found.iter().map(says).max().unwrap_or(0);
+        if most == 0 && p.ifindex.is_none() {
+            let last = file.rsplit('/').next().unwrap_or(&file);
+            let word = |words: &[&str]| words.iter().any(|w| contains_word(last, w));
+            let (pod, node) = (word(&["pod", "container"]), word(&["node", "host", "worker", "veth"]));
+            if pod != node {
+                for c in found.iter_mut().filter(|c| c.link.as_ref().is_some_and(|l| l.1 == pod)) {
+                    c.odds *= weight::FILE_NAME_WORD;
+                }
+            }
+        }
         if most > 0 && p.ifindex.is_none() {
             let short_name = capture.name.rsplit('/').next().unwrap_or(capture.name);
             let ev = book.add("file_name", format!("the file is called {short_name}"), vec![Place::frame(capture.input, row)]);

@@ -20,11 +20,47 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, book: &mut Boo
     if let Some(leg) = before(ctx, &first, book) {
         legs.insert(0, leg);
     }
+    if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l)) {
+        legs.insert(0, leg);
+    }
     let last = legs.last()?.clone();
     if let Some(leg) = after(ctx.inv, &last) {
         legs.push(leg);
     }
+    // At most a NAT gateway and the Internet gateway behind it.
+    for _ in 0..2 {
+        let Some(leg) = legs.last().and_then(|l| behind_gateway(ctx.inv, l)) else { break };
+        legs.push(leg);
+    }
     Some(legs)
+}
+
+/// Who comes from outside has dialled the public address: the Internet gateway made it the private one
+/// (docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html: one-to-one NAT, ports stay).
+fn dialled_in_public(inv: &Inventory, first: &Leg) -> Option<Leg> {
+    let t = first.tuple;
+    if !inv.entity_of_ip(t.src).starts_with("external:") {
+        return None;
+    }
+    let eni = inv.eni_of_ip(t.dst)?;
+    let (_, public) = eni.public.iter().find(|p| p.0 == t.dst)?;
+    Some(Leg { tuple: Tuple { dst: *public, ..t }, flow: None, ev: eni.ev.clone() })
+}
+
+/// What a NAT gateway and the Internet gateway make of a source address on the way out.
+fn behind_gateway(inv: &Inventory, last: &Leg) -> Option<Leg> {
+    let t = last.tuple;
+    if !inv.entity_of_ip(t.dst).starts_with("external:") || inv.behind_public(t.src).is_some() {
+        return None;
+    }
+    let eni = inv.eni_of_ip(t.src)?;
+    if let Some((_, public)) = eni.public.iter().find(|p| p.0 == t.src) {
+        return Some(Leg { tuple: Tuple { src: *public, ..t }, flow: None, ev: eni.ev.clone() });
+    }
+    let nat = super::model::default_route(inv, eni.subnet.as_deref(), eni.vpc.as_deref()).filter(|r| r.starts_with("nat-"))?;
+    let gateway = inv.enis.values().find(|e| e.owner == format!("natgw:{nat}"))?;
+    let tuple = Tuple { src: gateway.primary?, src_port: 0, ..t };
+    Some(Leg { tuple, flow: None, ev: gateway.ev.clone() })
 }
 
 fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> Vec<Leg> {

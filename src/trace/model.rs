@@ -264,7 +264,7 @@ impl<'a> Walker<'a> {
     fn to_outside(&mut self, from: Option<&'a EniInfo>, subnet: Option<&str>, owner: &Id) -> At<'a> {
         let inv = self.inv;
         let vpc = from.and_then(|e| e.vpc.clone()).or_else(|| subnet.and_then(|s| inv.subnets.get(s)).and_then(|s| s.vpc.clone()));
-        let target = self.default_route(subnet, vpc.as_deref());
+        let target = default_route(inv, subnet, vpc.as_deref());
         if let Some(nat) = target.as_deref().filter(|t| t.starts_with("nat-")) {
             let id = format!("natgw:{nat}");
             let eni = inv.enis.values().find(|e| e.owner == id);
@@ -286,17 +286,18 @@ impl<'a> Walker<'a> {
         At::Done(End::Arrived)
     }
 
-    fn default_route(&self, subnet: Option<&str>, vpc: Option<&str>) -> Option<String> {
-        let tables = &self.inv.route_tables;
-        let of_subnet = tables.iter().find(|(t, _)| subnet.is_some_and(|s| t.subnets.iter().any(|x| x == s)));
-        let main = || tables.iter().find(|(t, _)| t.is_main && (vpc.is_none() || t.vpc.as_deref() == vpc));
-        let (table, _) = of_subnet.or_else(main)?;
-        table.routes.iter().find(|r| r.destination.is_some_and(|d| d.prefix_len() == 0)).map(|r| r.target.clone())
-    }
-
     fn router(&mut self, subnet: Option<&str>) {
         let Some(subnet) = subnet else { return };
         let ev = self.inv.subnets.get(subnet).map(|s| s.ev.clone()).unwrap_or_default();
         self.step(&format!("router:{subnet}"), None, 0.96, &ev);
     }
+}
+
+/// The target of a subnet's default route: its own table's, else the VPC's main table's.
+#[must_use]
+pub fn default_route(inv: &Inventory, subnet: Option<&str>, vpc: Option<&str>) -> Option<String> {
+    let of_subnet = inv.route_tables.iter().find(|(t, _)| subnet.is_some_and(|s| t.subnets.iter().any(|x| x == s)));
+    let main = || inv.route_tables.iter().find(|(t, _)| t.is_main && (vpc.is_none() || t.vpc.as_deref() == vpc));
+    let (table, _) = of_subnet.or_else(main)?;
+    table.routes.iter().find(|r| r.destination.is_some_and(|d| d.prefix_len() == 0)).map(|r| r.target.clone())
 }
