@@ -199,12 +199,14 @@ fn seat_pod(
 
 /// A vertical band in which wires turn: at its left and right border stand what they connect.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Channel {
+struct Channel {
     /// Room for labels beside what stands at the left, and at the right.
-    pub(super) zones: [i32; 2],
+    zones: [i32; 2],
+    /// Which of left and right has labels of requests, and which of replies.
+    labelled: [[bool; 2]; 2],
     /// How many wires run vertically side by side.
-    pub(super) tracks: i32,
-    pub(super) least: i32,
+    tracks: i32,
+    least: i32,
 }
 
 /// Distance between parallel wires, and of a wire from what it passes.
@@ -213,28 +215,34 @@ pub(super) const TRACK: i32 = 10;
 pub(super) const LABEL_GAP: i32 = 5;
 
 impl Channel {
-    pub(super) fn width(&self) -> i32 {
+    fn width(&self) -> i32 {
         let [left, right] = self.zones;
-        if self.tracks == 0 { self.least.max(left.max(right)) } else { self.least.max(left + right + (self.tracks + 1) * TRACK) }
+        if self.is_shared() { self.least.max(left.max(right)) } else { self.least.max(left + right + (self.tracks + 1) * TRACK) }
     }
 
     /// Where track `n` runs, from the channel's left border.
-    pub(super) fn track(&self, n: i32) -> i32 {
+    fn track(&self, n: i32) -> i32 {
         // What is left over stands beside the zone that has no label.
         let slack = self.width() - (self.zones[0] + self.zones[1] + (self.tracks + 1) * TRACK);
         self.zones[0] + slack / 2 + (n + 1) * TRACK
     }
 
     /// Left end of a label as wide as `width` for what stands at `side`.
-    pub(super) fn label(&self, side: Side, width: i32) -> i32 {
+    fn label(&self, side: Side, width: i32) -> i32 {
         match side {
-            _ if self.tracks == 0 => (self.width() - width) / 2,
+            _ if self.is_shared() => (self.width() - width) / 2,
             Side::Left => (self.zones[0] - width) / 2,
             Side::Right => self.width() - self.zones[1] + (self.zones[1] - width) / 2,
         }
     }
 
-    pub(super) fn make_room(&mut self, side: Side, width: i32) {
+    /// Without vertical wires both sides' labels share the room, unless they would meet on the same side of the wires.
+    fn is_shared(&self) -> bool {
+        self.tracks == 0 && !self.labelled.contains(&[true, true])
+    }
+
+    fn make_room(&mut self, side: Side, width: i32, is_reply: bool) {
+        self.labelled[usize::from(is_reply)][side.index()] = true;
         let zone = &mut self.zones[side.index()];
         *zone = (*zone).max(width + 2 * LABEL_GAP);
     }
@@ -426,8 +434,8 @@ impl Inside {
         self.lay_tracks();
         self.outer_labels = stacks.outer(self, scene);
         self.inner_labels = stacks.inner(self, scene);
-        for (channel, side, width) in stacks.widths(scene) {
-            self.channels[channel].make_room(side, width);
+        for (channel, side, width, is_reply) in stacks.widths(scene) {
+            self.channels[channel].make_room(side, width, is_reply);
         }
         // Widths, from the left.
         let has_side = |s: usize| self.pod_width[s] > 0;
@@ -760,8 +768,9 @@ impl Stacks {
         inner.map(|&(w, channel, side, slot, far)| (w, channel, side, Self::top(inside, scene, w, slot, far))).collect()
     }
 
-    fn widths(&self, scene: &Scene<'_>) -> Vec<(usize, Side, i32)> {
-        self.placed.iter().filter(|p| p.1 < OUTER).map(|&(w, channel, side, ..)| (channel, side, label_size(&scene.wires[w]).0)).collect()
+    fn widths(&self, scene: &Scene<'_>) -> Vec<(usize, Side, i32, bool)> {
+        let inner = self.placed.iter().filter(|p| p.1 < OUTER).map(|&(w, channel, side, ..)| (channel, side, &scene.wires[w]));
+        inner.map(|(channel, side, w)| (channel, side, label_size(w).0, w.way == Way::Reply)).collect()
     }
 }
 

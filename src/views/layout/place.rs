@@ -180,6 +180,8 @@ impl Frame {
         let mut column_w = vec![0; columns];
         let (mut above, mut below) = (vec![0; rows], vec![0; rows]);
         let (mut labels_after, mut labels_before) = (vec![0; columns + 1], vec![0; columns + 1]);
+        // By gutter: requests and replies, on the left and on the right.
+        let mut labelled = vec![[[false; 2]; 2]; columns + 1];
         for (b, inside) in insides.iter().enumerate() {
             let (column, row) = grid.blocks[b];
             column_w[column] = column_w[column].max(inside.width);
@@ -187,7 +189,10 @@ impl Frame {
             below[row] = below[row].max(inside.below);
             for &(wire, side, _) in &inside.outer_labels {
                 let zone = if side == Side::Left { &mut labels_before[column] } else { &mut labels_after[column + 1] };
-                *zone = (*zone).max(label_size(&scene.wires[wire]).0 + 2 * LABEL_GAP);
+                let w = &scene.wires[wire];
+                *zone = (*zone).max(label_size(w).0 + 2 * LABEL_GAP);
+                let (gutter, s) = if side == Side::Left { (column, 1) } else { (column + 1, 0) };
+                labelled[gutter][usize::from(w.way == Way::Reply)][s] = true;
             }
         }
         let mut least = vec![GUTTER; columns + 1];
@@ -216,11 +221,11 @@ impl Frame {
             let middle = x_axis.middle[g];
             let (first, last) = (middle - x_axis.ends[g], middle + x_axis.begins[g]);
             let (labels_after, labels_before) = (f.labels_after[g], f.labels_before[g]);
-            let is_straight = lanes.down_tracks[first..=last].iter().all(|t| *t == 0);
+            let is_straight = lanes.down_tracks[first..=last].iter().all(|t| *t == 0) && !labelled[g].contains(&[true, true]);
             let borders = PAD * (last - first) as i32;
             let mut room = strip(lanes.down_tracks[middle]).max(if borders > 0 { TRACK } else { 0 });
             if is_straight {
-                // Straight wires only: both sides' labels share the middle.
+                // Straight wires only, and labels that cannot meet: both sides' share the middle.
                 f.labels_after[g] = 0;
                 f.labels_before[g] = 0;
                 room = room.max(least[g] - borders).max(labels_after).max(labels_before);

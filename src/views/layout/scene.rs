@@ -100,7 +100,7 @@ pub(super) fn gather<'a>(report: &'a Report, selection: &Selection) -> Scene<'a>
     }
     let mut scene = g.scene;
     set_levels(&mut scene);
-    describe(&mut scene, &paths);
+    describe(&mut scene, &paths, selection);
     scene
 }
 
@@ -352,7 +352,7 @@ fn tunnel(e: &crate::report::Encapsulation) -> String {
     e.vni.map_or(kind.clone(), |vni| format!("{kind} {vni}"))
 }
 
-fn describe(scene: &mut Scene<'_>, paths: &[&Path]) {
+fn describe(scene: &mut Scene<'_>, paths: &[&Path], selection: &Selection) {
     let book = &scene.book;
     if !scene.is_single {
         scene.title = format!("All {}", words::count(paths.len() as u64, "path"));
@@ -366,7 +366,8 @@ fn describe(scene: &mut Scene<'_>, paths: &[&Path]) {
     };
     scene.title = format!("{}: {}", inert(&path.id), book.flow(&path.flow));
     let mut sentences = Vec::new();
-    for d in &path.directions {
+    let chosen = [Way::Request, Way::Reply].into_iter().filter(|w| selection.way.is_none_or(|only| only == *w));
+    for d in chosen.flat_map(|way| path.directions.iter().filter(move |d| d.direction == way)) {
         let hops: Vec<String> =
             d.hops.iter().map(|h| format!("{}{}", book.place(h), if h.observed { "" } else { " (not captured)" })).collect();
         sentences.push(format!("The {} crosses {}. It is {}.", words::way(d.direction), hops.join(", then "), book.verdict(d)));
