@@ -261,7 +261,7 @@ fn world(walks: &[Walk], subnets: u8, nodes: u8, pods: u8) -> Report {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_reports_keep_the_promises(walks in prop::collection::vec(walk(), 1..7), subnets in 0..5_u8, nodes in 1..6_u8, pods in 0..4_u8) {
