@@ -65,12 +65,14 @@ pub fn is_field(element: &HtmlElement) -> bool {
 }
 
 fn dropped(app: App, data: &DataTransfer) {
-    // Entries are only to be had during the event; they stay good after it.
+    // Entries and files are only to be had during the event; they stay good after it. A file is taken as a file: on a page
+    // from file://, Chromium refuses to open it by way of its entry (EncodingError).
     let items = data.items();
     let mut entries = Vec::new();
-    for i in 0..items.length() {
-        if let Some(Ok(Some(entry))) = items.get(i).map(|item| item.webkit_get_as_entry()) {
-            entries.push(entry);
+    for item in (0..items.length()).filter_map(|i| items.get(i)) {
+        if let Ok(Some(entry)) = item.webkit_get_as_entry() {
+            let file = if entry.is_file() { item.get_as_file().ok().flatten() } else { None };
+            entries.push((entry, file));
         }
     }
     if entries.is_empty() {
@@ -83,9 +85,14 @@ fn dropped(app: App, data: &DataTransfer) {
         return;
     }
     spawn_local(async move {
-        for entry in entries {
-            if let Err(why) = walk(app, entry).await {
-                app.notice.set(Some(why));
+        for (entry, file) in entries {
+            match file {
+                Some(file) => add(app, entry.full_path().trim_start_matches('/'), file),
+                None => {
+                    if let Err(why) = walk(app, entry).await {
+                        app.notice.set(Some(why));
+                    }
+                }
             }
         }
     });
@@ -97,7 +104,11 @@ async fn walk(app: App, entry: FileSystemEntry) -> Result<(), String> {
     while let Some(entry) = rest.pop() {
         let path = entry.full_path();
         let name = path.trim_start_matches('/').to_owned();
-        let unreadable = |e: JsValue| format!("{name} could not be opened: {}", host::text_of(&e));
+        let is_from_disk = window().location().protocol().is_ok_and(|p| p == "file:");
+        let unreadable = |e: JsValue| match is_from_disk {
+            true => format!("{name}: this browser opens no dropped folder for a page from the disk; use “Add a folder…”"),
+            false => format!("{name} could not be opened: {}", host::text_of(&e)),
+        };
         if entry.is_directory() {
             let reader = entry.unchecked_into::<FileSystemDirectoryEntry>().create_reader();
             let mut inside = Vec::new();
