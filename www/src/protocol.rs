@@ -37,10 +37,10 @@ pub(crate) enum Question {
     Entity { id: String },
     /// Evidence by id; ids that do not exist are left out.
     Evidence { ids: Vec<String> },
-    /// One frame, decoded. `name` is the input's whole name, so that members of archives are found.
-    Frame { name: String, frame: u64 },
-    /// The lines of a text or JSON input around a place.
-    Excerpt { name: String, at: Locator },
+    /// One frame, decoded. Attached: the `File` of the input `file_name`; the frame is of the input `name`, which is that file or inside it.
+    Frame { file_name: String, name: String, frame: u64 },
+    /// The lines of a text or JSON input around a place; the file as above.
+    Excerpt { file_name: String, name: String, at: Locator },
     /// The report, or one path of it, in another form.
     Export { form: Form, path: Option<String> },
 }

@@ -135,12 +135,12 @@ impl Pool {
     }
 
     /// The file that an input's name belongs to: itself, or the archive that it is a member of.
-    pub fn file_of(&self, name: &str) -> Option<File> {
+    pub fn file_of(&self, name: &str) -> Option<(String, File)> {
         self.files
             .values()
             .filter(|(n, _)| name.strip_prefix(n.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
             .max_by_key(|(n, _)| n.len())
-            .map(|(_, file)| file.clone())
+            .cloned()
     }
 
     /// Asks the analyst; the promise gives the answer's JSON.
@@ -192,7 +192,7 @@ impl Pool {
         self.analyst.as_mut().ok_or_else(|| "no analyst".to_owned())
     }
 
-    /// Gives waiting files to free readers; ends readers when nothing waits.
+    /// Gives waiting files to free readers; ends idle readers when nothing waits.
     fn go_on(&mut self, app: App) {
         let cores = window().navigator().hardware_concurrency() as usize;
         let most = cores.clamp(1, MOST_READERS);
@@ -216,7 +216,9 @@ impl Pool {
                 reader.worker.tell(&ToWorker::Read { key, name: name.clone() }, &[JsValue::from(file.clone())]);
             }
         }
-        self.readers.retain(|r| r.key.is_some());
+        // One stays, ready for the next file; the others' memory is worth more.
+        let mut is_first = true;
+        self.readers.retain(|r| r.key.is_some() || std::mem::take(&mut is_first));
     }
 
     fn start_reader(&mut self, app: App) -> Result<usize, String> {

@@ -177,25 +177,31 @@ fn dialog(app: App, which: Dialog) -> AnyView {
         Dialog::Paste => ("Paste text", paste(app)),
         Dialog::Commands => ("Commands that collect what Hopscope reads", commands(app)),
     };
+    // The browser's own modal dialog: it keeps the keyboard inside, closes on Esc and gives the focus back.
+    let element = NodeRef::<leptos::html::Dialog>::new();
+    Effect::new(move |_| {
+        if let Some(dialog) = element.get() {
+            request_animation_frame(move || {
+                if dialog.is_connected() && !dialog.open() {
+                    let _ = dialog.show_modal();
+                }
+            });
+        }
+    });
     let close = ui::push("Close", "Close (Esc)", "close-dialog", move || app.dialog.set(None));
-    div()
-        .class("dialog-back")
+    leptos::html::dialog()
+        .node_ref(element)
+        .class("dialog")
+        .attr("aria-label", title)
+        .attr("data-testid", "dialog")
+        .on(leptos::ev::close, move |_| app.dialog.set(None))
         .on(leptos::ev::click, move |event| {
-            let is_backdrop =
-                event.target().and_then(|t| t.dyn_into::<HtmlElement>().ok()).is_some_and(|t| t.class_list().contains("dialog-back"));
-            if is_backdrop {
+            // What is outside the dialog's content is the dialog itself: its backdrop.
+            if event.target().and_then(|t| t.dyn_into::<web_sys::HtmlDialogElement>().ok()).is_some() {
                 app.dialog.set(None);
             }
         })
-        .child(
-            div()
-                .class("dialog")
-                .attr("role", "dialog")
-                .attr("aria-modal", "true")
-                .attr("aria-label", title)
-                .attr("data-testid", "dialog")
-                .child((div().class("dialog-top").child((h2().child(title), close)), content)),
-        )
+        .child(div().class("dialog-content").child((div().class("dialog-top").child((h2().child(title), close)), content)))
         .into_any()
 }
 

@@ -147,7 +147,10 @@ impl App {
             evidence: RwSignal::new(Vec::new()),
             entity: RwSignal::new(None),
             viewer: RwSignal::new(Viewer::Closed),
-            tab: RwSignal::new(Tab::Findings),
+            tab: RwSignal::new(match address("tab").as_deref() {
+                Some("points") => Tab::Points,
+                _ => Tab::Findings,
+            }),
             filter: RwSignal::new(String::new()),
             fault: RwSignal::new(None),
             notice: RwSignal::new(None),
@@ -197,6 +200,18 @@ impl App {
                     self.picture.set(Some(drawn));
                 }
             });
+        });
+        // What is looked at stands in the address, so that reloading or a link leads back to it; never what was read.
+        Effect::new(move |_| {
+            let path = self.detail.with(|d| d.as_ref().map(|d| d.path.id.clone()));
+            let tab = match self.tab.get() {
+                Tab::Findings => "findings",
+                Tab::Points => "points",
+                Tab::Evidence => "evidence",
+            };
+            if let (Some(path), Ok(history)) = (path, window().history()) {
+                let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#path={path}&tab={tab}")));
+            }
         });
         Effect::new(move |_| {
             let focus = self.focus.get();
@@ -361,7 +376,8 @@ impl App {
         }
         let selected = self.selected.get_untracked();
         let is_there = selected.is_some_and(|key| overview.conversations.iter().any(|c| c.key == key));
-        let first = overview.conversations.first().map(|c| c.key.clone());
+        let linked = address("path").and_then(|id| overview.conversations.iter().find(|c| c.id == id));
+        let first = linked.or(overview.conversations.first()).map(|c| c.key.clone());
         self.overview.set(Arc::new(overview));
         if !is_there {
             self.selected.set(first);
@@ -402,16 +418,16 @@ impl App {
         let Some(name) = input else {
             return self.viewer.set(Viewer::Failed(source, "the report does not name this input".to_owned()));
         };
-        let Some(file) = self.pool.with_value(|pool| pool.file_of(&name)) else {
+        let Some((file_name, file)) = self.pool.with_value(|pool| pool.file_of(&name)) else {
             let why = format!("{name} is not open here: drop it on the page to see this place");
             return self.viewer.set(Viewer::Failed(source, why));
         };
         let question = if let Some(frame) = source.frame {
-            Question::Frame { name, frame }
+            Question::Frame { file_name, name, frame }
         } else if let Some(pointer) = &source.pointer {
-            Question::Excerpt { name, at: hopscope::model::Locator::Pointer(pointer.clone()) }
+            Question::Excerpt { file_name, name, at: hopscope::model::Locator::Pointer(pointer.clone()) }
         } else {
-            Question::Excerpt { name, at: hopscope::model::Locator::Line(source.line.unwrap_or(1)) }
+            Question::Excerpt { file_name, name, at: hopscope::model::Locator::Line(source.line.unwrap_or(1)) }
         };
         self.viewer.set(Viewer::Loading(source.clone()));
         spawn_local(async move {
@@ -453,4 +469,14 @@ impl App {
     pub fn input_name(self, id: &str) -> String {
         self.overview.with(|o| o.inputs.iter().find(|i| i.id == id).map_or_else(|| id.to_owned(), |i| i.name.clone()))
     }
+}
+
+/// A value from the address's hash.
+fn address(name: &str) -> Option<String> {
+    let hash = window().location().hash().ok()?;
+    hash.trim_start_matches('#')
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| value.to_owned())
 }

@@ -292,13 +292,13 @@ async fn answer(report: &Report, question: Question, file: Option<File>) -> Resu
             let ids: BTreeSet<&String> = ids.iter().collect();
             Ok(Answer::Evidence(report.evidence.iter().filter(|e| ids.contains(&e.id)).cloned().collect()))
         }
-        Question::Frame { name, frame } => {
+        Question::Frame { file_name, name, frame } => {
             let file = file.ok_or("the file is not at hand")?;
-            source::frame(&file, &name, frame).await.map(Answer::Frame)
+            source::frame(&file, &file_name, &name, frame).await.map(Answer::Frame)
         }
-        Question::Excerpt { name, at } => {
+        Question::Excerpt { file_name, name, at } => {
             let file = file.ok_or("the file is not at hand")?;
-            source::excerpt(&file, &name, &at).await.map(Answer::Excerpt)
+            source::excerpt(&file, &file_name, &name, &at).await.map(Answer::Excerpt)
         }
         Question::Export { form, path } => export::export(report, form, path.as_deref()),
     }

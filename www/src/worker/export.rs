@@ -1,7 +1,7 @@
 //! The report in other forms, for files and the clipboard. The forms themselves are the engine's.
 
 use hopscope::report::Report;
-use hopscope::views;
+use hopscope::views::{self, Selection};
 
 use crate::protocol::{Answer, Form};
 
@@ -15,10 +15,12 @@ pub fn export(report: &Report, form: Form, path: Option<&str>) -> Result<Answer,
         None => None,
     };
     let chosen = only.as_ref().unwrap_or(report);
+    let selection = path.map_or_else(Selection::all, Selection::path);
     let (text, media_type, ending) = match form {
         Form::Json => (chosen.to_json().map_err(|e| e.to_string())?, "application/json", "json"),
-        Form::Text => (views::text::text(chosen), "text/plain", "txt"),
-        Form::Svg | Form::Mermaid | Form::Dot | Form::Graphml | Form::Html | Form::Csv => return Err("not yet".to_owned()),
+        Form::Text => (views::text(chosen), "text/plain", "txt"),
+        Form::Svg => (views::svg(chosen, &selection, views::Theme::Auto), "image/svg+xml", "svg"),
+        Form::Mermaid | Form::Dot | Form::Graphml | Form::Html | Form::Csv => return Err("not yet".to_owned()),
     };
     let file_name = format!("hopscope{}.{ending}", path.map_or(String::new(), |id| format!("-{id}")));
     Ok(Answer::Export { text, media_type: media_type.to_owned(), file_name })

@@ -5,6 +5,7 @@ mod analyst;
 mod export;
 mod reader;
 mod source;
+mod unwrap;
 
 use std::cell::RefCell;
 use std::panic;

@@ -9,10 +9,11 @@ use hopscope::model::Locator;
 use web_sys::File;
 
 use super::reader;
+use super::unwrap::Unwrap;
 use crate::protocol::{Decoded, Excerpt};
 
 /// Documents are shown up to this size; what is larger is not a document that a person reads.
-const MOST_TEXT: f64 = 256.0 * 1024.0 * 1024.0;
+const MOST_TEXT: usize = 256 << 20;
 /// Lines shown before and after the ones that were asked for.
 const AROUND: usize = 3;
 /// Of a longer place, this many lines are shown.
@@ -20,20 +21,22 @@ const MOST_LINES: usize = 60;
 /// Longer lines are cut: some tools write a whole document in one.
 const MOST_COLUMNS: usize = 2000;
 
-/// Frame `number` of the capture called `name`, which is `file` or a member of it.
+/// Frame `number` of the capture called `name`, which is `file` (the input `file_name`) or inside it.
 ///
 /// # Errors
 /// It cannot be read, or there is no such frame; for a person.
-pub async fn frame(file: &File, name: &str, number: u64) -> Result<Decoded, String> {
+pub async fn frame(file: &File, file_name: &str, name: &str, number: u64) -> Result<Decoded, String> {
     let mut reader = CaptureReader::new();
     let mut wanted = Wanted { number, link_types: Vec::new(), found: None };
+    let mut unwrap = Unwrap::new(file_name, name);
     reader::feed(file, |chunk, _| {
-        reader.push(chunk, &mut wanted);
+        unwrap.push(chunk, &mut |bytes| reader.push(bytes, &mut wanted));
         wanted.found.is_none()
     })
     .await
     .map_err(|(at, why)| format!("{name} could not be read on at byte {at}: {why}. Has the file changed or moved?"))?;
     if wanted.found.is_none() {
+        unwrap.finish(&mut |bytes| reader.push(bytes, &mut wanted));
         reader.finish(&mut wanted);
     }
     wanted.found.ok_or_else(|| format!("{name} has no frame {number} that can be read again"))
@@ -77,11 +80,24 @@ impl FrameSink for Wanted {
 ///
 /// # Errors
 /// It cannot be read, or has no such place; for a person.
-pub async fn excerpt(file: &File, name: &str, at: &Locator) -> Result<Excerpt, String> {
-    if file.size() > MOST_TEXT {
+pub async fn excerpt(file: &File, file_name: &str, name: &str, at: &Locator) -> Result<Excerpt, String> {
+    let mut bytes = Vec::new();
+    let mut take = |part: &[u8]| {
+        if bytes.len() <= MOST_TEXT {
+            bytes.extend_from_slice(part);
+        }
+    };
+    let mut unwrap = Unwrap::new(file_name, name);
+    reader::feed(file, |chunk, _| {
+        unwrap.push(chunk, &mut take);
+        true
+    })
+    .await
+    .map_err(|(at, why)| format!("{name} could not be read on at byte {at}: {why}. Has the file changed or moved?"))?;
+    unwrap.finish(&mut take);
+    if bytes.len() > MOST_TEXT {
         return Err(format!("{name} is too large to be shown"));
     }
-    let bytes = reader::bytes_of(file, 0.0, file.size()).await.map_err(|e| format!("{name} could not be read: {e}"))?;
     let span = locate::span_of(&bytes, at).ok_or_else(|| format!("{name} has no such place any more"))?;
     let text = String::from_utf8_lossy(&bytes);
     let (from, to) = (span.first_line.max(1) as usize, span.last_line.max(1) as usize);
