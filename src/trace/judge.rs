@@ -30,7 +30,7 @@ pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book
         silences(ctx, d, clocks);
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
-    let refused = refusal(ctx, path);
+    let refused = refusal(ctx, path) || (!replied && refused_by_icmp(ctx, path));
     for d in &mut path.directions {
         decide(ctx, d, replied, refused);
     }
@@ -257,6 +257,18 @@ fn refusal(ctx: Context<'_>, path: &Path) -> bool {
         d.hops.iter().flat_map(|h| &h.sightings).flat_map(|s| ctx.flows.rows(ctx.captures, s).take(16)).map(|r| r.flags).collect();
     let tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
     tcp && !all.is_empty() && all.iter().all(|f| f & flags::RST != 0)
+}
+
+/// An ICMP error that says that a packet of this conversation was turned away: no such port, or a rule forbids it
+/// (RFC 792 type 3 codes 2, 3, 9, 10, 13; RFC 4443 type 1 codes 1, 4).
+fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> bool {
+    let legs: BTreeSet<_> = path.legs.iter().map(|l| l.tuple).collect();
+    let errors = ctx.captures.iter().flat_map(|c| &c.digest.errors).filter(|e| legs.contains(&e.about));
+    let refuses = |e: &crate::digest::IcmpErrorSeen| match e.about.src {
+        std::net::IpAddr::V4(_) => e.kind == 3 && matches!(e.code, 2 | 3 | 9 | 10 | 13),
+        std::net::IpAddr::V6(_) => e.kind == 1 && matches!(e.code, 1 | 4),
+    };
+    errors.into_iter().any(refuses)
 }
 
 fn decide(ctx: Context<'_>, d: &mut Direction, replied: bool, refused: bool) {

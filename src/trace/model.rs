@@ -161,7 +161,9 @@ impl<'a> Walker<'a> {
                     // kube-proxy runs on every node: whoever gets the packet first translates a service's address, and a node's
                     // own address together with a node port. A source is rewritten to the rewriter's own address.
                     let service = inv.service_at(current.dst).is_some() || (own(current.dst) && !is_pod(current.dst));
-                    (dnat && service) || (!dnat && snat && own(next.src)) || (dnat && snat && own(next.src))
+                    (dnat && service)
+                        || (!dnat && snat && own(next.src) && !inv.is_translation(current.src, next.src))
+                        || (dnat && snat && own(next.src))
                 }
             };
             if !self.advance_if(here, |_| Some(node.clone())) {
