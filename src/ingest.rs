@@ -1,12 +1,11 @@
 //! One input's bytes, in chunks of any size → [`Ingested`]: what it was recognised as and what was read from it.
 //! Knows which reader reads which format; must not know what the reader's finds mean.
 
-use std::io::Write as _;
-
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::capture::CaptureReader;
+use crate::container::{Container, ContainerKind, Limits, MemberSink};
 use crate::digest::{CaptureDigest, DigestBuilder};
 use crate::facts::{Fact, Located};
 use crate::import;
@@ -41,10 +40,47 @@ enum State {
     Capture(Box<(CaptureReader, DigestBuilder)>),
     /// Inventories, read when they have come whole.
     Document(Format, Vec<u8>),
-    /// Compressed: what comes out goes to an input of its own.
-    Gzip(Box<flate2::write::MultiGzDecoder<Vec<u8>>>, Box<Ingest>, Option<Note>),
+    /// Compressed, or an archive: what comes out goes to inputs of their own.
+    Container(Format, Box<Container>, Box<Members>),
     /// Not read; the message says why.
     Refused(Format, String),
+}
+
+/// The members of a container, each read as it comes.
+struct Members {
+    /// The container's own name.
+    archive: String,
+    depth: u8,
+    current: Option<Ingest>,
+    done: Vec<Ingested>,
+    /// Members of no known kind: a support bundle holds hundreds of logs, which are no fault of anybody's.
+    others: u64,
+}
+
+impl MemberSink for Members {
+    fn member(&mut self, name: &str) {
+        self.end();
+        let name = if name.is_empty() { self.archive.clone() } else { format!("{}/{name}", self.archive) };
+        self.current = Some(Ingest::nested(&name, self.depth + 1));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(member) = &mut self.current {
+            member.push(bytes);
+        }
+    }
+
+    fn end(&mut self) {
+        let Some(member) = self.current.take() else { return };
+        for one in member.finish() {
+            let is_known = one.kind != "unknown" || one.name == self.archive;
+            if is_known {
+                self.done.push(one);
+            } else {
+                self.others += 1;
+            }
+        }
+    }
 }
 
 /// What one input gave. An archive gives one for each member.
@@ -111,19 +147,7 @@ impl Ingest {
                 let room = MOST_TEXT.saturating_sub(bytes.len());
                 bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
             }
-            State::Gzip(decoder, inner, note) => {
-                // In pieces, so that what comes out of a piece stays small whatever the ratio.
-                for piece in chunk.chunks(1 << 14) {
-                    if note.is_some() {
-                        return;
-                    }
-                    if let Err(e) = decoder.write_all(piece) {
-                        *note = Some(Note::loss(format!("the compressed data is damaged near byte {}: {e}", self.bytes)));
-                    }
-                    let out = std::mem::take(decoder.get_mut());
-                    inner.push(&out);
-                }
-            }
+            State::Container(_, container, members) => container.push(chunk, &mut **members),
             State::Refused(..) => {}
         }
     }
@@ -134,13 +158,21 @@ impl Ingest {
         let format = sniff::sniff(&prefix, &self.name);
         self.state = match format {
             Format::Pcap | Format::Pcapng => State::Capture(Box::new((CaptureReader::new(), DigestBuilder::new()))),
-            Format::Gzip if self.depth < MOST_NESTING => {
-                let inner = Self::nested(&self.name, self.depth + 1);
-                State::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new())), Box::new(inner), None)
+            Format::Gzip | Format::Zstd | Format::Tar | Format::Zip if self.depth < MOST_NESTING => {
+                let kind = match format {
+                    Format::Gzip => ContainerKind::Gzip,
+                    Format::Zstd => ContainerKind::Zstd,
+                    Format::Tar => ContainerKind::Tar,
+                    _ => ContainerKind::Zip,
+                };
+                let members = Members { archive: self.name.clone(), depth: self.depth, current: None, done: Vec::new(), others: 0 };
+                State::Container(format, Box::new(Container::new(kind, Limits::default())), Box::new(members))
             }
-            Format::Gzip => State::Refused(format, format!("compressed more than {MOST_NESTING} times over")),
+            Format::Gzip | Format::Zstd | Format::Tar | Format::Zip => {
+                State::Refused(format, format!("archives are nested more than {MOST_NESTING} deep"))
+            }
             Format::Unsupported(how) => State::Refused(format, how.to_owned()),
-            Format::Unknown | Format::Tar | Format::Zip => State::Refused(format, sniff::describe_unknown(&prefix)),
+            Format::Unknown => State::Refused(format, sniff::describe_unknown(&prefix)),
             Format::Empty => State::Refused(format, "the file is empty".to_owned()),
             document => State::Document(document, Vec::new()),
         };
@@ -152,7 +184,7 @@ impl Ingest {
     pub fn frames(&self) -> u64 {
         match &self.state {
             State::Capture(reader) => reader.1.frames(),
-            State::Gzip(_, inner, _) => inner.frames(),
+            State::Container(_, _, members) => members.current.as_ref().map_or(0, Self::frames),
             _ => 0,
         }
     }
@@ -190,24 +222,41 @@ impl Ingest {
                 let data = if import.facts.is_empty() { Data::Nothing } else { Data::Facts(import.facts) };
                 one(format, status, message, data)
             }
-            State::Gzip(mut decoder, mut inner, mut note) => {
-                if note.is_none() {
-                    if let Err(e) = decoder.try_finish() {
-                        note = Some(Note::loss(format!("the compressed data ends in the middle, after {bytes} bytes: {e}")));
-                    }
-                }
-                inner.push(&std::mem::take(decoder.get_mut()));
-                let mut members = inner.finish();
-                for m in &mut members {
-                    if m.name == name {
+            State::Container(format, container, mut members) => {
+                let end = container.finish(&mut *members);
+                let (others, mut done) = (members.others, members.done);
+                let fault = end.notes.iter().find(|n| n.is_loss).map(|n| n.message.clone());
+                if matches!(format, Format::Gzip | Format::Zstd) {
+                    // One file, compressed: it keeps its name, and its faults are its own.
+                    for m in done.iter_mut().filter(|m| m.name == name) {
                         (m.bytes, m.hash) = (bytes, hash);
+                        if let Some(fault) = &fault {
+                            m.status = if m.status == Status::Ok { Status::Partial } else { m.status };
+                            m.message = Some(m.message.take().map_or_else(|| fault.clone(), |own| format!("{fault}; {own}")));
+                        }
                     }
-                    if let Some(note) = &note {
-                        m.status = if m.status == Status::Ok { Status::Partial } else { m.status };
-                        m.message = Some(m.message.take().map_or_else(|| note.message.clone(), |own| format!("{}; {own}", note.message)));
+                    if done.is_empty() {
+                        return one(
+                            format,
+                            Status::Rejected,
+                            fault.or_else(|| Some("nothing in it could be read".to_owned())),
+                            Data::Nothing,
+                        );
                     }
+                    return done;
                 }
-                members
+                let nothing = done.is_empty();
+                let (status, message) = match (fault, nothing) {
+                    (Some(fault), true) => (Status::Rejected, Some(fault)),
+                    (Some(fault), false) => (Status::Partial, Some(fault)),
+                    (None, true) => (Status::Rejected, Some(format!("none of its {} members is a capture or an inventory", end.members))),
+                    (None, false) if others > 0 => {
+                        (Status::Ok, Some(format!("{} of its {} members are neither capture nor inventory", others, end.members)))
+                    }
+                    (None, false) => (Status::Ok, None),
+                };
+                done.extend(one(format, status, message, Data::Nothing));
+                done
             }
         }
     }

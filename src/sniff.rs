@@ -15,6 +15,8 @@ pub enum Format {
     Pcapng,
     /// gzip around something else (RFC 1952).
     Gzip,
+    /// zstd around something else (RFC 8878).
+    Zstd,
     /// tar archive (ustar, GNU).
     Tar,
     /// zip archive.
@@ -59,7 +61,7 @@ impl Format {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pcap | Self::Pcapng => "capture",
-            Self::Gzip | Self::Tar | Self::Zip => "archive",
+            Self::Gzip | Self::Zstd | Self::Tar | Self::Zip => "archive",
             Self::Kubectl => "kubectl",
             Self::Ec2 => "ec2",
             Self::Elb => "elbv2",
@@ -124,7 +126,6 @@ fn by_lines(text: &str) -> Option<Format> {
 
 /// Formats that begin with fixed bytes and are not read, and what to do about them.
 const FOREIGN: &[(&[u8], &str)] = &[
-    (b"\x28\xb5\x2f\xfd", "it is compressed with zstd; unpack it with `unzstd`"),
     (b"\xfd7zXZ\0", "it is compressed with xz; unpack it with `unxz`"),
     (b"\x04\x22\x4d\x18", "it is compressed with lz4; unpack it with `unlz4`"),
     (b"7z\xbc\xaf\x27\x1c", "it is a 7-Zip archive; unpack it with `7z x`"),
@@ -156,6 +157,7 @@ fn by_magic(prefix: &[u8]) -> Option<Format> {
         | [0x0a, 0x0d, 0x0d, 0x0a, _, _, _, _, 0x4d, 0x3c, 0x2b, 0x1a, ..] => return Some(Format::Pcapng),
         [0x0a, 0x0d, 0x0d, 0x0a, rest @ ..] if rest.len() < 8 => return Some(Format::Pcapng),
         [0x1f, 0x8b, 0x08, ..] => return Some(Format::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(Format::Zstd),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => return Some(Format::Zip),
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => {
             return Some(Format::Unsupported("it is compressed with bzip2; unpack it with `bunzip2`"));
