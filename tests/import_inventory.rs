@@ -518,7 +518,6 @@ fn what_is_no_inventory_is_told_apart() {
         assert_eq!(sniff(bytes, "unknown"), *format, "{bytes:02x?}");
     }
     let unsupported: &[(&[u8], &str)] = &[
-        (b"\x28\xb5\x2f\xfd\x04", "unzstd"),
         (b"\xfd7zXZ\0\0", "unxz"),
         (b"snoop\0\0\0\0\0\0\x02", "editcap"),
         (b"GMBU\0\x02", "editcap"),

@@ -57,9 +57,14 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
             if is_json(&text) { json::import(text.as_bytes()) } else { text::import(&text) }
         }
         Format::Empty => Import { facts: Vec::new(), notes: vec![Note::loss("it has no bytes")] },
-        Format::Pcap | Format::Pcapng | Format::Gzip | Format::Tar | Format::Zip | Format::Unsupported(_) | Format::Unknown => {
-            Import { facts: Vec::new(), notes: vec![Note::loss("it is not an inventory")] }
-        }
+        Format::Pcap
+        | Format::Pcapng
+        | Format::Gzip
+        | Format::Zstd
+        | Format::Tar
+        | Format::Zip
+        | Format::Unsupported(_)
+        | Format::Unknown => Import { facts: Vec::new(), notes: vec![Note::loss("it is not an inventory")] },
     }
 }
 
