@@ -2,12 +2,15 @@
 //! Knows headers and nothing else: no capture file, no conversation, no inference.
 //! Never panics, never allocates for common frames; what the snaplen cut away is *cut*, not broken.
 
+mod describe;
 mod ip;
 mod link;
 mod transport;
 mod tunnel;
 
 use std::net::IpAddr;
+
+pub use describe::{Field, Layer, describe};
 
 use crate::capture::LinkType;
 use crate::model::{Direction, Mac, Protocol};
