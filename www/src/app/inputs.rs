@@ -52,7 +52,7 @@ fn input(app: App, row: InputRow) -> AnyView {
         } else {
             ui::size(bytes)
         });
-        if frames > 0 {
+        if frames > 0 && state == InputState::Reading {
             parts.push(ui::plural(frames, "frame"));
         }
         parts.join(" · ")
@@ -76,6 +76,10 @@ fn input(app: App, row: InputRow) -> AnyView {
                     .collect_view(),
             )
         })
+    };
+    let (folder, base) = match name.rsplit_once('/') {
+        Some((folder, base)) => (Some(format!("{folder}/")), base.to_owned()),
+        None => (None, name.to_string()),
     };
     let remove_name = name.clone();
     let actions = move || {
@@ -101,7 +105,10 @@ fn input(app: App, row: InputRow) -> AnyView {
         .attr("data-name", name.to_string())
         .child((
             div().class("input-line").child((
-                span().class("input-name").attr("title", name.to_string()).child(name.to_string()),
+                span()
+                    .class("input-name")
+                    .attr("title", format!("{name}, {}", ui::size(bytes)))
+                    .child((folder.map(|f| span().class("folder").child(f)), span().class("base").child(base))),
                 move || live.with(|l| (l.state != InputState::Ok).then(|| ui::badge(l.state.word(), l.state.word()))),
                 span().class("input-what").attr("title", what).child(what),
                 span().class("actions").child(actions),
@@ -116,14 +123,14 @@ fn input(app: App, row: InputRow) -> AnyView {
 /// `inputs[].kind` for a person.
 pub fn kind_text(kind: &str) -> String {
     match kind {
-        "capture" => "packet capture",
-        "kubectl" => "Kubernetes objects",
-        "ec2" => "EC2 inventory",
+        "capture" => "capture",
+        "kubectl" => "Kubernetes",
+        "ec2" => "EC2",
         "elbv2" => "load balancers",
-        "ip_addr" => "interfaces of a host",
-        "ip_neigh" => "neighbours (ARP) of a host",
-        "ip_route" => "routes of a host",
-        "ip_rule" => "routing rules of a host",
+        "ip_addr" => "interfaces",
+        "ip_neigh" => "neighbours (ARP)",
+        "ip_route" => "routes",
+        "ip_rule" => "routing rules",
         "iptables" => "iptables rules",
         "conntrack" => "tracked connections",
         "session" => "session",

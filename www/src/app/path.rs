@@ -118,6 +118,7 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
     } else {
         "inferred".to_owned()
     };
+    let cell = |name: &'static str, class: &'static str| td().class(class).attr("data-label", name);
     let mac = |m: &Option<String>| m.clone().unwrap_or_else(|| "?".to_owned());
     let entity = hop.interface.clone().unwrap_or_else(|| hop.owner.clone());
     tr().class(if hop.observed { "hop" } else { "hop inferred" })
@@ -143,13 +144,13 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
                 div().class("owner").attr("title", owner.to_owned()).child(owner.to_owned()),
                 interface.map(|name| div().class("interface").attr("data-entity", entity).child(name.to_owned())),
             )),
-            td().class("mono").child(pair(mac(&hop.src_mac), mac(&hop.dst_mac))),
-            td().class("mono").child(pair(socket(&hop.src_ip, hop.src_port), socket(&hop.dst_ip, hop.dst_port))),
-            td().class("number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
-            td().child(changed.join(", ")),
-            td().child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
-            td().class("number").child(hop.delay_ns.map_or(String::new(), ui::duration)),
-            td().class("number").child(ui::percent(hop.confidence)),
+            cell("MACs", "mono").child(pair(mac(&hop.src_mac), mac(&hop.dst_mac))),
+            cell("Addresses", "mono").child(pair(socket(&hop.src_ip, hop.src_port), socket(&hop.dst_ip, hop.dst_port))),
+            cell("TTL", "number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
+            cell("Changed", "").child(changed.join(", ")),
+            cell("Seen", "").child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
+            cell("After", "number").child(hop.delay_ns.map_or(String::new(), ui::duration)),
+            cell("Sure", "number").child(ui::percent(hop.confidence)),
         ))
         .into_any()
 }

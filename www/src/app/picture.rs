@@ -1,7 +1,7 @@
 //! The picture of a path: boxes, ports and wires that the engine has placed, drawn as SVG that can be moved, zoomed and
 //! clicked. Knows colours and pointers; must not know where anything belongs.
 
-use hopscope::report::{EntityKind, Way};
+use hopscope::report::{EntityKind, Hop, Way};
 use hopscope::views::layout::{Area, AreaKind, ChangeKind, Edge, LINE, Label, Picture, Point, Port, Rect, Text, TextStyle};
 use leptos::html::{button, div, span};
 use leptos::prelude::*;
@@ -23,7 +23,7 @@ struct View {
 const SMALLEST: f64 = 0.1;
 const LARGEST: f64 = 4.0;
 /// Text below this scale is hard to read: the first view rather shows the beginning of the path than all of it.
-const READABLE: f64 = 0.72;
+const READABLE: f64 = 0.55;
 const MARGIN: f64 = 8.0;
 /// A press that moves less than this is a click.
 const CLICK: f64 = 4.0;
@@ -46,12 +46,16 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
     let view = RwSignal::new(View { x: 0.0, y: 0.0, scale: 1.0 });
     let window_ref = NodeRef::<leptos::html::Div>::new();
     let hidden = RwSignal::new((false, false));
-    let size = move || window_ref.get_untracked().map_or((800.0, 400.0), |e| (f64::from(e.client_width()), f64::from(e.client_height())));
+    // What runs in a later frame may find the picture replaced by another: hence the `try_`.
+    let size = move || {
+        let element = window_ref.try_get_untracked().flatten();
+        element.map_or((800.0, 400.0), |e| (f64::from(e.client_width()), f64::from(e.client_height())))
+    };
     let fit = move |at_least: f64| {
         let (w, h) = size();
         let scale = ((w - 2.0 * MARGIN) / width).min((h - 2.0 * MARGIN) / height).min(1.3).max(at_least).max(SMALLEST);
         let centred = |room: f64, length: f64| ((room - length * scale) / 2.0).max(MARGIN);
-        view.set(View { x: centred(w, width), y: centred(h, height), scale });
+        let _ = view.try_set(View { x: centred(w, width), y: centred(h, height), scale });
     };
     Effect::new(move |_| {
         if window_ref.get().is_some() {
@@ -85,6 +89,15 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
             }
         }
         count
+    });
+
+    // The picture may fill the window; it is fitted anew when it has its new size.
+    Effect::new(move |before: Option<bool>| {
+        let is_wide = app.is_wide.get();
+        if before.is_some_and(|b| b != is_wide) {
+            request_animation_frame(move || fit(READABLE));
+        }
+        is_wide
     });
 
     let drag = RwSignal::new(None::<(f64, f64, View)>);
@@ -121,9 +134,9 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         zoom((-step.clamp(-120.0, 120.0) / 480.0).exp(), Some(at));
     };
 
-    let areas = picture.areas_view(app);
+    let areas = picture.boxes.iter().map(|area| area_view(app, detail, area)).collect_view();
     let edges = picture.edges.iter().map(|edge| edge_view(app, detail, edge)).collect_view();
-    let ports = picture.ports.iter().map(|port| port_view(app, port)).collect_view();
+    let ports = picture.ports.iter().map(|port| port_view(app, detail, port)).collect_view();
     let labels = picture.labels.iter().map(label_view).collect_view();
     let drawing = svg::svg().attr("role", "group").attr("aria-label", picture.title.clone()).attr("data-testid", "picture").child((
         svg::desc().child(picture.description.clone()),
@@ -148,6 +161,7 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         .class("picture")
         .class(("hide-request", move || hidden.get().0))
         .class(("hide-reply", move || hidden.get().1))
+        .class(("is-wide", move || app.is_wide.get()))
         .child((
             div()
                 .node_ref(window_ref)
@@ -166,19 +180,26 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
                 step("+", "Zoom in (+)", Move::In),
                 step("−", "Zoom out (−)", Move::Out),
                 step("Fit", "Show all of it (0)", Move::Fit),
+                button()
+                    .attr("type", "button")
+                    .attr("title", "Fill the window (f)")
+                    .attr("data-testid", "wide")
+                    .attr("aria-pressed", move || if app.is_wide.get() { "true" } else { "false" })
+                    .on(leptos::ev::click, move |_| app.is_wide.update(|w| *w = !*w))
+                    .child("⤢"),
             )),
         ))
         .into_any()
 }
 
-trait Areas {
-    fn areas_view(&self, app: App) -> AnyView;
-}
-
-impl Areas for Picture {
-    fn areas_view(&self, app: App) -> AnyView {
-        self.boxes.iter().map(|area| area_view(app, area)).collect_view().into_any()
-    }
+fn hops_where(detail: &Detail, fits: impl Fn(&Hop) -> bool) -> Vec<Focus> {
+    let hops = detail
+        .path
+        .directions
+        .iter()
+        .enumerate()
+        .flat_map(|(d, direction)| direction.hops.iter().enumerate().map(move |(h, hop)| (d, h, hop)));
+    hops.filter(|(_, _, hop)| fits(hop)).map(|(d, h, _)| Focus::Hop(d, h)).collect()
 }
 
 fn frame(rect: &Rect, round: i32) -> AnyView {
@@ -207,6 +228,9 @@ fn texts(all: &[Text]) -> AnyView {
 }
 
 /// Makes a group lead to its evidence, by pointer and by key.
+///
+/// `hops` are the hops that it stands for: when one of them is in focus, it is marked too.
+#[allow(clippy::too_many_arguments)]
 fn clickable(
     class: String,
     test: &'static str,
@@ -214,12 +238,13 @@ fn clickable(
     label: String,
     app: App,
     focus: Focus,
+    hops: Vec<Focus>,
     content: impl IntoView + 'static,
 ) -> AnyView {
     let (on_click, on_key, is_it) = (focus.clone(), focus.clone(), focus);
     svg::g()
         .attr("class", move || {
-            let selected = if app.focus.with(|f| *f == is_it) { " is-selected" } else { "" };
+            let selected = if app.focus.with(|f| *f == is_it || hops.contains(f)) { " is-selected" } else { "" };
             format!("{class} clickable{selected}")
         })
         .attr("tabindex", "0")
@@ -238,7 +263,9 @@ fn clickable(
         .into_any()
 }
 
-fn area_view(app: App, area: &Area) -> AnyView {
+fn area_view(app: App, detail: &Detail, area: &Area) -> AnyView {
+    // A device that nobody can look into is a hop itself.
+    let hops = hops_where(detail, |hop| hop.interface.is_none() && hop.owner == area.entity);
     let kind = match area.kind {
         AreaKind::Entity(kind) => kind_class(kind),
         AreaKind::HostNetwork => "host_network",
@@ -246,7 +273,7 @@ fn area_view(app: App, area: &Area) -> AnyView {
     let seen = if area.observed { "" } else { " is-inferred" };
     let label = area.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(", ");
     let content = (frame(&area.rect, 7), texts(&area.texts));
-    clickable(format!("area {kind}{seen}"), "box", &area.id, label, app, Focus::Entity(area.entity.clone()), content)
+    clickable(format!("area {kind}{seen}"), "box", &area.id, label, app, Focus::Entity(area.entity.clone()), hops, content)
 }
 
 fn kind_class(kind: EntityKind) -> &'static str {
@@ -268,11 +295,12 @@ fn kind_class(kind: EntityKind) -> &'static str {
     }
 }
 
-fn port_view(app: App, port: &Port) -> AnyView {
+fn port_view(app: App, detail: &Detail, port: &Port) -> AnyView {
     let seen = if port.observed { "" } else { " is-inferred" };
     let label = format!("interface {}", port.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(", "));
     let focus = Focus::Entity(port.interface.clone().unwrap_or_else(|| port.owner.clone()));
-    clickable(format!("port{seen}"), "port", &port.id, label, app, focus, (frame(&port.rect, 5), texts(&port.texts)))
+    let hops = hops_where(detail, |hop| hop.interface.is_some() && hop.interface == port.interface);
+    clickable(format!("port{seen}"), "port", &port.id, label, app, focus, hops, (frame(&port.rect, 5), texts(&port.texts)))
 }
 
 fn way_class(way: Way) -> &'static str {
@@ -315,7 +343,7 @@ fn edge_view(app: App, detail: &Detail, edge: &Edge) -> AnyView {
         arrow(&edge.points).map(|d| svg::path().attr("class", "head").attr("d", d)),
         lost,
     );
-    clickable(class, "edge", &edge.id, label, app, Focus::Hop(direction, edge.to_hop as usize), content)
+    clickable(class, "edge", &edge.id, label, app, Focus::Hop(direction, edge.to_hop as usize), Vec::new(), content)
 }
 
 fn label_view(label: &Label) -> AnyView {

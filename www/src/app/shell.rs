@@ -147,6 +147,8 @@ fn listen_for_keys(app: App) {
                 app.dialog.set(None);
             } else if app.viewer.with_untracked(|v| *v != Viewer::Closed) {
                 app.viewer.set(Viewer::Closed);
+            } else if app.is_wide.get_untracked() {
+                app.is_wide.set(false);
             } else {
                 app.focus.set(Focus::Nothing);
             }
@@ -163,6 +165,7 @@ fn listen_for_keys(app: App) {
                     let _ = field.unchecked_into::<HtmlElement>().focus();
                 }
             }
+            "f" => app.is_wide.update(|w| *w = !*w),
             "n" | "j" => conversations::step(app, 1),
             "p" | "k" => conversations::step(app, -1),
             key => path::key(app, key),
@@ -207,11 +210,12 @@ fn dialog(app: App, which: Dialog) -> AnyView {
 
 fn keys() -> AnyView {
     let build = crate::host::build();
-    const KEYS: [(&str, &str); 9] = [
+    const KEYS: [(&str, &str); 10] = [
         ("/", "find a conversation"),
         ("n  p", "next, previous conversation"),
         ("+  −", "zoom the picture"),
         ("0", "fit the picture"),
+        ("f", "let the picture fill the window"),
         ("arrow keys", "move the picture, or walk through a list"),
         ("Enter", "evidence of what is focused"),
         ("Ctrl V", "add what is on the clipboard as an input"),

@@ -116,6 +116,8 @@ pub struct App {
     /// A passing message.
     pub notice: RwSignal<Option<String>>,
     pub dialog: RwSignal<Option<Dialog>>,
+    /// Whether the picture fills the window.
+    pub is_wide: RwSignal<bool>,
     /// The last key that moves the picture, counted.
     pub moves: RwSignal<(u32, Option<Move>)>,
     /// What the person has corrected in this sitting.
@@ -155,6 +157,7 @@ impl App {
             fault: RwSignal::new(None),
             notice: RwSignal::new(None),
             dialog: RwSignal::new(None),
+            is_wide: RwSignal::new(false),
             moves: RwSignal::new((0, None)),
             corrections: RwSignal::new(Vec::new()),
             pool: StoredValue::new_local(Pool::default()),

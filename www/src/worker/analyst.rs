@@ -203,6 +203,7 @@ fn overview(report: &Report) -> Overview {
             *worst = (*worst).max(finding.severity);
         }
     }
+    let mut times_seen: BTreeMap<String, u32> = BTreeMap::new();
     let conversations = report
         .paths
         .iter()
@@ -211,8 +212,14 @@ fn overview(report: &Report) -> Overview {
             let (client, server) = (index.end(&flow.client), index.end(&flow.server));
             let via = flow.via.as_ref().map(|via| index.end(via));
             let end = |e: &FlowEnd| socket(&e.ip, e.port);
-            let key =
+            let mut key =
                 format!("{} {} {} {}", flow.protocol, end(&flow.client), end(&flow.server), flow.via.as_ref().map_or(String::new(), end));
+            // Where a side's port is not known, several conversations look the same; the report's order tells them apart.
+            let times = times_seen.entry(key.clone()).or_insert(0);
+            *times = times.saturating_add(1);
+            if *times > 1 {
+                key.push_str(&format!(" #{times}"));
+            }
             // A lost or refused direction is what a person must see; else every direction must have arrived.
             let verdicts = || path.directions.iter().map(|d| d.verdict);
             let verdict = if let Some(bad) = verdicts().find(|v| matches!(v, Verdict::Lost | Verdict::Rejected)) {
