@@ -19,6 +19,14 @@ pub(crate) enum Format {
     Json,
     /// A picture: one path with --path, else a map of all
     Svg,
+    /// For Markdown that draws Mermaid (GitHub, GitLab)
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    /// For yEd, Gephi, NetworkX
+    Graphml,
+    /// Every hop as a line of a table
+    Csv,
 }
 
 /// When to write colours.
@@ -64,6 +72,10 @@ impl<'a> Output<'a> {
         Ok(match self.format {
             Format::Text => views::text::render(report, self.paint()),
             Format::Svg => views::svg(report, &self.selection, views::Theme::Auto),
+            Format::Mermaid => views::mermaid(report, &self.selection),
+            Format::Dot => views::dot(report, &self.selection),
+            Format::Graphml => views::graphml(report, &self.selection),
+            Format::Csv => views::csv(report),
             Format::Json => report.to_json().map_err(|e| format!("the report cannot be written as JSON: {e}"))?,
         })
     }

@@ -44,16 +44,13 @@ pub fn xml(text: &str) -> String {
 /// A quoted string of Graphviz's DOT, with its quotes. Backslashes are doubled: in labels `\n`, `\l` and `\N` act.
 #[must_use]
 pub fn dot(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in inert(text).chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    format!("\"{}\"", dot_inner(text))
+}
+
+/// The same without the quotes.
+#[must_use]
+pub fn dot_inner(text: &str) -> String {
+    inert(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// The inside of a quoted Mermaid label. Mermaid has no backslash escapes; it has `#code;` entities, and it hands the label
