@@ -25,6 +25,7 @@ struct Cli {
 enum Command {
     Analyze(Analyze),
     Render(Render),
+    Collect(Collect),
 }
 
 /// Read captures and inventories, and report every path that they show.
@@ -48,6 +49,21 @@ struct Render {
     report: PathBuf,
     #[command(flatten)]
     shown: Shown,
+}
+
+/// Print the commands that collect everything worth analysing. Runs none of them; each only reads.
+#[derive(Debug, Args)]
+#[command(after_long_help = COLLECT_EXAMPLES)]
+struct Collect {
+    /// The pod that sends, captured inside as well as on its node.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pod: Option<String>,
+    /// The pod that should receive, likewise.
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "pod")]
+    to: Option<String>,
+    /// A node to look at (may be given several times).
+    #[arg(long, value_name = "NAME")]
+    node: Vec<String>,
 }
 
 /// What both commands say about their output.
@@ -80,6 +96,12 @@ Exit status:
   1  analysed, and some input was rejected or read only in part (named on standard error)
   2  nothing could be read, or the arguments are wrong";
 
+const COLLECT_EXAMPLES: &str = "\
+Examples:
+  hopscope collect
+  hopscope collect --pod shop/orders-0 --to shop/payments-0
+  hopscope collect --node ip-192-168-34-143.ec2.internal";
+
 const RENDER_EXAMPLES: &str = "\
 Examples:
   hopscope render report.json
@@ -89,6 +111,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Analyze(args) => run_analyze(&args),
         Command::Render(args) => run_render(&args),
+        Command::Collect(args) => run_collect(args),
     };
     result.unwrap_or_else(|fault| {
         eprintln!("hopscope: {fault}");
@@ -141,6 +164,12 @@ fn run_render(args: &Render) -> Result<ExitCode, Fault> {
         ));
     }
     output.write(&chosen(report, args.shown.path.as_deref())?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_collect(args: Collect) -> Result<ExitCode, Fault> {
+    let target = hopscope::views::collect::Target { pods: args.pod.into_iter().chain(args.to).collect(), nodes: args.node };
+    output::print(&hopscope::views::collect::script(&target))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Format {
     Dot,
     /// For yEd, Gephi, NetworkX
     Graphml,
+    /// One page with pictures, tables and evidence, no scripts
+    Html,
     /// Every hop as a line of a table
     Csv,
 }
@@ -58,13 +60,7 @@ impl<'a> Output<'a> {
         let text = self.text(report)?;
         match self.file {
             Some(path) => fs::write(path, text).map_err(|e| format!("{e}: {}", path.display())),
-            None => {
-                let mut out = io::stdout().lock();
-                match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                    Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {e}")),
-                    _ => Ok(()),
-                }
-            }
+            None => print(&text),
         }
     }
 
@@ -75,6 +71,7 @@ impl<'a> Output<'a> {
             Format::Mermaid => views::mermaid(report, &self.selection),
             Format::Dot => views::dot(report, &self.selection),
             Format::Graphml => views::graphml(report, &self.selection),
+            Format::Html => views::html(report),
             Format::Csv => views::csv(report),
             Format::Json => report.to_json().map_err(|e| format!("the report cannot be written as JSON: {e}"))?,
         })
@@ -88,5 +85,17 @@ impl<'a> Output<'a> {
             When::Auto => self.file.is_none() && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
         if wanted { views::text::Paint::Ansi } else { views::text::Paint::Plain }
+    }
+}
+
+/// To standard output.
+///
+/// # Errors
+/// When it cannot be written. A reader that went away (`| head`) is none.
+pub(crate) fn print(text: &str) -> Result<(), Fault> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {e}")),
+        _ => Ok(()),
     }
 }
