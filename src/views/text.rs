@@ -197,10 +197,10 @@ impl<'a> Page<'a> {
             Verdict::Unknown => Style::Warn,
             Verdict::Lost | Verdict::Rejected => Style::Bad,
         };
-        let verdict = self.styled(style, &self.book.verdict(d));
         let captured = d.hops.iter().filter(|h| h.observed).count();
-        let captured = self.styled(Style::Faint, &format!("({captured} of {} captured)", words::count(d.hops.len() as u64, "hop")));
-        self.line(&format!("   {}: {verdict} {captured}", words::way(d.direction)));
+        let verdict = format!("{} ({captured} of {} captured)", self.book.verdict(d), words::count(d.hops.len() as u64, "hop"));
+        let way = self.styled(style, words::way(d.direction));
+        self.wrapped(&format!("   {way}: "), &verdict);
         let mut table =
             Table::new(&[Align::Right, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left]);
         table.row(["#", "where", "seen", "missing", "delay", "TTL", "conf", "changed here"].map(str::to_owned));
@@ -280,9 +280,12 @@ impl<'a> Page<'a> {
 
     /// `first` and then `text`, broken between words at 120 columns, further lines under the first word.
     fn wrapped(&mut self, first: &str, text: &str) {
-        let indent = " ".repeat(first.chars().count());
+        // Escape sequences take no room.
+        let visible =
+            first.split('\u{1b}').map(|p| p.split_once('m').filter(|(code, _)| code.starts_with('[')).map_or(p, |(_, rest)| rest));
+        let mut width: usize = visible.map(|p| p.chars().count()).sum();
+        let indent = " ".repeat(width);
         let mut line = first.to_owned();
-        let mut width = first.chars().count();
         let mut is_empty = true;
         for word in text.split(' ') {
             let needed = word.chars().count();
