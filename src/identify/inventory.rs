@@ -997,11 +997,7 @@ impl Inventory {
     /// The entity for an address that no inventory claims: outside all networks, or a stranger.
     #[must_use]
     pub fn stranger(&self, ip: IpAddr) -> Id {
-        let private = match ip {
-            IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || (v4.octets()[0] == 100 && (v4.octets()[1] & 0xc0) == 64),
-            IpAddr::V6(v6) => (v6.segments()[0] & 0xfe00) == 0xfc00 || (v6.segments()[0] & 0xffc0) == 0xfe80,
-        };
-        let outside = if self.knows_networks() { !self.is_inside(ip) } else { !private };
+        let outside = if self.knows_networks() { !self.is_inside(ip) } else { !is_private(ip) };
         if outside { format!("external:{ip}") } else { format!("unknown:{ip}") }
     }
 
@@ -1009,6 +1005,15 @@ impl Inventory {
     #[must_use]
     pub fn entity_of_ip(&self, ip: IpAddr) -> Id {
         self.owner_of_ip(ip).map_or_else(|| self.stranger(ip), |c| c.owner.clone())
+    }
+}
+
+/// Addresses that nobody can have on the Internet: RFC 1918, RFC 4193, link-local, and RFC 6598's shared ones.
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || (v4.octets()[0] == 100 && (v4.octets()[1] & 0xc0) == 64),
+        IpAddr::V6(v6) => (v6.segments()[0] & 0xfe00) == 0xfc00 || (v6.segments()[0] & 0xffc0) == 0xfe80,
     }
 }
 

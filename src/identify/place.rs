@@ -257,6 +257,16 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
         let name = interface.rsplit('/').next().unwrap_or_default().to_owned();
         let pod = inv.pods.values().find(|p| p.id == claim.owner || (p.node.as_ref() == Some(&claim.owner) && p.veth == name));
         let link = pod.map(|p| (p.id.clone(), p.id == claim.owner));
+        // The two ends of a pod's link see the same frames: an address of one end places a capture on the link, not at that end.
+        if let Some(pod) = pod.filter(|_| seen.frames > 0) {
+            let at_pod = (pod.id.clone(), "eth0".to_owned(), true);
+            let at_node = pod.node.clone().map(|node| (node, pod.veth.clone(), false));
+            for (owner, name, is_pod) in [Some(at_pod), at_node].into_iter().flatten() {
+                let link = Some((pod.id.clone(), is_pod));
+                push(&mut found, Candidate { interface: interface_id(&owner, &name), owner, name, odds, ev: vec![ev], link });
+            }
+            continue;
+        }
         found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, ev: vec![ev], link });
     }
     pod_links(capture, &seen, inv, book, &mut found);
