@@ -9,7 +9,7 @@ use crate::correlate::flows::Conversation;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{ServicePort, TargetPort};
-use crate::identify::inventory::{Inventory, LbInfo, ServiceInfo, short};
+use crate::identify::inventory::{Inventory, LbInfo, ServiceInfo, is_private, short};
 use crate::identify::place::INITIAL_TTLS;
 use crate::model::{Nanos, Protocol};
 
@@ -24,7 +24,7 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, book: &mut Boo
         legs.insert(0, leg);
     }
     let last = legs.last()?.clone();
-    if let Some(leg) = after(ctx.inv, &last) {
+    if let Some(leg) = after(ctx.inv, &last).or_else(|| masquerade_of_cni(ctx, &last)) {
         legs.push(leg);
     }
     // At most a NAT gateway and the Internet gateway behind it.
@@ -186,6 +186,27 @@ fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
     let dialled = node.ips.iter().copied().find(|x| *x == t.src).unwrap_or(t.src);
     let tuple = Tuple { protocol: t.protocol, src: ip, src_port: 0, dst: dialled, dst_port: node_port };
     Some(Leg { tuple, flow: None, ev: vec![ev] })
+}
+
+/// What a pod sends to the Internet gets its node's primary address (the CNI's `AWS-SNAT-CHAIN`, unless it is told to leave
+/// that to a NAT gateway); assumed only where no capture beyond the pod's link shows the pod's own address.
+fn masquerade_of_cni(ctx: Context<'_>, last: &Leg) -> Option<Leg> {
+    let inv = ctx.inv;
+    let t = last.tuple;
+    let pod = inv.owner_of_ip(t.src).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network && p.eni.is_some())?;
+    let node = pod.node.as_ref().and_then(|n| inv.nodes.get(n))?;
+    let outside = inv.knows_networks() && inv.owner_of_ip(t.dst).is_none() && !inv.is_inside(t.dst) && !is_private(t.dst);
+    if !outside || t.dst.is_ipv6() {
+        return None;
+    }
+    let shown = last.flow.and_then(|f| ctx.flows.flows.get(f)).into_iter().flat_map(|f| &f.sightings);
+    let on_link = |point: usize| ctx.points.get(point).is_some_and(|p| p.link.as_ref() == Some(&pod.id));
+    if !shown.map(|s| s.point).all(on_link) {
+        return None;
+    }
+    let primary = node.enis.first().and_then(|e| inv.enis.get(e))?;
+    let tuple = Tuple { src: primary.primary?, src_port: 0, ..t };
+    Some(Leg { tuple, flow: None, ev: primary.ev.clone() })
 }
 
 fn target_is(port: &ServicePort, target: u16, service: &ServiceInfo, ip: IpAddr) -> bool {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::digest::Tuple;
 use crate::evidence::Ev;
-use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id};
+use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id, is_private};
 
 /// One interface that a packet should cross, or one device inside which nobody sees.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,6 +161,8 @@ impl<'a> Walker<'a> {
                     // kube-proxy runs on every node: whoever gets the packet first translates a service's address, and a node's
                     // own address together with a node port. A source is rewritten to the rewriter's own address.
                     let service = inv.service_at(current.dst).is_some() || (own(current.dst) && !is_pod(current.dst));
+                    // A service that no inventory lists: a pod's packets to nobody's address can turn to a pod only by kube-proxy.
+                    let service = service || (inv.owner_of_ip(current.dst).is_none() && is_pod(current.src) && is_pod(next.dst));
                     (dnat && service)
                         || (!dnat && snat && own(next.src) && !inv.is_translation(current.src, next.src))
                         || (dnat && snat && own(next.src))
@@ -186,8 +188,15 @@ impl<'a> Walker<'a> {
         }
         let Some(eni) = self.egress(node, tuple) else { return At::Done(End::Unknown) };
         let name = inv.eni_name(eni);
-        self.step(node, Some(interface_id(node, &name)), STATED, &eni.ev);
+        let p = self.certainty(tuple.dst);
+        self.step(node, Some(interface_id(node, &name)), p, &eni.ev);
         At::Wire(Some(eni))
+    }
+
+    /// A private address that nobody claims may be a service's, a peer's or nobody's: where its packets go is a guess.
+    fn certainty(&self, dst: IpAddr) -> f64 {
+        let is_claimed = self.inv.owner_of_ip(dst).is_some() || self.inv.is_inside(dst);
+        if is_private(dst) && !is_claimed { GUESSED } else { STATED }
     }
 
     /// A pod's packets leave by the ENI that carries its address; all else by the ENI of its source address, or the primary.
@@ -284,14 +293,16 @@ impl<'a> Walker<'a> {
         self.internet_gateway(vpc);
         let inv = self.inv;
         self.advance_if(|next, current| next.dst == current.dst && inv.is_translation(current.src, next.src), |_| None);
-        self.step(owner, None, STATED, &[]);
+        let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst));
+        self.step(owner, None, p, &[]);
         At::Done(End::Arrived)
     }
 
     fn router(&mut self, subnet: Option<&str>) {
         let Some(subnet) = subnet else { return };
         let ev = self.inv.subnets.get(subnet).map(|s| s.ev.clone()).unwrap_or_default();
-        self.step(&format!("router:{subnet}"), None, 0.96, &ev);
+        let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst)).min(0.96);
+        self.step(&format!("router:{subnet}"), None, p, &ev);
     }
 }
 
