@@ -1,0 +1,836 @@
+//! Generated clusters: packets sent through a model of the VPC CNI's data plane, captured at some of the interfaces by clocks
+//! that disagree, and the report compared with what really happened.
+//!
+//! The model here is written from the documentation of the CNI, of kube-proxy and of VPCs, apart from the engine's own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+use etherparse::{IpNumber, Ipv4Header, PacketBuilder, TcpOptionElement};
+use hopscope::analysis::analyze;
+use hopscope::identify::inventory::host_veth_name;
+use hopscope::ingest::{Ingest, Ingested};
+use hopscope::model::Mac;
+use hopscope::report::{EntityKind, Report, Verdict, Way};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+/// Clusters in the accuracy test.
+const CLUSTERS: usize = 150;
+
+/// Of what is claimed with a confidence above 0.9, at most one in a hundred contradicts the truth.
+#[test]
+fn what_is_claimed_with_confidence_is_true() {
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut tally = Tally::default();
+    for n in 0..CLUSTERS {
+        let world = World::new(spec().new_tree(&mut runner).unwrap().current());
+        tally.cluster = n;
+        compare(&world, &analyze(&world.inputs()), &mut tally);
+    }
+    let mut table = String::new();
+    for (kind, (right, wrong)) in &tally.claims {
+        writeln!(table, "{kind:12} {right:6} right {wrong:4} wrong").unwrap();
+    }
+    println!("{table}");
+    // A report that claims nothing would be right too.
+    for kind in ["placement", "mac", "hop", "verdict", "clock", "link"] {
+        let (right, wrong) = tally.claims.get(kind).copied().unwrap_or_default();
+        assert!(right >= CLUSTERS as u64, "too few claims to tell:\n{table}");
+        assert!(wrong * 100 <= right + wrong, "{kind}:\n{table}\n{}", tally.wrong.join("\n"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever was captured: the order of inputs does not show, a hop is observed only where a capture holds its packets,
+    /// a clock's error stays within its bound, and nothing that arrived is called lost.
+    #[test]
+    fn no_report_says_what_no_capture_shows(spec in spec(), turn in 0_usize..64) {
+        let world = World::new(spec);
+        let mut inputs = world.inputs();
+        let report = analyze(&inputs);
+        let all = inputs.len();
+        inputs.rotate_left(turn % all);
+        inputs.swap(0, turn * 7 % all);
+        prop_assert_eq!(report.to_json().unwrap(), analyze(&inputs).to_json().unwrap());
+
+        let input_names: BTreeMap<&str, &str> = report.inputs.iter().map(|i| (i.id.as_str(), i.name.as_str())).collect();
+        let taken_at: BTreeMap<&str, &Interface> = report.capture_points.iter().map(|p| (p.id.as_str(), world.taken_at(input_names[p.input.as_str()]))).collect();
+        for path in &report.paths {
+            for d in &path.directions {
+                for h in &d.hops {
+                    let (Some(src), Some(dst)) = (&h.src_ip, &h.dst_ip) else { continue };
+                    for point in &h.capture_points {
+                        let at = taken_at[point.as_str()];
+                        let seen = world.stops().any(|s| s.interface == Some(at.id) && s.tuple.src.to_string() == *src && s.tuple.dst.to_string() == *dst);
+                        prop_assert!(seen, "{} never passed {} from {src} to {dst}", path.id, at.name);
+                    }
+                    prop_assert_eq!(h.observed, !h.capture_points.is_empty());
+                }
+            }
+        }
+        let mut tally = Tally::default();
+        compare(&world, &report, &mut tally);
+        for kind in ["clock", "loss"] {
+            prop_assert_eq!(tally.claims.get(kind).map_or(0, |c| c.1), 0, "{:?}", tally.wrong);
+        }
+    }
+}
+
+// What is generated.
+
+#[derive(Clone, Debug)]
+struct Spec {
+    nodes: Vec<NodeSpec>,
+    flows: Vec<FlowSpec>,
+    /// Which interfaces are captured, one bit each.
+    captured: u64,
+    /// One decimal digit of a word for each optional input.
+    has_instances: bool,
+    has_services: bool,
+    has_gateway: bool,
+    files_are_named: bool,
+    is_micros: bool,
+    first_ttl: u8,
+}
+
+#[derive(Clone, Debug)]
+struct NodeSpec {
+    subnet: usize,
+    has_second_eni: bool,
+    /// One for each pod: whether its address is on the second ENI.
+    pods: Vec<bool>,
+    has_neighbours: bool,
+    /// How far its clock is off.
+    clock_ns: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    PodToPod,
+    PodToService,
+    OutsideToNodePort,
+    PodToOutside,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Udp,
+    Icmp,
+}
+
+#[derive(Clone, Debug)]
+struct FlowSpec {
+    kind: Kind,
+    transport: Transport,
+    from: usize,
+    to: usize,
+    keeps_port: bool,
+    packets: usize,
+    /// The way there ends after this many stops.
+    lost_after: Option<usize>,
+    /// Microseconds from one stop to the next.
+    delay_us: i64,
+    start_us: i64,
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let node =
+        (0_usize..3, any::<bool>(), prop::collection::vec(any::<bool>(), 1..4), any::<bool>(), -5_000_000_000_i64..5_000_000_000).prop_map(
+            |(subnet, has_second_eni, pods, has_neighbours, clock_ns)| NodeSpec { subnet, has_second_eni, pods, has_neighbours, clock_ns },
+        );
+    let kind = prop_oneof![
+        4 => Just(Kind::PodToPod), 3 => Just(Kind::PodToService), 2 => Just(Kind::OutsideToNodePort), 2 => Just(Kind::PodToOutside),
+    ];
+    let transport = prop_oneof![3 => Just(Transport::Tcp), 1 => Just(Transport::Udp), 1 => Just(Transport::Icmp)];
+    let lost = prop_oneof![5 => Just(None), 1 => (1_usize..8).prop_map(Some)];
+    let flow = (kind, transport, any::<(usize, usize, bool)>(), 2_usize..8, lost, 4_i64..60, 0_i64..200_000).prop_map(
+        |(kind, transport, (from, to, keeps_port), packets, lost_after, delay_us, start_us)| FlowSpec {
+            kind,
+            transport,
+            from,
+            to,
+            keeps_port,
+            packets,
+            lost_after,
+            delay_us,
+            start_us,
+        },
+    );
+    let ttl = prop_oneof![Just(64_u8), Just(128), Just(255)];
+    let bits = any::<(u64, u64, bool, bool, bool, bool, bool)>();
+    (prop::collection::vec(node, 1..4), prop::collection::vec(flow, 1..6), bits, ttl).prop_map(
+        |(nodes, flows, (a, b, has_instances, has_services, has_gateway, files_are_named, is_micros), first_ttl)| Spec {
+            nodes,
+            flows,
+            // Three interfaces of four.
+            captured: a | b,
+            has_instances,
+            has_services,
+            has_gateway,
+            files_are_named,
+            is_micros,
+            first_ttl,
+        },
+    )
+}
+
+// What it makes.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Tuple {
+    transport: u8,
+    src: Ipv4Addr,
+    src_port: u16,
+    dst: Ipv4Addr,
+    dst_port: u16,
+}
+
+impl Tuple {
+    fn reversed(self) -> Self {
+        Self { src: self.dst, src_port: self.dst_port, dst: self.src, dst_port: self.src_port, ..self }
+    }
+}
+
+/// Interface of a node or pod, which can be captured.
+#[derive(Clone, Debug)]
+struct Interface {
+    id: usize,
+    owner: String,
+    name: String,
+    mac: Mac,
+    /// Whose clock captures on it follow.
+    node: usize,
+}
+
+impl Interface {
+    fn report_id(&self) -> String {
+        format!("if:{}/{}", self.owner, self.name)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Pod {
+    name: String,
+    ip: Ipv4Addr,
+    node: usize,
+    /// Index of the node's ENI that has its address.
+    eni: usize,
+    eth0: usize,
+    veth: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    name: String,
+    subnet: usize,
+    /// Addresses: the ENI's own first.
+    enis: Vec<(usize, Vec<Ipv4Addr>)>,
+}
+
+/// A place that a packet passes, and what it looks like there.
+#[derive(Clone, Debug)]
+struct Stop {
+    owner: String,
+    /// `None`: routers and what is outside.
+    interface: Option<usize>,
+    tuple: Tuple,
+    ttl: u8,
+    macs: (Mac, Mac),
+}
+
+#[derive(Clone, Debug)]
+struct Flow {
+    spec: FlowSpec,
+    /// There and back.
+    ways: [Vec<Stop>; 2],
+}
+
+#[derive(Debug)]
+struct World {
+    spec: Spec,
+    nodes: Vec<Node>,
+    pods: Vec<Pod>,
+    interfaces: Vec<Interface>,
+    flows: Vec<Flow>,
+}
+
+const SERVICE_PORT: u16 = 80;
+const TARGET_PORT: u16 = 8080;
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+
+fn mac(kind: u8, number: usize) -> Mac {
+    // Mixed, so that no two look alike by accident of counting.
+    let n = (number as u32 + 1).wrapping_mul(0x9e37_79b1) ^ (u32::from(kind) << 24);
+    let [a, b, c, d] = n.to_be_bytes();
+    Mac([0x02 | (kind << 4), a, b, c, d, number as u8])
+}
+
+fn router_mac(subnet: usize) -> Mac {
+    mac(15, subnet)
+}
+
+fn node_port(pod: usize) -> u16 {
+    30_100 + pod as u16
+}
+
+fn service_ip(pod: usize) -> Ipv4Addr {
+    Ipv4Addr::new(172, 20, 0, 10 + pod as u8)
+}
+
+impl World {
+    fn new(spec: Spec) -> Self {
+        let mut world = Self { nodes: Vec::new(), pods: Vec::new(), interfaces: Vec::new(), flows: Vec::new(), spec };
+        for (n, node) in world.spec.nodes.clone().iter().enumerate() {
+            let ip = |eni: usize, host: usize| Ipv4Addr::new(10, 7, node.subnet as u8, (20 + n * 60 + eni * 30 + host) as u8);
+            let name = format!("{}.eu-central-1.compute.internal", ip(0, 0).to_string().replace('.', "-")).replacen("10-", "ip-10-", 1);
+            let owner = format!("node:{name}");
+            let mut enis = Vec::new();
+            for eni in 0..=usize::from(node.has_second_eni) {
+                let id = world.interface(&owner, &format!("eth{eni}"), mac(1, n * 2 + eni), n);
+                enis.push((id, vec![ip(eni, 0)]));
+            }
+            for (p, on_second) in node.pods.iter().enumerate() {
+                let eni = usize::from(*on_second && node.has_second_eni);
+                let name = format!("{}-{n}-{p}", ["cart", "ads", "geo"][p % 3]);
+                let number = world.pods.len();
+                let eth0 = world.interface(&format!("pod:shop/{name}"), "eth0", mac(2, number), n);
+                let veth = world.interface(&owner, &host_veth_name("eni", "shop", &name), mac(3, number), n);
+                let ip = ip(eni, p + 1);
+                enis[eni].1.push(ip);
+                world.pods.push(Pod { name, ip, node: n, eni, eth0, veth });
+            }
+            world.nodes.push(Node { name, subnet: node.subnet, enis });
+        }
+        for (n, flow) in world.spec.flows.clone().into_iter().enumerate() {
+            world.flow(n, flow);
+        }
+        world
+    }
+
+    fn interface(&mut self, owner: &str, name: &str, mac: Mac, node: usize) -> usize {
+        let id = self.interfaces.len();
+        self.interfaces.push(Interface { id, owner: owner.to_owned(), name: name.to_owned(), mac, node });
+        id
+    }
+
+    fn flow(&mut self, n: usize, mut spec: FlowSpec) {
+        let pods = self.pods.len();
+        (spec.from, spec.to) = (spec.from % pods, spec.to % pods);
+        let nodes = self.nodes.len();
+        let to_itself = spec.from == spec.to && matches!(spec.kind, Kind::PodToPod | Kind::PodToService);
+        if to_itself {
+            spec.kind = Kind::PodToOutside;
+        }
+        // Two pings between the same two ends are told apart by their identifier, which no report has: one of them will do.
+        let pings_already = self.flows.iter().any(|f| f.spec.transport == Transport::Icmp);
+        if spec.transport == Transport::Icmp && (pings_already || !matches!(spec.kind, Kind::PodToPod)) {
+            spec.transport = Transport::Udp;
+        }
+        let transport = match spec.transport {
+            Transport::Tcp => 6,
+            Transport::Udp => 17,
+            Transport::Icmp => 1,
+        };
+        let client_port = 40_000 + 13 * n as u16;
+        let masqueraded = if spec.keeps_port { client_port } else { 20_000 + 17 * n as u16 };
+        let tuple = |src, src_port, dst, dst_port| {
+            let port = |p| if transport == 1 { 0 } else { p };
+            Tuple { transport, src, src_port: port(src_port), dst, dst_port: port(dst_port) }
+        };
+        let (a, b) = (&self.pods[spec.from], &self.pods[spec.to]);
+        let ways = match spec.kind {
+            Kind::PodToPod => {
+                let t = tuple(a.ip, client_port, b.ip, TARGET_PORT);
+                [self.between(a, b, t, t), self.between(b, a, t.reversed(), t.reversed())]
+            }
+            Kind::PodToService => {
+                let dialled = tuple(a.ip, client_port, service_ip(spec.to), SERVICE_PORT);
+                let t = tuple(a.ip, client_port, b.ip, TARGET_PORT);
+                // kube-proxy on the client's node rewrites, and rewrites the replies back.
+                let mut back = self.between(b, a, t.reversed(), t.reversed());
+                let last = back.len() - 2;
+                back[last..].iter_mut().for_each(|s| s.tuple = dialled.reversed());
+                [self.between(a, b, dialled, t), back]
+            }
+            Kind::OutsideToNodePort => {
+                let x = spec.from % nodes;
+                let own = self.nodes[x].enis[0].1[0];
+                let dialled = tuple(OUTSIDE, client_port, own, node_port(spec.to));
+                self.through_node_port(x, b, dialled, tuple(own, masqueraded, b.ip, TARGET_PORT))
+            }
+            Kind::PodToOutside => {
+                let own = self.nodes[a.node].enis[0].1[0];
+                let sent = tuple(a.ip, client_port, OUTSIDE, 443);
+                self.to_outside(a, sent, tuple(own, masqueraded, OUTSIDE, 443))
+            }
+        };
+        let mut flow = Flow { spec, ways };
+        if let Some(after) = flow.spec.lost_after {
+            // Between routers, or between a link and an ENI: a pod's link itself loses nothing.
+            flow.spec.lost_after = Some(after).filter(|a| (2..=flow.ways[0].len() - 2).contains(a));
+        }
+        self.flows.push(flow);
+    }
+
+    fn stop(&self, interface: usize, tuple: Tuple, ttl: u8, macs: (Mac, Mac)) -> Stop {
+        Stop { owner: self.interfaces[interface].owner.clone(), interface: Some(interface), tuple, ttl, macs }
+    }
+
+    fn device(&self, owner: String, tuple: Tuple) -> Stop {
+        Stop { owner, interface: None, tuple, ttl: 0, macs: (Mac::default(), Mac::default()) }
+    }
+
+    fn mac_of(&self, interface: usize) -> Mac {
+        self.interfaces[interface].mac
+    }
+
+    /// Out of a pod: its own end of the link and the node's.
+    fn leaves(&self, pod: &Pod, tuple: Tuple) -> Vec<Stop> {
+        let macs = (self.mac_of(pod.eth0), self.mac_of(pod.veth));
+        [pod.eth0, pod.veth].map(|i| self.stop(i, tuple, self.spec.first_ttl, macs)).to_vec()
+    }
+
+    fn enters(&self, pod: &Pod, tuple: Tuple, ttl: u8) -> Vec<Stop> {
+        let macs = (self.mac_of(pod.veth), self.mac_of(pod.eth0));
+        [pod.veth, pod.eth0].map(|i| self.stop(i, tuple, ttl, macs)).to_vec()
+    }
+
+    /// From one node's ENI to another's. Only the primary ENI's table has the subnet's own route; all else goes by the router.
+    fn over_the_wire(&self, from: (usize, usize), to: (usize, usize), tuple: Tuple, ttl: u8) -> Vec<Stop> {
+        let eni = |(node, eni): (usize, usize)| self.nodes[node].enis[eni].0;
+        let subnet = |(node, _): (usize, usize)| self.nodes[node].subnet;
+        let (a, b) = (eni(from), eni(to));
+        if subnet(from) == subnet(to) && from.1 == 0 {
+            let macs = (self.mac_of(a), self.mac_of(b));
+            return vec![self.stop(a, tuple, ttl, macs), self.stop(b, tuple, ttl, macs)];
+        }
+        vec![
+            self.stop(a, tuple, ttl, (self.mac_of(a), router_mac(subnet(from)))),
+            self.device(router_id(subnet(from)), tuple),
+            self.stop(b, tuple, ttl, (router_mac(subnet(to)), self.mac_of(b))),
+        ]
+    }
+
+    fn between(&self, a: &Pod, b: &Pod, sent: Tuple, tuple: Tuple) -> Vec<Stop> {
+        let mut stops = self.leaves(a, sent);
+        let ttl = self.spec.first_ttl - 1;
+        if a.node == b.node {
+            stops.extend(self.enters(b, tuple, ttl));
+        } else {
+            stops.extend(self.over_the_wire((a.node, a.eni), (b.node, b.eni), tuple, ttl));
+            stops.extend(self.enters(b, tuple, ttl - 1));
+        }
+        stops
+    }
+
+    /// kube-proxy on `x` rewrites both ends (externalTrafficPolicy Cluster).
+    fn through_node_port(&self, x: usize, pod: &Pod, dialled: Tuple, tuple: Tuple) -> [Vec<Stop>; 2] {
+        let (eth0, router) = (self.nodes[x].enis[0].0, self.nodes[x].subnet);
+        let outside = |t: Tuple| [self.device(format!("external:{OUTSIDE}"), t), self.device(router_id(router), t)];
+        let inward = (router_mac(router), self.mac_of(eth0));
+        let mut there: Vec<Stop> = outside(dialled).to_vec();
+        there.push(self.stop(eth0, dialled, 50, inward));
+        let mut back = self.leaves(pod, tuple.reversed());
+        let mut ttl = self.spec.first_ttl - 1;
+        if pod.node == x {
+            there.extend(self.enters(pod, tuple, 49));
+        } else {
+            there.extend(self.over_the_wire((x, 0), (pod.node, pod.eni), tuple, 49));
+            there.extend(self.enters(pod, tuple, 48));
+            back.extend(self.over_the_wire((pod.node, pod.eni), (x, 0), tuple.reversed(), ttl));
+            ttl -= 1;
+        }
+        back.push(self.stop(eth0, dialled.reversed(), ttl, (inward.1, inward.0)));
+        back.extend(outside(dialled.reversed()).into_iter().rev());
+        [there, back]
+    }
+
+    /// The CNI's own source NAT: to the node's primary address, by its primary ENI.
+    fn to_outside(&self, pod: &Pod, sent: Tuple, tuple: Tuple) -> [Vec<Stop>; 2] {
+        let (eth0, router) = (self.nodes[pod.node].enis[0].0, self.nodes[pod.node].subnet);
+        let outward = (self.mac_of(eth0), router_mac(router));
+        let outside = |t: Tuple| [self.device(router_id(router), t), self.device(format!("external:{OUTSIDE}"), t)];
+        let mut there = self.leaves(pod, sent);
+        there.push(self.stop(eth0, tuple, self.spec.first_ttl - 1, outward));
+        there.extend(outside(tuple));
+        let mut back: Vec<Stop> = outside(tuple.reversed()).into_iter().rev().collect();
+        back.push(self.stop(eth0, tuple.reversed(), 52, (outward.1, outward.0)));
+        back.extend(self.enters(pod, sent.reversed(), 51));
+        [there, back]
+    }
+
+    fn stops(&self) -> impl Iterator<Item = &Stop> {
+        self.flows.iter().flat_map(|f| &f.ways).flatten()
+    }
+
+    /// The interface that an input of this name was captured at.
+    fn taken_at(&self, name: &str) -> &Interface {
+        self.interfaces.iter().find(|i| self.file_name(i) == name).unwrap_or_else(|| panic!("no capture {name}"))
+    }
+
+    fn file_name(&self, i: &Interface) -> String {
+        match self.spec.files_are_named {
+            true => format!("captures/{}-{}.pcap", i.owner.replace(['/', ':'], "_"), i.name),
+            // Not in the order of interfaces: nothing must follow from it.
+            false => format!("captures/dump{}.pcap", i.id * 37 % 101),
+        }
+    }
+
+    fn is_captured(&self, i: &Interface) -> bool {
+        self.spec.captured >> (i.id % 64) & 1 == 1
+    }
+}
+
+fn subnet_id(n: usize) -> String {
+    format!("subnet-0aa{n}")
+}
+
+fn router_id(n: usize) -> String {
+    format!("router:{}", subnet_id(n))
+}
+
+// What is captured of it.
+
+/// One packet of a flow, as its sender made it.
+struct Sent {
+    way: usize,
+    at_ns: i64,
+    seq: u32,
+    ack: u32,
+    /// SYN, ACK, PSH.
+    flags: (bool, bool, bool),
+    id: u16,
+    payload: Vec<u8>,
+}
+
+/// Opening, then data and answers in turn; a request that gets lost has no answer.
+fn packets(flow: usize, spec: &FlowSpec) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    let mut seqs = [0x1000_0000 + 77_777 * flow as u32, 0x9000_0000 + 55_555 * flow as u32];
+    let mut at_ns = 1_790_000_000_000_000_000 + spec.start_us * 1000;
+    for n in 0..spec.packets * 2 {
+        let way = n % 2;
+        at_ns += 3_000_000;
+        let is_opening = spec.transport == Transport::Tcp && n < 2;
+        let payload = if is_opening { Vec::new() } else { format!("flow {flow} way {way} message {:03} of many", n / 2).into_bytes() };
+        if way == 1 && spec.lost_after.is_some() {
+            continue;
+        }
+        let opens = spec.transport == Transport::Tcp && (is_opening || spec.lost_after.is_some());
+        let (seq, length) = (seqs[way], if opens { 1 } else { payload.len() as u32 });
+        sent.push(Sent {
+            way,
+            at_ns,
+            seq,
+            ack: if n == 0 { 0 } else { seqs[1 - way] },
+            flags: (opens, way == 1 || !opens, !opens),
+            id: (flow * 1000 + n * 3 + 1) as u16,
+            payload: if opens { Vec::new() } else { payload },
+        });
+        // An opening that nobody answers is sent again as it was.
+        if spec.lost_after.is_none() || spec.transport != Transport::Tcp {
+            seqs[way] = seq + length;
+        }
+    }
+    sent
+}
+
+fn frame(flow: usize, stop: &Stop, sent: &Sent) -> Vec<u8> {
+    let t = stop.tuple;
+    let mut ip = Ipv4Header::new(0, stop.ttl, IpNumber(t.transport), t.src.octets(), t.dst.octets()).unwrap();
+    (ip.identification, ip.dont_fragment) = (sent.id, true);
+    let builder =
+        PacketBuilder::ethernet2(stop.macs.0.0, stop.macs.1.0).ip(etherparse::IpHeaders::Ipv4(ip, etherparse::Ipv4Extensions::default()));
+    let mut bytes = Vec::new();
+    match t.transport {
+        6 => {
+            let mut tcp = builder.tcp(t.src_port, t.dst_port, sent.seq, 64_000);
+            tcp = if sent.flags.0 { tcp.syn() } else { tcp };
+            tcp = if sent.flags.1 { tcp.ack(sent.ack) } else { tcp };
+            tcp = if sent.flags.2 { tcp.psh() } else { tcp };
+            let stamp = (sent.at_ns / 1_000_000) as u32;
+            tcp.options(&[TcpOptionElement::Noop, TcpOptionElement::Noop, TcpOptionElement::Timestamp(stamp, sent.ack / 3)])
+                .unwrap()
+                .write(&mut bytes, &sent.payload)
+                .unwrap();
+        }
+        17 => builder.udp(t.src_port, t.dst_port).write(&mut bytes, &sent.payload).unwrap(),
+        _ => {
+            let (id, seq) = (700 + flow as u16, sent.id / 6);
+            let echo = if sent.way == 0 { builder.icmpv4_echo_request(id, seq) } else { builder.icmpv4_echo_reply(id, seq) };
+            echo.write(&mut bytes, &sent.payload).unwrap();
+        }
+    }
+    bytes
+}
+
+impl World {
+    fn inputs(&self) -> Vec<Ingested> {
+        let mut files: Vec<(String, Vec<u8>)> = self.inventories();
+        let mut frames: BTreeMap<usize, Vec<(i64, Vec<u8>)>> = BTreeMap::new();
+        for (n, flow) in self.flows.iter().enumerate() {
+            for sent in packets(n, &flow.spec) {
+                let stops = &flow.ways[sent.way];
+                let passed = flow.spec.lost_after.unwrap_or(stops.len());
+                for (s, stop) in stops.iter().take(passed).enumerate() {
+                    let Some(interface) = stop.interface else { continue };
+                    let clock = self.spec.nodes[self.interfaces[interface].node].clock_ns;
+                    let jitter = (sent.at_ns / 1000 * 7 + s as i64 * 13) % 3000;
+                    let at = sent.at_ns + s as i64 * flow.spec.delay_us * 1000 + jitter + clock;
+                    frames.entry(interface).or_default().push((at, frame(n, stop, &sent)));
+                }
+            }
+        }
+        for i in self.interfaces.iter().filter(|i| self.is_captured(i)) {
+            let mut frames = frames.remove(&i.id).unwrap_or_default();
+            frames.sort_by_key(|f| f.0);
+            files.push((self.file_name(i), pcap(&frames, self.spec.is_micros)));
+        }
+        let one = |(name, bytes): (String, Vec<u8>)| {
+            let mut ingest = Ingest::new(&name);
+            ingest.push(&bytes);
+            ingest.finish()
+        };
+        files.into_iter().flat_map(one).collect()
+    }
+
+    fn inventories(&self) -> Vec<(String, Vec<u8>)> {
+        let instance = |n: usize| format!("i-0bb{n}");
+        let mut items: Vec<Value> = Vec::new();
+        for (n, node) in self.nodes.iter().enumerate() {
+            let own = node.enis[0].1[0];
+            items.push(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name},
+                "spec": {"providerID": format!("aws:///eu-central-1a/{}", instance(n))},
+                "status": {"addresses": [{"type": "InternalIP", "address": own}, {"type": "Hostname", "address": node.name}]}}));
+        }
+        for (n, pod) in self.pods.iter().enumerate() {
+            let node = &self.nodes[pod.node];
+            items.push(json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": pod.name, "namespace": "shop", "labels": {"app": pod.name}},
+                "spec": {"nodeName": node.name, "containers": [{"name": "main", "ports": [{"containerPort": TARGET_PORT, "protocol": "TCP"}]}]},
+                "status": {"phase": "Running", "podIP": pod.ip, "podIPs": [{"ip": pod.ip}], "hostIP": node.enis[0].1[0]}}));
+            if self.spec.has_services {
+                let (name, port) = (
+                    format!("svc-{n}"),
+                    |protocol: &str, node_port: u16| json!({"name": protocol.to_lowercase(), "protocol": protocol, "port": SERVICE_PORT, "targetPort": TARGET_PORT, "nodePort": node_port}),
+                );
+                items.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
+                    "spec": {"type": "NodePort", "clusterIP": service_ip(n), "clusterIPs": [service_ip(n)], "selector": {"app": pod.name},
+                             "externalTrafficPolicy": "Cluster", "ports": [port("TCP", node_port(n)), port("UDP", node_port(n))]}}));
+                items.push(json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                    "metadata": {"name": format!("{name}-x"), "namespace": "shop", "labels": {"kubernetes.io/service-name": name}},
+                    "endpoints": [{"addresses": [pod.ip], "conditions": {"ready": true}, "nodeName": node.name,
+                                   "targetRef": {"kind": "Pod", "namespace": "shop", "name": pod.name}}],
+                    "ports": [{"name": "tcp", "port": TARGET_PORT, "protocol": "TCP"}, {"name": "udp", "port": TARGET_PORT, "protocol": "UDP"}]}));
+            }
+        }
+        let mut enis: Vec<Value> = Vec::new();
+        let mut instances: Vec<Value> = Vec::new();
+        for (n, node) in self.nodes.iter().enumerate() {
+            let own = |e: usize, attachment: Value| {
+                let (interface, ips) = &node.enis[e];
+                let ips: Vec<Value> = ips.iter().enumerate().map(|(i, ip)| json!({"PrivateIpAddress": ip, "Primary": i == 0})).collect();
+                json!({"NetworkInterfaceId": format!("eni-0cc{n}{e}"), "MacAddress": self.mac_of(*interface).to_string(), "InterfaceType": "interface",
+                    "SubnetId": subnet_id(node.subnet), "VpcId": "vpc-0dd", "Status": "in-use", "PrivateIpAddresses": ips, "Attachment": attachment})
+            };
+            let all = || 0..node.enis.len();
+            enis.extend(all().map(|e| own(e, json!({"DeviceIndex": e, "InstanceId": instance(n), "Status": "attached"}))));
+            instances.push(json!({"InstanceId": instance(n), "PrivateDnsName": node.name, "PrivateIpAddress": node.enis[0].1[0],
+                "SubnetId": subnet_id(node.subnet), "VpcId": "vpc-0dd", "State": {"Name": "running"}, "Placement": {"AvailabilityZone": "eu-central-1a"},
+                "NetworkInterfaces": all().map(|e| own(e, json!({"DeviceIndex": e, "Status": "attached"}))).collect::<Vec<_>>()}));
+        }
+        let subnets: Vec<Value> = (0..3)
+            .map(|n| json!({"SubnetId": subnet_id(n), "VpcId": "vpc-0dd", "CidrBlock": format!("10.7.{n}.0/24"), "AvailabilityZone": "eu-central-1a"}))
+            .collect();
+        let mut files = vec![
+            ("inventory/kubectl.json", json!({"apiVersion": "v1", "kind": "List", "items": items})),
+            ("inventory/enis.json", json!({"NetworkInterfaces": enis})),
+            ("inventory/subnets.json", json!({"Subnets": subnets})),
+            ("inventory/vpcs.json", json!({"Vpcs": [{"VpcId": "vpc-0dd", "CidrBlock": "10.7.0.0/16"}]})),
+        ];
+        if self.spec.has_instances {
+            files.push(("inventory/instances.json", json!({"Reservations": [{"Instances": instances}]})));
+        }
+        if self.spec.has_gateway {
+            let attachments = json!([{"State": "available", "VpcId": "vpc-0dd"}]);
+            files.push(("inventory/igw.json", json!({"InternetGateways": [{"InternetGatewayId": "igw-0ee", "Attachments": attachments}]})));
+        }
+        let mut files: Vec<(String, Vec<u8>)> =
+            files.into_iter().map(|(n, v)| (n.to_owned(), serde_json::to_vec_pretty(&v).unwrap())).collect();
+        for (n, node) in self.nodes.iter().enumerate().filter(|(n, _)| self.spec.nodes[*n].has_neighbours) {
+            let mut text = format!("10.7.{}.1 dev eth0 lladdr {} REACHABLE\n", node.subnet, router_mac(node.subnet));
+            for pod in self.pods.iter().filter(|p| p.node == n) {
+                writeln!(text, "{} dev {} lladdr {} REACHABLE", pod.ip, self.interfaces[pod.veth].name, self.mac_of(pod.eth0)).unwrap();
+            }
+            files.push((format!("host{n}/ip-neigh.txt"), text.into_bytes()));
+        }
+        files
+    }
+}
+
+/// Classic pcap, big-endian, with micro- or nanoseconds.
+fn pcap(frames: &[(i64, Vec<u8>)], is_micros: bool) -> Vec<u8> {
+    let magic: u32 = if is_micros { 0xa1b2_c3d4 } else { 0xa1b2_3c4d };
+    let mut file = Vec::new();
+    for word in [magic, 0x0002_0004, 0, 0, 0xffff, 1] {
+        file.extend(word.to_be_bytes());
+    }
+    for (at, bytes) in frames {
+        let (seconds, rest) = (at.div_euclid(1_000_000_000) as u32, at.rem_euclid(1_000_000_000) as u32);
+        let length = bytes.len() as u32;
+        for word in [seconds, if is_micros { rest / 1000 } else { rest }, length, length] {
+            file.extend(word.to_be_bytes());
+        }
+        file.extend(bytes);
+    }
+    file
+}
+
+// What the report says of it.
+
+#[derive(Debug, Default)]
+struct Tally {
+    cluster: usize,
+    /// Kind → right, wrong.
+    claims: BTreeMap<&'static str, (u64, u64)>,
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    fn claim(&mut self, kind: &'static str, is_right: bool, what: impl FnOnce() -> String) {
+        let count = self.claims.entry(kind).or_default();
+        if is_right {
+            count.0 += 1;
+        } else {
+            count.1 += 1;
+            self.wrong.push(format!("cluster {}: {kind}: {}", self.cluster, what()));
+        }
+    }
+}
+
+const SURE: f64 = 0.9;
+
+fn compare(world: &World, report: &Report, tally: &mut Tally) {
+    let input_names: BTreeMap<&str, &str> = report.inputs.iter().map(|i| (i.id.as_str(), i.name.as_str())).collect();
+    let taken_at: BTreeMap<&str, &Interface> =
+        report.capture_points.iter().map(|p| (p.id.as_str(), world.taken_at(input_names[p.input.as_str()]))).collect();
+
+    for p in &report.capture_points {
+        let truth = taken_at[p.id.as_str()];
+        if let Some(at) = p.at.as_ref().filter(|_| p.confidence > SURE) {
+            tally
+                .claim("placement", *at == truth.report_id(), || format!("{} at {at} ({}), not {}", p.id, p.confidence, truth.report_id()));
+        }
+        if let Some(c) = &p.clock {
+            let clock = |i: &Interface| world.spec.nodes[i.node].clock_ns;
+            let off = c.offset_ns - (clock(truth) - clock(taken_at[c.relative_to.as_str()]));
+            // Microseconds cut off up to one at each end.
+            let bound = c.uncertainty_ns + if world.spec.is_micros { 1000 } else { 0 };
+            tally.claim("clock", off.abs() <= bound, || format!("{} against {}: {off} ns wrong, bound {bound}", p.id, c.relative_to));
+        }
+    }
+
+    let holders: BTreeMap<String, String> = world.interfaces.iter().map(|i| (i.mac.to_string(), i.report_id())).collect();
+    for e in report.entities.iter().filter(|e| e.confidence > SURE) {
+        for mac in &e.macs {
+            let is_right = match e.kind {
+                EntityKind::Interface => holders.get(mac) == Some(&e.id),
+                EntityKind::Pod | EntityKind::Node => holders.get(mac).is_some_and(|h| h.starts_with(&format!("if:{}/", e.id))),
+                EntityKind::VpcRouter => (0..3).any(|n| router_id(n) == e.id && router_mac(n).to_string() == *mac),
+                // "Unknown" claims nothing.
+                EntityKind::Unknown => continue,
+                _ => false,
+            };
+            tally.claim("mac", is_right, || format!("{mac} is {}'s ({}), not {:?}'s", e.id, e.confidence, holders.get(mac)));
+        }
+    }
+
+    let pairs: Vec<[String; 2]> = world.pods.iter().map(|p| [p.eth0, p.veth].map(|i| world.interfaces[i].report_id())).collect();
+    for l in report.links.iter().filter(|l| l.kind == "veth_pair" && l.confidence > SURE) {
+        let is_right = pairs.iter().any(|[x, y]| (x == &l.a && y == &l.b) || (x == &l.b && y == &l.a));
+        tally.claim("link", is_right, || format!("{} – {} ({})", l.a, l.b, l.confidence));
+    }
+
+    for path in &report.paths {
+        let request = path.directions.iter().find(|d| d.direction == Way::Request);
+        for d in &path.directions {
+            let way = usize::from(d.direction == Way::Reply);
+            // The flow that most of its hops' addresses are of.
+            let Some(flow) = d.hops.iter().find_map(|h| world.flows.iter().find(|f| f.ways[way].iter().any(|s| same(h, s.tuple)))) else {
+                let any = d.hops.iter().any(|h| h.observed);
+                tally.claim("hop", !any, || format!("{} {:?} is nobody's flow: {:?}", path.id, d.direction, path.flow));
+                continue;
+            };
+            let stops = &flow.ways[way];
+            let mut next = 0;
+            for h in d.hops.iter().filter(|h| h.confidence > SURE) {
+                // What lies beyond the VPC's edge is not modelled here.
+                if h.owner.starts_with("igw:") {
+                    continue;
+                }
+                let interface = |s: &Stop| s.interface.map(|i| world.interfaces[i].report_id());
+                let is_here = |s: &Stop| s.owner == h.owner && interface(s) == h.interface && same(h, s.tuple);
+                let found = stops.iter().skip(next).position(is_here);
+                tally.claim("hop", found.is_some(), || {
+                    let place = |s: &Stop| interface(s).unwrap_or_else(|| s.owner.clone());
+                    let end = |ip: Ipv4Addr, port: u16| format!("{ip}:{port}");
+                    let one =
+                        |s: &Stop| format!("{} {} → {}", place(s), end(s.tuple.src, s.tuple.src_port), end(s.tuple.dst, s.tuple.dst_port));
+                    let truth: Vec<String> = stops.iter().map(one).collect();
+                    format!(
+                        "{} {:?} {} {:?} {:?}:{:?} → {:?}:{:?} ({}), truth from {next} on: \n    {}",
+                        path.id,
+                        d.direction,
+                        h.owner,
+                        h.interface,
+                        h.src_ip,
+                        h.src_port,
+                        h.dst_ip,
+                        h.dst_port,
+                        h.confidence,
+                        truth.join("\n    ")
+                    )
+                });
+                next += found.map_or(0, |f| f + 1);
+            }
+            if way == 0 {
+                let lost = flow.spec.lost_after;
+                match d.verdict {
+                    Verdict::Delivered => tally.claim("verdict", lost.is_none(), || format!("{} delivered, lost after {lost:?}", path.id)),
+                    Verdict::Lost => {
+                        let at = d.lost_after.map(|l| &d.hops[l as usize]);
+                        let passed = at.is_some_and(|h| {
+                            let stops = stops.iter().take(lost.unwrap_or(0));
+                            stops.filter_map(|s| s.interface).any(|i| Some(world.interfaces[i].report_id()) == h.interface)
+                        });
+                        tally.claim("verdict", passed, || {
+                            format!("{} lost after {:?}, truth {lost:?} of {}", path.id, at.map(|h| &h.interface), stops.len())
+                        });
+                        tally.claim("loss", lost.is_some(), || format!("{} {:?} is called lost", path.id, path.flow));
+                    }
+                    Verdict::Rejected => tally.claim("verdict", false, || format!("{} rejected", path.id)),
+                    Verdict::Unknown => {}
+                }
+            } else if d.verdict == Verdict::Lost {
+                // No reply is ever lost here; one that was not sent is not a loss.
+                let of_request = request.is_some_and(|r| r.verdict == Verdict::Lost);
+                tally.claim("loss", of_request, || format!("{} reply is called lost: {:?}", path.id, path.flow));
+            }
+        }
+    }
+}
+
+/// Whether the hop has these addresses and ports, as far as it says.
+fn same(h: &hopscope::report::Hop, t: Tuple) -> bool {
+    let ip = |said: &Option<String>, truth: Ipv4Addr| said.as_ref().is_none_or(|ip| *ip == truth.to_string());
+    let port = |said: Option<u16>, truth: u16| said.is_none_or(|p| p == truth);
+    ip(&h.src_ip, t.src) && ip(&h.dst_ip, t.dst) && port(h.src_port, t.src_port) && port(h.dst_port, t.dst_port)
+}
