@@ -1,0 +1,143 @@
+//! The engine's layers: which module may know which. ARCHITECTURE.md draws them; `cargo xtask tidy` checks the rest.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Module → the modules of this crate that it may name.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("confidence", &[]),
+    ("facts", &["model"]),
+    ("report", &["model"]),
+    ("evidence", &["model", "report"]),
+    ("container", &["model"]),
+    ("capture", &["model"]),
+    // The link type is the capture's word, and what a frame begins with.
+    ("dissect", &["capture", "model"]),
+    ("digest", &["capture", "dissect", "model"]),
+    // Each asks the other: what a document looks like is the importers' knowledge, what a format is called the sniffer's.
+    ("sniff", &["import"]),
+    ("import", &["facts", "model", "sniff"]),
+    ("ingest", &["capture", "container", "digest", "facts", "import", "model", "report", "sniff"]),
+    ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model"]),
+    ("correlate", &["digest", "dissect", "identify", "model"]),
+    ("trace", &["confidence", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),
+    ("diagnose", &["correlate", "digest", "dissect", "evidence", "identify", "model", "report", "trace"]),
+    ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "report", "trace"]),
+    ("views", &["model", "report"]),
+];
+
+#[test]
+fn modules_know_only_the_layers_below() {
+    let mut wrong = Vec::new();
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
+    for path in sources() {
+        let module = path.strip_prefix(src()).unwrap().components().next().unwrap().as_os_str().to_str().unwrap().replace(".rs", "");
+        if module == "lib" {
+            continue;
+        }
+        found.insert(module.clone());
+        let Some(allowed) = layers.get(module.as_str()) else {
+            wrong.push(format!("{module} has no line in tests/tidy.rs"));
+            continue;
+        };
+        for name in named(&code(&path)) {
+            if name != module && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{}: {module} must not know {name}", path.display()));
+            }
+        }
+    }
+    for (module, _) in LAYERS.iter().filter(|(m, _)| !found.contains(*m)) {
+        wrong.push(format!("there is no module {module}"));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn importers_do_not_know_each_other() {
+    // What all of them use: the structure of JSON and text, and who prints what.
+    const SHARED: [&str; 6] = ["json", "text", "scan", "shape", "locate", "mod"];
+    let folder = src().join("import");
+    let all: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap().replace(".rs", "")).collect();
+    let own: Vec<&String> = all.iter().filter(|n| !SHARED.contains(&n.as_str())).collect();
+    assert!(own.len() > 4, "the importers have moved: {all:?}");
+    let mut wrong = Vec::new();
+    for importer in &own {
+        let path = folder.join(format!("{importer}.rs"));
+        if !path.is_file() {
+            continue;
+        }
+        let code = code(&path);
+        for other in own.iter().filter(|o| o != &importer) {
+            if code.contains(&format!("super::{other}")) || code.contains(&format!("import::{other}")) {
+                wrong.push(format!("{importer} knows {other}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn sources() -> Vec<PathBuf> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, files) } else { files.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&src(), &mut files);
+    files.retain(|f| f.extension().is_some_and(|e| e == "rs"));
+    files.sort();
+    files
+}
+
+/// A file's code without comments and tests.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let before_tests = text.split("#[cfg(test)]").next().unwrap();
+    before_tests.lines().map(|l| l.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+/// The modules that stand after `crate::`, also in braces.
+fn named(code: &str) -> BTreeSet<String> {
+    let word = |t: &str| t.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut names = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            None => {
+                names.insert(word(rest));
+            }
+            Some(group) => {
+                let mut depth = 0_i32;
+                let mut start = true;
+                for (at, c) in group.char_indices() {
+                    if start && depth == 0 && c.is_alphabetic() {
+                        names.insert(word(&group[at..]));
+                        start = false;
+                    }
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn names_are_found_in_every_form() {
+    let code = "use crate::model::Mac; use crate::{digest::{Row, Tuple}, facts};\nlet x = crate::report::Report::default();";
+    assert_eq!(named(code).into_iter().collect::<Vec<_>>(), ["digest", "facts", "model", "report"]);
+}
