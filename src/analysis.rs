@@ -283,7 +283,8 @@ impl Publisher<'_> {
                         d.macs.insert(mac);
                         d.p = if d.kind == EntityKind::Interface || d.kind == EntityKind::VpcRouter { claim.p } else { d.p };
                     }
-                    if let Some(d) = self.entities.get_mut(&claim.owner).filter(|d| d.kind == EntityKind::Pod) {
+                    // A pod is sure to exist; with its confidence it can claim sure addresses only.
+                    if let Some(d) = self.entities.get_mut(&claim.owner).filter(|d| d.kind == EntityKind::Pod && claim.p > 0.9) {
                         d.macs.insert(mac);
                     }
                 }

@@ -268,7 +268,10 @@ fn integrity(case: &Case, report: &Report) {
     for path in &report.paths {
         for d in &path.directions {
             let n = d.hops.len();
-            if n == 0 || d.lost_after.is_some_and(|l| l as usize >= n) || d.lost_after.is_some() != (d.verdict == Verdict::Lost) {
+            if n == 0
+                || d.lost_after.is_some_and(|l| l as usize >= n)
+                || d.lost_after.is_some() != matches!(d.verdict, Verdict::Lost | Verdict::Rejected)
+            {
                 wrong.push(format!("{} {:?}: {n} hops, {:?}, lost after {:?}", path.id, d.direction, d.verdict, d.lost_after));
             }
             for (n, h) in d.hops.iter().enumerate() {

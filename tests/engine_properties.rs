@@ -13,7 +13,7 @@ use hopscope::analysis::analyze;
 use hopscope::identify::inventory::host_veth_name;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::model::Mac;
-use hopscope::report::{EntityKind, Report, Verdict, Way};
+use hopscope::report::{EntityKind, Hop, Report, Verdict, Way};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -36,7 +36,7 @@ fn what_is_claimed_with_confidence_is_true() {
     for (kind, (right, wrong)) in &tally.claims {
         writeln!(table, "{kind:12} {right:6} right {wrong:4} wrong").unwrap();
     }
-    println!("{table}");
+    println!("{table}{}", tally.wrong.join("\n"));
     // A report that claims nothing would be right too.
     for kind in ["placement", "mac", "hop", "verdict", "clock", "link"] {
         let (right, wrong) = tally.claims.get(kind).copied().unwrap_or_default();
@@ -763,8 +763,12 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
         let request = path.directions.iter().find(|d| d.direction == Way::Request);
         for d in &path.directions {
             let way = usize::from(d.direction == Way::Reply);
-            // The flow that most of its hops' addresses are of.
-            let Some(flow) = d.hops.iter().find_map(|h| world.flows.iter().find(|f| f.ways[way].iter().any(|s| same(h, s.tuple)))) else {
+            // The flow that most of its hops are of: a hop whose ports nobody saw fits several.
+            let fitting = |f: &&Flow| {
+                let is_of = |h: &&Hop| f.ways[way].iter().any(|s| s.owner == h.owner && same(h, s.tuple));
+                d.hops.iter().filter(is_of).map(|h| 1 + usize::from(h.observed)).sum::<usize>()
+            };
+            let Some(flow) = world.flows.iter().max_by_key(fitting).filter(|f| fitting(f) > 0) else {
                 let any = d.hops.iter().any(|h| h.observed);
                 tally.claim("hop", !any, || format!("{} {:?} is nobody's flow: {:?}", path.id, d.direction, path.flow));
                 continue;
@@ -829,7 +833,7 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
 }
 
 /// Whether the hop has these addresses and ports, as far as it says.
-fn same(h: &hopscope::report::Hop, t: Tuple) -> bool {
+fn same(h: &Hop, t: Tuple) -> bool {
     let ip = |said: &Option<String>, truth: Ipv4Addr| said.as_ref().is_none_or(|ip| *ip == truth.to_string());
     let port = |said: Option<u16>, truth: u16| said.is_none_or(|p| p == truth);
     ip(&h.src_ip, t.src) && ip(&h.dst_ip, t.dst) && port(h.src_port, t.src_port) && port(h.dst_port, t.dst_port)

@@ -50,6 +50,8 @@ pub struct Point {
     pub ev: Vec<Ev>,
     /// The pod whose link it is on.
     pub link: Option<Id>,
+    /// How sure that is; at which of the link's two ends is `p`'s to say.
+    pub link_p: f64,
     /// Where each stream was seen, for captures that mix interfaces (SLL).
     pub stream_at: BTreeMap<u32, Id>,
 }
@@ -714,6 +716,8 @@ fn choose(point: &mut Point, candidates: &[Candidate]) {
     point.p = weight::round(best.odds / all);
     point.ev.clone_from(&best.ev);
     point.link = best.link.as_ref().map(|l| l.0.clone());
+    let on_link = candidates.iter().filter(|c| c.link.is_some() && c.link.as_ref().map(|l| &l.0) == point.link.as_ref());
+    point.link_p = weight::round(on_link.map(|c| c.odds).sum::<f64>() / all);
 }
 
 /// A person's word outweighs what is inferred.
@@ -728,7 +732,7 @@ fn corrections(captures: &[Capture<'_>], points: &mut [Point], inv: &Inventory, 
                 p.at = Some(at.clone());
                 let owner = at.strip_prefix("if:").and_then(|r| r.rsplit_once('/')).map_or(at.as_str(), |x| x.0);
                 p.owner = Some(owner.to_owned());
-                p.p = 1.0;
+                (p.p, p.link_p) = (1.0, 1.0);
                 p.link = inv
                     .pods
                     .values()
@@ -862,7 +866,7 @@ fn learn_link(
         let mut places = vec![Place::frame(capture.input, row)];
         pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
         let ev = book.add("link_mac", format!("on the link of {} {mac} is {what} address", short(&pod.id)), places);
-        new.push((mac, Claim { owner, interface: Some(interface), p: weight::round(0.99 * point.p.max(0.9)), ev: vec![ev] }));
+        new.push((mac, Claim { owner, interface: Some(interface), p: weight::round(0.99 * point.link_p), ev: vec![ev] }));
     }
 }
 

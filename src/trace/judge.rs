@@ -32,7 +32,7 @@ pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
     let refused = refusal(ctx, path) || (!replied && refused_by_icmp(ctx, path));
     for d in &mut path.directions {
-        decide(ctx, d, replied, refused);
+        decide(d, replied, refused);
     }
 }
 
@@ -271,7 +271,7 @@ fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> bool {
     errors.into_iter().any(refuses)
 }
 
-fn decide(ctx: Context<'_>, d: &mut Direction, replied: bool, refused: bool) {
+fn decide(d: &mut Direction, replied: bool, refused: bool) {
     let Some(last) = d.hops.iter().rposition(Hop::observed) else { return };
     let at_end = last + 1 == d.hops.len() && d.arrived;
     if d.way == Way::Request && refused {
@@ -289,10 +289,6 @@ fn decide(ctx: Context<'_>, d: &mut Direction, replied: bool, refused: bool) {
     }
     let reply_is_used = d.way == Way::Reply && d.silent.is_empty();
     d.verdict = if request_answered || at_end || reply_is_used { Verdict::Delivered } else { Verdict::Unknown };
-    if let (Verdict::Unknown, Some(router)) = (d.verdict, d.hops.get(last)) {
-        // With an inventory that knows the rest of the way the hops stay: they are where to look next.
-        let _ = (router, ctx);
-    }
 }
 
 /// Interfaces of hops that nobody captured, where a capture would settle an open verdict.
