@@ -134,8 +134,7 @@ impl<'a> Page<'a> {
                     words::duration(c.uncertainty_ns)
                 ));
             }
-            let from = self.styled(Style::Faint, &from);
-            self.line(&format!("      {from}"));
+            self.wrapped("      ", &from);
         }
     }
 

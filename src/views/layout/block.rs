@@ -123,6 +123,14 @@ fn plan_one(scene: &Scene<'_>, grid: &Grid, b: usize, wires: &[&Wire<'_>]) -> Pl
         }
     }
     let side_of_votes = |v: &(i32, bool)| match v.0 {
+        // Of one path the request is read first: where it comes in or goes out decides.
+        _ if scene.is_single => {
+            if v.1 {
+                Side::Right
+            } else {
+                Side::Left
+            }
+        }
         0 if v.1 => Side::Right,
         0 => Side::Left,
         n if n > 0 => Side::Right,

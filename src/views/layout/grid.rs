@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use petgraph::algo::{kosaraju_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+
 use super::scene::Scene;
 use crate::report::Way;
 
@@ -63,7 +66,7 @@ fn columns(scene: &Scene<'_>) -> Vec<usize> {
             }
         }
     }
-    forward_order(&mut next);
+    break_circles(scene, &mut next);
     let is_forward: Vec<bool> = order_of_wires.iter().map(|(a, b)| next[*a].contains(b)).collect();
     // A container's beginning comes before its blocks and its end after them.
     let containers = scene.containers.len();
@@ -90,7 +93,7 @@ fn columns(scene: &Scene<'_>) -> Vec<usize> {
     }
     let mut column = vec![0_usize; next.len()];
     let mut has_before = vec![false; n];
-    for a in forward_order(&mut next) {
+    for a in forward_order(&next) {
         for &b in &next[a] {
             // Only to leave a block takes a column.
             column[b] = column[b].max(column[a] + usize::from(a < n));
@@ -149,45 +152,34 @@ fn close_up(column: &mut [usize]) {
     }
 }
 
-/// Takes the edges out of `next` that close a circle; the rest's topological order. Depth first, blocks by first appearance,
-/// with a stack of its own: a report may be as deep as it likes.
-fn forward_order(next: &mut [Vec<usize>]) -> Vec<usize> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        New,
-        Open,
-        Done,
-    }
-    let mut mark = vec![Mark::New; next.len()];
-    let mut done = Vec::with_capacity(next.len());
-    for start in 0..next.len() {
-        if mark[start] != Mark::New {
-            continue;
-        }
-        mark[start] = Mark::Open;
-        let mut stack = vec![(start, 0)];
-        while let Some((a, i)) = stack.pop() {
-            match next[a].get(i).copied() {
-                None => {
-                    mark[a] = Mark::Done;
-                    done.push(a);
-                }
-                Some(b) if mark[b] == Mark::Open => {
-                    next[a].remove(i);
-                    stack.push((a, i));
-                }
-                Some(b) => {
-                    stack.push((a, i + 1));
-                    if mark[b] == Mark::New {
-                        mark[b] = Mark::Open;
-                        stack.push((b, 0));
-                    }
-                }
-            }
+/// Takes edges out of `next` until it has no circles. What lies on no circle stays. On one, an edge stays if it leads to a block
+/// whose earliest place on any path is later: hosts that are now client, now server stand below one another, routers behind them.
+fn break_circles(scene: &Scene<'_>, next: &mut [Vec<usize>]) {
+    let mut part = vec![0; next.len()];
+    for (n, component) in kosaraju_scc(&graph(next)).into_iter().enumerate() {
+        for block in component {
+            part[block.index()] = n;
         }
     }
-    done.reverse();
-    done
+    for a in 0..next.len() {
+        next[a].retain(|b| part[a] != part[*b] || scene.blocks[a].position < scene.blocks[*b].position);
+    }
+}
+
+fn graph(next: &[Vec<usize>]) -> DiGraph<(), ()> {
+    let mut g = DiGraph::new();
+    let nodes: Vec<_> = next.iter().map(|_| g.add_node(())).collect();
+    for (a, list) in next.iter().enumerate() {
+        for b in list {
+            g.add_edge(nodes[a], nodes[*b], ());
+        }
+    }
+    g
+}
+
+/// Each before all that it leads to. There are no circles left.
+fn forward_order(next: &[Vec<usize>]) -> Vec<usize> {
+    toposort(&graph(next), None).unwrap_or_default().into_iter().map(NodeIndex::index).collect()
 }
 
 #[derive(Clone, Copy)]

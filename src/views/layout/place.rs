@@ -30,8 +30,7 @@ pub(super) fn place(scene: &Scene<'_>, grid: &Grid, axes: &(Axis, Axis), plans: 
         .zip(&insides)
         .map(|(&(column, row), inside)| Point { x: f.column_x[column] + (f.column_w[column] - inside.width) / 2, y: f.base_y[row] })
         .collect();
-    let mut out = Emitted::default();
-    out.areas = containers(scene, grid, axes, &f);
+    let mut out = Emitted { areas: containers(scene, grid, axes, &f), ..Emitted::default() };
     for (b, inside) in insides.iter().enumerate() {
         inside.emit(scene, &plans[b], b, origins[b], &mut out);
     }

@@ -68,6 +68,8 @@ pub(super) struct Block<'a> {
     /// Pods on a node, by first appearance.
     pub(super) inner: Vec<&'a str>,
     pub(super) ports: Vec<usize>,
+    /// The earliest place that it has on any path, counted from the client's end.
+    pub(super) position: usize,
 }
 
 /// A VPC, zone or subnet.
@@ -138,6 +140,8 @@ impl<'a> Gather<'a> {
         let mut before: Option<(usize, &Hop)> = None;
         for (n, hop) in d.hops.iter().enumerate() {
             let port = self.port(hop);
+            let block = &mut self.scene.blocks[self.scene.ports[port].block];
+            block.position = block.position.min(if is_reply { d.hops.len() - 1 - n } else { n });
             let p = &mut self.scene.ports[port];
             p.observed |= hop.observed;
             p.capture_points.extend(hop.capture_points.iter().map(String::as_str));
@@ -251,12 +255,12 @@ impl<'a> Gather<'a> {
         let is_container =
             |id: &&str| matches!(self.scene.book.kind(id), EntityKind::Vpc | EntityKind::AvailabilityZone | EntityKind::Subnet);
         // The owner of a hop is never a container, whatever it calls itself.
-        let outside = chain.iter().skip(1).position(|id| is_container(id)).map_or(chain.len(), |n| n + 1);
+        let outside = chain.iter().skip(1).position(is_container).map_or(chain.len(), |n| n + 1);
         let containers: Vec<&str> = chain[outside..].iter().copied().filter(|id| is_container(id)).collect();
         let container = self.container(&containers);
         let id = chain[outside - 1];
         let block = *self.blocks.entry(id).or_insert_with(|| {
-            self.scene.blocks.push(Block { id, container, inner: Vec::new(), ports: Vec::new() });
+            self.scene.blocks.push(Block { id, container, inner: Vec::new(), ports: Vec::new(), position: usize::MAX });
             self.scene.blocks.len() - 1
         });
         if outside < 2 {
