@@ -177,7 +177,7 @@ impl<'a> Book<'a> {
                     self.hop_reference(i, next)
                 ));
             }
-            None => text.push_str(&format!(": {} packets were seen there, and nothing beyond it was captured", last.seen)),
+            None => text.push_str(&format!(", the last place that saw them ({})", count(last.seen, "packet"))),
         }
         text
     }

@@ -68,8 +68,9 @@ pub(super) struct Block<'a> {
     /// Pods on a node, by first appearance.
     pub(super) inner: Vec<&'a str>,
     pub(super) ports: Vec<usize>,
-    /// The earliest place that it has on any path, counted from the client's end.
+    /// The earliest place that it has on any request; for what stands on replies only, on any reply, counted from its end.
     pub(super) position: usize,
+    is_on_request: bool,
 }
 
 /// A VPC, zone or subnet.
@@ -141,7 +142,13 @@ impl<'a> Gather<'a> {
         for (n, hop) in d.hops.iter().enumerate() {
             let port = self.port(hop);
             let block = &mut self.scene.blocks[self.scene.ports[port].block];
-            block.position = block.position.min(if is_reply { d.hops.len() - 1 - n } else { n });
+            if !is_reply {
+                let earlier = if block.is_on_request { block.position } else { usize::MAX };
+                block.position = earlier.min(n);
+                block.is_on_request = true;
+            } else if !block.is_on_request {
+                block.position = block.position.min(d.hops.len() - 1 - n);
+            }
             let p = &mut self.scene.ports[port];
             p.observed |= hop.observed;
             p.capture_points.extend(hop.capture_points.iter().map(String::as_str));
@@ -260,7 +267,14 @@ impl<'a> Gather<'a> {
         let container = self.container(&containers);
         let id = chain[outside - 1];
         let block = *self.blocks.entry(id).or_insert_with(|| {
-            self.scene.blocks.push(Block { id, container, inner: Vec::new(), ports: Vec::new(), position: usize::MAX });
+            self.scene.blocks.push(Block {
+                id,
+                container,
+                inner: Vec::new(),
+                ports: Vec::new(),
+                position: usize::MAX,
+                is_on_request: false,
+            });
             self.scene.blocks.len() - 1
         });
         if outside < 2 {
