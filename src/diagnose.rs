@@ -47,6 +47,7 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
     unresolved(ctx, paths, book, &mut found);
     clock_skew(ctx, clocks, book, &mut found);
     routers(ctx, &mut found);
+    stale(ctx, book, &mut found);
     merge_alike(found)
 }
 
@@ -667,5 +668,56 @@ fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
             p: claim.p,
             ev: claim.ev.clone(),
         });
+    }
+}
+
+/// Inventories that contradict one another, and neighbour tables that contradict the ENIs.
+fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
+    for (about, summary, ev) in &ctx.inv.contradictions {
+        let step =
+            Some("print the inventories again, at one time: kubectl get pods -A -o json, aws ec2 describe-network-interfaces".to_owned());
+        found.push(Finding {
+            kind: "stale_inventory",
+            severity: Severity::Warning,
+            about: about.clone(),
+            summary: summary.clone(),
+            next_step: step,
+            p: 0.9,
+            ev: ev.clone(),
+        });
+    }
+    for host in &ctx.inv.hosts {
+        let Some((owner, _)) = host.owner.as_ref().filter(|o| ctx.inv.nodes.contains_key(&o.0)) else { continue };
+        for (n, place) in &host.neighbours {
+            let (Some(mac), Some(eni)) = (n.mac, ctx.inv.eni_of_ip(n.ip)) else { continue };
+            let on_wire = n.dev.as_deref().is_some_and(crate::identify::inventory::is_eni_name);
+            let is_router = ctx.inv.owner_of_mac(mac).is_some_and(|c| c.owner.starts_with("router:"));
+            let failed = n.state.as_deref().is_some_and(|s| s.eq_ignore_ascii_case("failed"));
+            let Some(true_mac) = eni.mac.filter(|m| *m != mac && on_wire && !is_router && !failed) else { continue };
+            let mut places = vec![place.clone()];
+            eni.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+            let ev = book.add(
+                "neighbour_table",
+                format!("{} has {} at {mac}, while its ENI {} has {true_mac}", short(owner), n.ip, eni.id),
+                places,
+            );
+            let summary = format!(
+                "the neighbour table of {} has {} at {mac}, an address that its ENI does not have ({true_mac})",
+                short(owner),
+                n.ip
+            );
+            let step =
+                Some(format!("ip neigh del {} dev {} on that node, or ask again: ip neigh", n.ip, n.dev.as_deref().unwrap_or("eth0")));
+            let about = vec![owner.clone(), ctx.inv.entity_of_ip(n.ip)];
+            found.push(Finding {
+                kind: "stale_inventory",
+                severity: Severity::Warning,
+                about,
+                summary,
+                next_step: step,
+                p: 0.93,
+                ev: vec![ev],
+            });
+        }
     }
 }

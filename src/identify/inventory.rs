@@ -84,6 +84,10 @@ pub struct PodInfo {
     pub eni: Option<String>,
     pub branch: Option<facts::BranchEni>,
     pub ports: Vec<facts::ContainerPort>,
+    /// Its address has passed on to another pod.
+    pub is_former: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub is_terminating: bool,
     pub ev: Vec<Ev>,
 }
 
@@ -174,6 +178,8 @@ pub struct Inventory {
     pub route_tables: Vec<(facts::RouteTable, Ev)>,
     pub hosts: Vec<HostInfo>,
     pub corrections: Vec<(facts::Correction, Place)>,
+    /// Statements that contradict one another: whom it is about, in one sentence, and both sides' places.
+    pub contradictions: Vec<(Vec<Id>, String, Vec<Ev>)>,
     /// Owner claims by IP, best first.
     pub by_ip: BTreeMap<IpAddr, Vec<Claim>>,
     /// Owner claims by MAC, best first.
@@ -262,6 +268,7 @@ impl Inventory {
         inv.kubernetes(&rest, book);
         inv.assign_enis();
         inv.index();
+        inv.settle_pods(book);
         inv.claim_addresses();
         inv.locate_hosts(&inputs);
         inv.name_links(book);
@@ -576,6 +583,8 @@ impl Inventory {
             eni: None,
             branch,
             ports: x.ports.clone(),
+            is_former: false,
+            is_terminating: x.is_terminating,
             ev: vec![ev],
         };
         self.pods.insert(id, pod);
@@ -627,6 +636,66 @@ impl Inventory {
         }
     }
 
+    /// Pods that an older inventory puts elsewhere, or gives an address that another pod has now. What hosts and ENIs say
+    /// decides: they change with the data plane, while a list of pods shows the moment that it was printed at.
+    fn settle_pods(&mut self, book: &mut Book) {
+        // Which host routes which address to which device, by the devices' and rules' own words.
+        let mut routed: BTreeMap<IpAddr, (String, usize, Ev)> = BTreeMap::new();
+        let mut devices: BTreeSet<String> = BTreeSet::new();
+        for (n, host) in self.hosts.iter().enumerate() {
+            devices.extend(host.interfaces.iter().map(|i| i.0.name.clone()));
+            for (r, place) in &host.routes {
+                let Some((ip, dev)) = host_route(r).zip(r.dev.clone()).filter(|(_, d)| !is_eni_name(d)) else { continue };
+                devices.insert(dev.clone());
+                let ev = book.add("stated", format!("a host reaches {ip} by its {dev}"), vec![place.clone()]);
+                routed.insert(ip, (dev, n, ev));
+            }
+        }
+        let mut by_ip: BTreeMap<IpAddr, Vec<Id>> = BTreeMap::new();
+        for p in self.pods.values().filter(|p| !p.host_network) {
+            p.ips.iter().for_each(|ip| by_ip.entry(*ip).or_default().push(p.id.clone()));
+        }
+        for (ip, ids) in by_ip.into_iter().filter(|(_, ids)| ids.len() > 1) {
+            let score = |p: &PodInfo| {
+                let named = devices.contains(&p.veth);
+                let carried = p.eni.as_ref().and_then(|e| self.enis.get(e)).is_some_and(|e| Some(&e.owner) == p.node.as_ref());
+                2 * i32::from(named) + i32::from(carried) - i32::from(p.is_terminating)
+            };
+            let mut ranked: Vec<(i32, &PodInfo)> = ids.iter().filter_map(|id| self.pods.get(id)).map(|p| (score(p), p)).collect();
+            ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
+            let Some((_, winner)) = ranked.first() else { continue };
+            let ev: Vec<Ev> = ranked.iter().flat_map(|(_, p)| p.ev.iter().copied()).collect();
+            let names = ranked.iter().skip(1).map(|(_, p)| short(&p.id)).collect::<Vec<_>>().join(", ");
+            let summary = format!("{ip} is listed for {names} too, yet it is {}'s now", short(&winner.id));
+            let losers: Vec<Id> = ranked.iter().skip(1).map(|(_, p)| p.id.clone()).collect();
+            self.contradictions.push((ids, summary, ev));
+            for id in losers {
+                if let Some(p) = self.pods.get_mut(&id) {
+                    p.is_former = true;
+                }
+            }
+        }
+        // A pod behind an ENI of another node than its own.
+        let mut moved: Vec<(Id, Id, Vec<Ev>)> = Vec::new();
+        for pod in self.pods.values().filter(|p| !p.host_network && !p.is_former && p.branch.is_none()) {
+            let Some(eni) = pod.eni.as_ref().and_then(|e| self.enis.get(e)) else { continue };
+            if !self.nodes.contains_key(&eni.owner) || pod.node.as_ref() == Some(&eni.owner) {
+                continue;
+            }
+            let mut ev: Vec<Ev> = pod.ev.clone();
+            merge(&mut ev, &eni.ev);
+            ev.extend(pod.ips.iter().filter_map(|ip| routed.get(ip)).map(|r| r.2));
+            moved.push((pod.id.clone(), eni.owner.clone(), ev));
+        }
+        for (id, node, ev) in moved {
+            let Some(pod) = self.pods.get_mut(&id) else { continue };
+            let before = pod.node.replace(node.clone());
+            let told = before.as_deref().map_or("no node", short).to_owned();
+            let summary = format!("{} is listed on {told}, yet the ENI that holds its address is {}'s", short(&id), short(&node));
+            self.contradictions.push((before.into_iter().chain([id, node]).collect(), summary, ev));
+        }
+    }
+
     fn index(&mut self) {
         let mut index = Index::default();
         for e in self.enis.values() {
@@ -662,7 +731,7 @@ impl Inventory {
             let interface = interface_id(&pod.id, "eth0");
             for ip in &pod.ips {
                 // The node's own address is the node's; its hostNetwork pods only share it.
-                let p = if pod.host_network { 0.4 } else { 1.0 };
+                let p = if pod.host_network || pod.is_former { 0.4 } else { 1.0 };
                 let interface = (!pod.host_network).then(|| interface.clone());
                 ips.push((*ip, Claim { owner: pod.id.clone(), interface, p, ev: pod.ev.clone() }));
             }

@@ -620,33 +620,48 @@ fn contains_word(text: &str, word: &str) -> bool {
 
 /// Two captures of one pod's link: what the pod sends appears first at the pod's end, what it gets last.
 fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
-    let mut links: BTreeMap<Id, Vec<usize>> = BTreeMap::new();
-    for (n, c) in candidates.iter().enumerate() {
+    let mut segments: BTreeMap<Segment, Vec<usize>> = BTreeMap::new();
+    for (n, (p, c)) in points.iter().zip(candidates.iter()).enumerate() {
         if let Some((pod, _)) = best(c).and_then(|c| c.link.clone()) {
-            links.entry(pod).or_default().push(n);
+            segments.entry(Segment::Link(pod)).or_default().push(n);
+        } else if c.len() > 1 && !p.streams.is_empty() {
+            let macs: Vec<Mac> = c.iter().filter_map(|c| own_mac(inv, &c.interface)).collect();
+            if let [a, b] = macs[..] {
+                segments.entry(Segment::Wire(a.min(b), a.max(b))).or_default().push(n);
+            }
         }
     }
-    for (pod, on_link) in links.into_iter().filter(|(_, v)| v.len() > 1) {
-        let samples: Vec<Sample> = on_link.iter().filter_map(|n| points.get(*n)).map(|p| sample(captures, p)).collect();
-        for (i, a) in on_link.iter().enumerate() {
-            for (j, b) in on_link.iter().enumerate().skip(i + 1) {
+    for (segment, on_it) in segments.into_iter().filter(|(_, v)| v.len() > 1) {
+        let samples: Vec<Sample> = on_it.iter().filter_map(|n| points.get(*n)).map(|p| sample(captures, p)).collect();
+        for (i, a) in on_it.iter().enumerate() {
+            for (j, b) in on_it.iter().enumerate().skip(i + 1) {
                 let (Some(x), Some(y)) = (samples.get(i), samples.get(j)) else { continue };
                 let Some((at_a, row_a, row_b)) = owner_at_first(x, y) else { continue };
-                let pod_macs: BTreeSet<Mac> =
-                    points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, &pod)).collect();
-                let a_is_pod = pod_macs.contains(&at_a);
                 let places = |n: &usize, row: u32| points.get(*n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
                 let sources: Vec<Place> = [places(a, row_a), places(b, row_b)].into_iter().flatten().collect();
-                let ev =
-                    book.add("time_order", "what the pod sends appears first at the pod's end of the link, what it gets last", sources);
-                for (n, is_pod) in [(a, a_is_pod), (b, !a_is_pod)] {
+                let statement = format!(
+                    "what {at_a} sends appears first in this capture and what it gets last, compared with the other capture of the segment"
+                );
+                let ev = book.add("time_order", statement, sources);
+                let pod_macs: BTreeSet<Mac> = match &segment {
+                    Segment::Link(pod) => {
+                        points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, pod)).collect()
+                    }
+                    Segment::Wire(..) => BTreeSet::new(),
+                };
+                for (n, is_a) in [(a, true), (b, false)] {
                     for c in candidates.get_mut(*n).into_iter().flatten() {
-                        match &c.link {
-                            Some((_, end)) if *end == is_pod => {
+                        let fits = match (&segment, &c.link) {
+                            (Segment::Link(_), Some((_, end))) => Some(*end == (pod_macs.contains(&at_a) == is_a)),
+                            (Segment::Wire(..), None) => own_mac(inv, &c.interface).map(|m| (m == at_a) == is_a),
+                            _ => None,
+                        };
+                        match fits {
+                            Some(true) => {
                                 c.odds *= weight::TIME_ORDER;
                                 c.ev.push(ev);
                             }
-                            Some(_) => c.odds /= weight::TIME_ORDER,
+                            Some(false) => c.odds /= weight::TIME_ORDER,
                             None => {}
                         }
                     }
@@ -654,6 +669,20 @@ fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
             }
         }
     }
+}
+
+/// A stretch of wire with two ends that captures can't tell apart by their frames.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    /// A pod's link.
+    Link(Id),
+    /// Two ENIs that talk to one another alone.
+    Wire(Mac, Mac),
+}
+
+/// The address of an interface that the inventory knows.
+fn own_mac(inv: &Inventory, interface: &Id) -> Option<Mac> {
+    inv.by_mac.iter().find(|(_, claims)| claims.first().is_some_and(|c| c.interface.as_ref() == Some(interface))).map(|x| *x.0)
 }
 
 fn macs_of_pod(seen: &Seen, inv: &Inventory, pod: &str) -> Vec<Mac> {
@@ -683,22 +712,26 @@ fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
     sample
 }
 
-/// The MAC whose owner sits at the first capture's end of the link: its packets are first there, and its counterpart's are
-/// first at the other end. If either capture is always first, the clocks differ and nothing follows.
+/// The MAC whose owner sits at the first capture's end of a segment. What X sends is at X's end first, what it gets is there
+/// last: with f the median of `t(b) − t(a)` for X's packets and g for its counterpart's, f − g is twice the delay between the
+/// ends, whatever the clocks show, and positive if X sits at a. Two captures of one place agree to the nanosecond.
 fn owner_at_first(a: &Sample, b: &Sample) -> Option<(Mac, u32, u32)> {
-    let mut by_mac: BTreeMap<Mac, (i64, u32, u32)> = BTreeMap::new();
+    let mut by_mac: BTreeMap<Mac, Vec<(Nanos, u32, u32)>> = BTreeMap::new();
     for (ident, x) in a {
         let (Some((ta, ra, Some(mac))), Some(Some((tb, rb, Some(mac_b))))) = (x, b.get(ident)) else { continue };
         if mac == mac_b {
-            let e = by_mac.entry(*mac).or_insert((0, *ra, *rb));
-            e.0 += (tb - ta).signum();
+            by_mac.entry(*mac).or_default().push((tb.saturating_sub(*ta), *ra, *rb));
         }
     }
-    let mut sides = by_mac.into_iter();
-    let (Some((x, (dx, ra, rb))), Some((y, (dy, _, _))), None) = (sides.next(), sides.next(), sides.next()) else { return None };
-    match (dx.signum(), dy.signum()) {
-        (1, -1) => Some((x, ra, rb)),
-        (-1, 1) => Some((y, ra, rb)),
+    let median = |mut v: Vec<(Nanos, u32, u32)>| {
+        v.sort_unstable();
+        v.get(v.len() / 2).copied()
+    };
+    let mut sides = by_mac.into_iter().filter_map(|(m, v)| Some((m, median(v)?)));
+    let (Some((x, (f, ra, rb))), Some((y, (g, _, _))), None) = (sides.next(), sides.next(), sides.next()) else { return None };
+    match f.saturating_sub(g).signum() {
+        1 => Some((x, ra, rb)),
+        -1 => Some((y, ra, rb)),
         _ => None,
     }
 }
@@ -918,6 +951,13 @@ fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
         }
     }
     let Some((owner, _)) = votes.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0))) else { return };
+    if inv.pods.contains_key(&owner) {
+        // A pod has one interface.
+        point.at = Some(interface_id(&owner, "eth0"));
+        (point.owner, point.p, point.link) = (Some(owner.clone()), 0.97, Some(owner));
+        (point.interface_name, point.ev) = (None, ev.into_iter().collect());
+        return;
+    }
     // What came in from elsewhere came in by the ENI that its destination is behind.
     for (id, s) in streams(captures, point) {
         if at.contains_key(&id) || s.key.direction != Some(Direction::In) {

@@ -149,7 +149,11 @@ impl<'a> Walker<'a> {
 
     fn at_node(&mut self, node: &Id) -> At<'a> {
         let inv = self.inv;
-        let own = |ip: IpAddr| inv.owner_of_ip(ip).is_some_and(|c| &c.owner == node);
+        // An address that no pod is known to hold ends at the node whose ENI holds it.
+        let own = |ip: IpAddr| match inv.owner_of_ip(ip) {
+            Some(c) => &c.owner == node,
+            None => inv.eni_of_ip(ip).is_some_and(|e| &e.owner == node),
+        };
         let is_pod = |ip: IpAddr| inv.owner_of_ip(ip).and_then(|c| inv.pods.get(&c.owner)).is_some_and(|p| !p.host_network);
         loop {
             let known = self.known_rewriters.map(|r| r.get(self.leg).cloned().flatten());
