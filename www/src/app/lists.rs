@@ -31,7 +31,7 @@ pub fn lists(app: App) -> AnyView {
                 tab(Tab::Points, "Capture points", "tab-points", |app| Some(app.overview.with(|o| o.points.len()))),
                 tab(Tab::Evidence, "Evidence", "tab-evidence", |_| None),
             )),
-            div().class("tab-content").attr("role", "tabpanel").child(content),
+            div().class("tab-content").attr("role", "tabpanel").attr("aria-label", "Findings, capture points or evidence").child(content),
         ))
         .into_any()
 }

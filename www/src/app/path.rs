@@ -126,7 +126,7 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
         .attr("data-testid", "hop")
         .attr("data-observed", if hop.observed { "true" } else { "false" })
         .attr("data-owner", hop.owner.clone())
-        .attr("aria-selected", move || if app.focus.with(|f| *f == is_focus) { "true" } else { "false" })
+        .attr("aria-current", move || if app.focus.with(|f| *f == is_focus) { "true" } else { "false" })
         .on(leptos::ev::click, {
             let look = look.clone();
             move |_| app.look_at(look.clone())

@@ -404,3 +404,27 @@ fn arrow(points: &[Point]) -> Option<String> {
     let (bx, by) = (x - ux * 9.0, y - uy * 9.0);
     Some(format!("M{x} {y}L{:.1} {:.1}L{:.1} {:.1}Z", bx - uy * 4.5, by + ux * 4.5, bx + uy * 4.5, by - ux * 4.5))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(all: &[(i32, i32)]) -> Vec<Point> {
+        all.iter().map(|(x, y)| Point { x: *x, y: *y }).collect()
+    }
+
+    #[test]
+    fn corners_are_round_and_never_rounder_than_their_sides_are_long() {
+        assert_eq!(rounded(&points(&[(0, 0), (100, 0)])), "M0 0L100 0");
+        assert_eq!(rounded(&points(&[(0, 0), (100, 0), (100, 50)])), "M0 0L93.0 0.0Q100 0 100.0 7.0L100 50");
+        assert_eq!(rounded(&points(&[(0, 0), (4, 0), (4, 4)])), "M0 0L2.0 0.0Q4 0 4.0 2.0L4 4");
+        assert_eq!(rounded(&points(&[(5, 5), (5, 5), (9, 5)])), "M5 5L5.0 5.0Q5 5 7.0 5.0L9 5");
+    }
+
+    #[test]
+    fn the_arrow_points_where_the_line_goes() {
+        assert_eq!(arrow(&points(&[(0, 0), (100, 0)])).as_deref(), Some("M100 0L91.0 4.5L91.0 -4.5Z"));
+        assert_eq!(arrow(&points(&[(0, 9), (0, 9)])), None);
+        assert_eq!(arrow(&points(&[(3, 3)])), None);
+    }
+}

@@ -181,3 +181,23 @@ pub fn tell(app: App, message: String) {
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(5 << 40), "5.0 TiB");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(plural(1, "packet"), "1 packet");
+        assert_eq!(plural(0, "packet"), "0 packets");
+        assert_eq!(duration(-3_200_000_000), "−3.2 s");
+        assert_eq!(duration(41_000), "41.0 µs");
+        assert_eq!(duration(999), "999 ns");
+        assert_eq!(percent(0.97), "97 %");
+    }
+}

@@ -4,13 +4,14 @@
 use std::net::IpAddr;
 
 use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
+use hopscope::dissect::{self, describe};
 use hopscope::import::locate;
 use hopscope::model::Locator;
 use web_sys::File;
 
 use super::reader;
 use super::unwrap::Unwrap;
-use crate::protocol::{Decoded, Excerpt};
+use crate::protocol::{Decoded, Excerpt, Field, Layer};
 
 /// Documents are shown up to this size; what is larger is not a document that a person reads.
 const MOST_TEXT: usize = 256 << 20;
@@ -69,11 +70,26 @@ impl FrameSink for Wanted {
             time_ns: frame.time_ns,
             original_len: frame.original_len,
             bytes: frame.bytes.to_vec(),
-            layers: link_type.map(|_| Vec::new()).unwrap_or_default(),
+            layers: link_type
+                .map(|link_type| describe(link_type, frame.bytes, frame.original_len))
+                .unwrap_or_default()
+                .into_iter()
+                .map(layer)
+                .collect(),
         });
     }
 
     fn name(&mut self, _: IpAddr, _: &str) {}
+}
+
+fn layer(of: dissect::Layer) -> Layer {
+    let fields = of.fields.into_iter().map(|f| Field {
+        name: f.name.to_owned(),
+        value: f.value,
+        start: f.start,
+        end: f.start.saturating_add(f.len),
+    });
+    Layer { name: of.name.to_owned(), start: of.start, end: of.start.saturating_add(of.len), fields: fields.collect() }
 }
 
 /// The lines at `at` in the document called `name`, with some around them.
