@@ -47,11 +47,11 @@ fn input(app: App, row: InputRow) -> AnyView {
         if !kind.is_empty() {
             parts.push(kind_text(&kind));
         }
-        parts.push(if state == InputState::Reading && read > 0 {
-            format!("{} of {}", ui::size(read), ui::size(bytes))
-        } else {
-            ui::size(bytes)
-        });
+        if state == InputState::Reading && read > 0 {
+            parts.push(format!("{} of {}", ui::size(read), ui::size(bytes)));
+        } else if state == InputState::Reading || kind.is_empty() {
+            parts.push(ui::size(bytes));
+        }
         if frames > 0 && state == InputState::Reading {
             parts.push(ui::plural(frames, "frame"));
         }

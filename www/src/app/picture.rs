@@ -23,7 +23,10 @@ struct View {
 const SMALLEST: f64 = 0.1;
 const LARGEST: f64 = 4.0;
 /// Text below this scale is hard to read: the first view rather shows the beginning of the path than all of it.
-const READABLE: f64 = 0.55;
+const READABLE: f64 = 0.45;
+/// The window's height in pixels: as the picture needs, within these.
+const LOWEST: f64 = 180.0;
+const HIGHEST: f64 = 620.0;
 const MARGIN: f64 = 8.0;
 /// A press that moves less than this is a click.
 const CLICK: f64 = 4.0;
@@ -51,9 +54,14 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         let element = window_ref.try_get_untracked().flatten();
         element.map_or((800.0, 400.0), |e| (f64::from(e.client_width()), f64::from(e.client_height())))
     };
+    let tall = RwSignal::new(LOWEST);
     let fit = move |at_least: f64| {
         let (w, h) = size();
-        let scale = ((w - 2.0 * MARGIN) / width).min((h - 2.0 * MARGIN) / height).min(1.3).max(at_least).max(SMALLEST);
+        let is_wide = app.is_wide.get_untracked();
+        let room = if is_wide { h } else { HIGHEST };
+        let scale = ((w - 2.0 * MARGIN) / width).min((room - 2.0 * MARGIN) / height).min(1.3).max(at_least).max(SMALLEST);
+        let h = if is_wide { h } else { (height * scale + 2.0 * MARGIN).clamp(LOWEST, HIGHEST) };
+        let _ = tall.try_set(h);
         let centred = |room: f64, length: f64| ((room - length * scale) / 2.0).max(MARGIN);
         let _ = view.try_set(View { x: centred(w, width), y: centred(h, height), scale });
     };
@@ -163,17 +171,6 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         .class(("hide-reply", move || hidden.get().1))
         .class(("is-wide", move || app.is_wide.get()))
         .child((
-            div()
-                .node_ref(window_ref)
-                .class("picture-view")
-                .class(("is-dragged", move || is_dragged.get()))
-                .on(leptos::ev::pointerdown, on_down)
-                .on(leptos::ev::pointermove, on_move)
-                .on(leptos::ev::pointerup, stop)
-                .on(leptos::ev::pointercancel, stop)
-                .on(leptos::ev::wheel, on_wheel)
-                .on(leptos::ev::dblclick, move |_| fit(0.0))
-                .child(drawing),
             div().class("picture-tools").child((
                 toggle("request", "swatch", false),
                 toggle("reply", "swatch reply", true),
@@ -188,6 +185,18 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
                     .on(leptos::ev::click, move |_| app.is_wide.update(|w| *w = !*w))
                     .child("⤢"),
             )),
+            div()
+                .node_ref(window_ref)
+                .class("picture-view")
+                .style(("height", move || if app.is_wide.get() { "100%".to_owned() } else { format!("{:.0}px", tall.get()) }))
+                .class(("is-dragged", move || is_dragged.get()))
+                .on(leptos::ev::pointerdown, on_down)
+                .on(leptos::ev::pointermove, on_move)
+                .on(leptos::ev::pointerup, stop)
+                .on(leptos::ev::pointercancel, stop)
+                .on(leptos::ev::wheel, on_wheel)
+                .on(leptos::ev::dblclick, move |_| fit(0.0))
+                .child(drawing),
         ))
         .into_any()
 }
