@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hopscope::report::{Evidence, Source};
-use leptos::html::{button, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
+use hopscope::views::hop_filter;
+use leptos::html::{button, code, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
@@ -45,6 +46,19 @@ fn subject(app: App, focus: &Focus) -> AnyView {
             let Some(detail) = app.detail.get() else { return ().into_any() };
             let hop = detail.path.directions.get(*direction).and_then(|d| d.hops.get(*index));
             let Some(hop) = hop else { return ().into_any() };
+            let filter = hop_filter(&detail.path, hop);
+            let copied = filter.clone();
+            let wireshark = (!filter.is_empty() && hop.observed).then(|| {
+                div().class("next").child((
+                    "Wireshark filter: ",
+                    code().attr("data-testid", "hop-filter").child(filter),
+                    button()
+                        .attr("type", "button")
+                        .class("quiet")
+                        .on(leptos::ev::click, move |_| ui::copy(app, "filter", &copied))
+                        .child("copy"),
+                ))
+            });
             let chips = std::iter::once(&hop.owner).chain(&hop.interface).map(|id| lists::entity_chip(app, id)).collect_view();
             (
                 h2().child(format!("Hop {}", index + 1)),
@@ -54,6 +68,7 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                 } else {
                     format!("Nothing was captured here; inferred, {} sure.", ui::percent(hop.confidence))
                 }),
+                wireshark,
             )
                 .into_any()
         }

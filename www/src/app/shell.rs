@@ -1,6 +1,7 @@
 //! The frame of the page: header, columns, dialogs, keys.
 
-use leptos::html::{button, dd, div, dl, dt, h2, header, input, kbd, label, main, p, pre, section, span, textarea};
+use hopscope::views::collect::{self, Target};
+use leptos::html::{button, dd, div, dl, dt, h2, h3, header, input, kbd, label, main, p, pre, section, span, textarea};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, HtmlInputElement, HtmlTextAreaElement, KeyboardEvent};
@@ -249,33 +250,67 @@ fn paste(app: App) -> AnyView {
         .into_any()
 }
 
+/// The commands that collect what Hopscope reads, for the pods and nodes that the person names.
 fn commands(app: App) -> AnyView {
-    COMMANDS
-        .iter()
-        .map(|(what, command)| {
-            div().class("command").child((
-                p().child(*what),
-                pre().child(*command),
-                ui::push("Copy", "Copy this command", "copy-command", move || ui::copy(app, "command", command)),
-            ))
-        })
-        .collect_view()
+    let pods = RwSignal::new(String::new());
+    let nodes = RwSignal::new(String::new());
+    let target = move || {
+        let words = |text: String| text.split([',', ' ', '\n']).filter(|w| !w.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        // A pod named without its namespace is in the default one, as for kubectl.
+        let pods = words(pods.get()).into_iter().map(|p| if p.contains('/') { p } else { format!("default/{p}") }).collect();
+        Target { pods, nodes: words(nodes.get()) }
+    };
+    let field = |name: &'static str, hint: &'static str, value: RwSignal<String>| {
+        label().class("field-line").child((
+            span().child(name),
+            input()
+                .attr("type", "text")
+                .attr("placeholder", hint)
+                .attr("spellcheck", "false")
+                .on(leptos::ev::input, move |event| value.set(event_target_value(&event))),
+        ))
+    };
+    let list = move || {
+        let mut last = None;
+        collect::commands(&target())
+            .into_iter()
+            .map(|c| {
+                let heading = (last.as_ref() != Some(&c.place)).then(|| h3().child(place(&c.place)));
+                last = Some(c.place);
+                let copied = c.command.clone();
+                div().class("command").attr("data-testid", "command").child((
+                    heading,
+                    div().class("command-line").child((
+                        span().child(c.why),
+                        button()
+                            .attr("type", "button")
+                            .attr("aria-label", "Copy this command")
+                            .on(leptos::ev::click, move |_| ui::copy(app, "command", &copied))
+                            .child("Copy"),
+                    )),
+                    pre().child(c.command),
+                ))
+            })
+            .collect_view()
+    };
+    let all = move || ui::copy(app, "all commands", &collect::script(&target()));
+    (
+        p().child("Name the pods and nodes that the packet passes, as far as you know them; the commands follow. All of them only read."),
+        div().class("fields").child((
+            field("Pods", "default/tomcat-0, default/mysql-0", pods),
+            field("Nodes", "ip-192-168-34-143.ap-northeast-2.compute.internal", nodes),
+        )),
+        div().class("toolbar").child(ui::push("Copy all as a script", "Copy every command with its reason", "copy-all", all)),
+        list,
+    )
         .into_any()
 }
 
-/// What to run, for a start; the first is the most important.
-const COMMANDS: [(&str, &str); 4] = [
-    (
-        "On every node, at every interface that the packet may cross (-U writes each packet at once, -s 200 keeps the headers):",
-        "sudo tcpdump -i eth0 -n -U -s 200 -w node1-eth0.pcap host 192.168.25.72",
-    ),
-    (
-        "On every node: addresses, neighbours, routes and translations",
-        "ip -d addr > ip-addr.txt; ip neigh > ip-neigh.txt; ip route show table all > ip-route.txt; ip rule > ip-rule.txt; sudo iptables-save > iptables-save.txt",
-    ),
-    ("The cluster", "kubectl get pods,nodes,services,endpointslices -A -o json > kubectl.json"),
-    (
-        "The cloud",
-        "for what in instances network-interfaces subnets vpcs route-tables nat-gateways internet-gateways; do aws ec2 describe-$what --output json > ec2-$what.json; done; aws elbv2 describe-load-balancers --output json > elbv2.json",
-    ),
-];
+fn place(place: &collect::Place) -> String {
+    match place {
+        collect::Place::Workstation => "Where kubectl and aws work".to_owned(),
+        collect::Place::Node(node) => format!("On {node}, as root"),
+        collect::Place::NodeOfPod(pod) => format!("On the node that runs {pod}, as root"),
+        collect::Place::EachNode => "On every node that the packet may cross, as root".to_owned(),
+    }
+}

@@ -20,7 +20,11 @@ pub fn export(report: &Report, form: Form, path: Option<&str>) -> Result<Answer,
         Form::Json => (chosen.to_json().map_err(|e| e.to_string())?, "application/json", "json"),
         Form::Text => (views::text(chosen), "text/plain", "txt"),
         Form::Svg => (views::svg(chosen, &selection, views::Theme::Auto), "image/svg+xml", "svg"),
-        Form::Mermaid | Form::Dot | Form::Graphml | Form::Html | Form::Csv => return Err("not yet".to_owned()),
+        Form::Mermaid => (views::mermaid(chosen, &selection), "text/vnd.mermaid", "mmd"),
+        Form::Dot => (views::dot(chosen, &selection), "text/vnd.graphviz", "dot"),
+        Form::Graphml => (views::graphml(chosen, &selection), "application/graphml+xml", "graphml"),
+        Form::Html => (views::html(chosen), "text/html", "html"),
+        Form::Csv => (views::csv(chosen), "text/csv", "csv"),
     };
     let file_name = format!("hopscope{}.{ending}", path.map_or(String::new(), |id| format!("-{id}")));
     Ok(Answer::Export { text, media_type: media_type.to_owned(), file_name })
