@@ -439,7 +439,7 @@ impl Inside {
                 self.pieces.push((p, 0));
             }
         }
-        self.lay_tracks();
+        self.lay_tracks(scene);
         self.outer_labels = stacks.outer(self, scene);
         self.inner_labels = stacks.inner(self, scene);
         for (channel, side, width, is_reply) in stacks.widths(scene) {
@@ -481,25 +481,27 @@ impl Inside {
         self.below = self.network_below + if has_pods { PAD } else { 0 };
     }
 
-    /// Vertical pieces side by side: in each channel the first free track, short ones first, so that they nest.
-    fn lay_tracks(&mut self) {
+    /// Vertical pieces side by side: in each channel the first free track, short ones first, so that they nest. On the map of all paths
+    /// the wires that leave a port in the same direction share one.
+    fn lay_tracks(&mut self, scene: &Scene<'_>) {
         for channel in 0..3 {
-            let mut bent: Vec<usize> =
-                (0..self.pieces.len()).filter(|i| self.pieces[*i].0.channel == channel && !self.pieces[*i].0.is_straight()).collect();
-            bent.sort_by_key(|i| {
-                let p = &self.pieces[*i].0;
-                ((p.from.1 - p.to.1).abs(), p.from.1.min(p.to.1), *i)
-            });
-            let spans: Vec<(i32, i32)> = bent
-                .iter()
-                .map(|i| {
-                    let p = &self.pieces[*i].0;
-                    (p.from.1.min(p.to.1) - 3, p.from.1.max(p.to.1) + 3)
-                })
-                .collect();
+            let mut bundles: BTreeMap<usize, ((i32, i32), Vec<usize>)> = BTreeMap::new();
+            for (i, (p, _)) in self.pieces.iter().enumerate().filter(|(_, (p, _))| p.channel == channel && !p.is_straight()) {
+                let w = &scene.wires[p.wire];
+                let key = if scene.is_single { i } else { 2 * w.from + usize::from(w.way == Way::Reply) };
+                let (top, bottom) = (p.from.1.min(p.to.1) - 3, p.from.1.max(p.to.1) + 3);
+                let (span, members) = bundles.entry(key).or_insert(((top, bottom), Vec::new()));
+                *span = (span.0.min(top), span.1.max(bottom));
+                members.push(i);
+            }
+            let mut bundles: Vec<_> = bundles.into_values().collect();
+            bundles.sort_by_key(|((top, bottom), members)| (bottom - top, *top, members.first().copied()));
+            let spans: Vec<(i32, i32)> = bundles.iter().map(|b| b.0).collect();
             let tracks = first_free(&spans);
-            for (i, t) in bent.iter().zip(&tracks) {
-                self.pieces[*i].1 = *t;
+            for ((_, members), track) in bundles.iter().zip(&tracks) {
+                for i in members {
+                    self.pieces[*i].1 = *track;
+                }
             }
             self.channels[channel].tracks = tracks.iter().max().map_or(0, |t| t + 1);
         }

@@ -4,7 +4,7 @@
 //! other block's row. Walking round any box on the lattice is always possible, so a way always exists.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::block::{Plan, Side};
 use super::grid::{Axis, Grid, Line};
@@ -27,6 +27,7 @@ pub(super) fn connect(scene: &Scene<'_>, grid: &Grid, axes: &(Axis, Axis), plans
     let lattice = Lattice::new(scene, grid, (x, y));
     let mut search = Search::new(&lattice);
     let mut routes = Vec::new();
+    let mut known: BTreeMap<Key, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
     for (n, w) in scene.wires.iter().enumerate() {
         let (a, b) = (scene.ports[w.from].block, scene.ports[w.to].block);
         if a == b {
@@ -43,11 +44,21 @@ pub(super) fn connect(scene: &Scene<'_>, grid: &Grid, axes: &(Axis, Axis), plans
         open.extend(ancestors(scene, b));
         let beside = |cell: (usize, usize), side| if side == Side::Left { x.cell[cell.0] - 1 } else { x.cell[cell.0] + 1 };
         let ends = Ends { from: (beside(a_cell, from_side), y.cell[a_cell.1]), to: (beside(b_cell, to_side), y.cell[b_cell.1]), is_level };
-        let (down, across) = search.run(&lattice, &ends, &open).unwrap_or_else(|| (vec![ends.from.0], Vec::new()));
+        // A reply runs beside its request, and what joins the same two blocks on the same sides runs together.
+        let key = (ends.from, ends.to, is_level);
+        let (down, across) = known
+            .entry(key)
+            .or_insert_with(|| search.run(&lattice, &ends, &open).unwrap_or_else(|| (vec![ends.from.0], Vec::new())))
+            .clone();
+        let turned = || (down.iter().rev().copied().collect(), across.iter().rev().copied().collect());
+        known.entry((ends.to, ends.from, is_level)).or_insert_with(turned);
         routes.push(Route { wire: n, from_side, to_side, down, across });
     }
     routes
 }
+
+/// Where a wire begins and ends on the lattice, and whether it may run level.
+type Key = ((usize, usize), (usize, usize), bool);
 
 fn ancestors(scene: &Scene<'_>, block: usize) -> Vec<usize> {
     let mut list = Vec::new();
