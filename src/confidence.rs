@@ -2,7 +2,7 @@
 //! Knows no packet and no entity.
 //!
 //! A likelihood ratio says how many times more often the evidence is seen when the claim is true than when it is false.
-//! Independent evidence adds in log-odds; `cargo xtask cases` prints how well the resulting probabilities are calibrated.
+//! Independent evidence adds in log-odds; `tests/engine_properties.rs` checks that the resulting probabilities are right as often as they say.
 
 /// The address of an ENI is in every unicast frame of the capture: only that ENI sees every one of its own frames, and
 /// elsewhere only a peer that talks to nobody else would.
