@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import {
@@ -45,11 +45,22 @@ const reportOver = async (page, count) => {
   return page.evaluate(() => window.hopscopeReport);
 };
 
-/** The first conversation's hops; the page may show them unasked. */
+/** The ping's hops: the one conversation of the founding example. */
 async function hops(page) {
-  await page.locator('[data-testid="conversation"]').first().click();
+  await page.locator('[data-testid="conversation"]', { hasText: 'ICMP' }).first().click();
   await page.locator('[data-testid="hop"]').first().waitFor();
   return page.evaluate(hopsShown);
+}
+
+/** The example's files in one folder, `/` in their names replaced: what pickers and drops of files, not folders, tell. */
+function flattened(which) {
+  const flat = mkdtempSync(join(tmpdir(), 'hopscope-e2e-'));
+  const names = filesBelow(example).filter(which).map((name) => {
+    const flatName = name.replace('/', '-');
+    writeFileSync(join(flat, flatName), readFileSync(join(example, name)));
+    return flatName;
+  });
+  return { flat, names };
 }
 
 /** A real drag from outside the browser: files and folders by their paths. */
@@ -82,11 +93,7 @@ test('a folder dropped on the page: the same bytes as the command line', LONG, a
 
 test('files chosen with the picker, in two goes: the same bytes as the command line over all', LONG, async () => {
   const { context, page, faults } = await open(site.url);
-  const flat = mkdtempSync(join(tmpdir(), 'hopscope-e2e-'));
-  const names = filesBelow(example).filter((name) => !name.endsWith('arp.txt')).map((name) => {
-    writeFileSync(join(flat, basename(name)), readFileSync(join(example, name)));
-    return basename(name);
-  });
+  const { flat, names } = flattened((name) => !name.endsWith('arp.txt'));
   const paths = names.map((name) => join(flat, name));
   const picker = () => page.locator('[data-testid="file-input"]').first();
   await picker().setInputFiles(paths.slice(0, 5));
@@ -166,8 +173,12 @@ test('nothing gets out, of the page or of any of its workers, however it is trie
   const { context, page } = await open(site.url);
   await page.locator('[data-testid="example"]').click();
   await reportOver(page, filesBelow(example).length);
+  // The workers that are there, and one more, started as the page starts them: readers end when they have read.
+  const ours = page.waitForEvent('worker');
+  await page.evaluate(() => { window.oneMore = window.hopscopeHost.startWorker(); });
+  await ours;
   const workers = page.workers();
-  assert.ok(workers.length >= 2, `a reader and an analyst, not ${workers.length} workers`);
+  assert.ok(workers.length >= 2, `the page's own and one more, not ${workers.length}`);
   // The function goes in as text: where the policy forbids eval, the debugger may still evaluate.
   const leak = (who) => `(${tryToLeak})(${canary.port}, '${who}')`;
   const inPage = await page.evaluate(leak('page'));
@@ -207,9 +218,10 @@ test('the single HTML file works from the disk, with no network', LONG, async ()
   const { context, page, faults } = await open(singleHtml, { offline: true });
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));
-  await drag(page, [example.replace(/\/$/, '')]);
-  const shown = await reportOver(page, filesBelow(example).length);
-  assert.equal(shown, native(dirname(example.replace(/\/$/, '')), ['inputs']));
+  const { flat, names } = flattened(() => true);
+  await drag(page, names.map((name) => join(flat, name)));
+  assert.equal(await reportOver(page, names.length), native(flat, names));
+  rmSync(flat, { recursive: true });
   assertSevenHops(await hops(page));
   assert.deepEqual(asked.filter((url) => !url.startsWith('blob:') && !url.startsWith('data:')), []);
   assert.deepEqual(faults, []);

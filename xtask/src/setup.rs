@@ -65,18 +65,20 @@ fn cargo_home() -> Option<PathBuf> {
 /// Everything, each part tried even where another fails. Whether all is there.
 pub(crate) fn everything() -> Result<bool> {
     let mut complete = true;
-    let mut note = |result: Result<()>| {
-        if let Err(error) = result {
-            say(&format!("   {error:#}"));
-            complete = false;
+    let mut note = |name: &str, result: Result<String>| {
+        complete &= result.is_ok();
+        match result {
+            Ok(what) => say(&format!("ok       {name}{}{what}", if what.is_empty() { "" } else { ": " })),
+            Err(error) => say(&format!("MISSING  {name}: {error:#}")),
         }
     };
-    note(wasm().map(drop));
-    note(wasm_bindgen());
-    note(trunk());
-    note(npm_tools().map(drop));
-    note(chromium().map(drop));
-    note(firefox().map(drop));
+    let path = |p: PathBuf| p.display().to_string();
+    note("Rust for WebAssembly", wasm().map(|w| format!("{} toolchain", w.toolchain.unwrap_or("default"))));
+    note("wasm-bindgen", wasm_bindgen().map(|()| String::new()));
+    note("Trunk", trunk().map(|()| TRUNK.to_owned()));
+    note("npm packages", npm_tools().map(path));
+    note("Chromium", chromium().map(path));
+    note("Firefox", firefox().map(path));
     Ok(complete)
 }
 
