@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import {
-  assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite,
+  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite,
   tryToLeak, wrongInputs,
 } from './lib.mjs';
 
@@ -85,7 +85,7 @@ test('a folder dropped on the page: the same bytes as the command line', LONG, a
   const { context, page, faults } = await open(site.url);
   await drag(page, [example.replace(/\/$/, '')]);
   const shown = await reportOver(page, filesBelow(example).length);
-  assert.equal(shown, native(dirname(example.replace(/\/$/, '')), ['inputs']));
+  assertSame(shown, native(dirname(example.replace(/\/$/, '')), ['inputs']));
   assertSevenHops(await hops(page));
   assert.deepEqual(faults, []);
   await context.close();
@@ -99,7 +99,7 @@ test('files chosen with the picker, in two goes: the same bytes as the command l
   await picker().setInputFiles(paths.slice(0, 5));
   await reportOver(page, 5);
   await picker().setInputFiles(paths.slice(5));
-  assert.equal(await reportOver(page, names.length), native(flat, names));
+  assertSame(await reportOver(page, names.length), native(flat, names));
   rmSync(flat, { recursive: true });
   assert.deepEqual(faults, []);
   await context.close();
@@ -108,7 +108,7 @@ test('files chosen with the picker, in two goes: the same bytes as the command l
 test('the example is one click away: the same bytes as the command line', LONG, async () => {
   const { context, page, faults } = await open(site.url);
   await page.locator('[data-testid="example"]').click();
-  assert.equal(await reportOver(page, filesBelow(example).length), native(example, filesBelow(example)));
+  assertSame(await reportOver(page, filesBelow(example).length), native(example, filesBelow(example)));
   assertSevenHops(await hops(page));
   assert.deepEqual(faults, []);
   await context.close();
@@ -148,8 +148,9 @@ test('after it has loaded, the page asks nobody for anything', LONG, async () =>
   await reportOver(page, filesBelow(example).length);
   await hops(page);
   await page.waitForTimeout(500);
+  // Nothing reached the page's own server; what the browser asked for at all was its icon, from the cache.
   assert.deepEqual(site.requests.slice(before), []);
-  assert.deepEqual(asked.filter((url) => !url.startsWith('blob:') && !url.startsWith('data:')), []);
+  assert.deepEqual(asked.filter((url) => url !== `${site.url}icon.svg` && !url.startsWith('blob:') && !url.startsWith('data:')), []);
   assert.deepEqual(faults, []);
   await context.close();
 });
@@ -220,7 +221,7 @@ test('the single HTML file works from the disk, with no network', LONG, async ()
   page.on('request', (request) => asked.push(request.url()));
   const { flat, names } = flattened(() => true);
   await drag(page, names.map((name) => join(flat, name)));
-  assert.equal(await reportOver(page, names.length), native(flat, names));
+  assertSame(await reportOver(page, names.length), native(flat, names));
   rmSync(flat, { recursive: true });
   assertSevenHops(await hops(page));
   assert.deepEqual(asked.filter((url) => !url.startsWith('blob:') && !url.startsWith('data:')), []);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import puppeteer from 'puppeteer-core';
 import {
-  assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite, tryToLeak,
+  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite, tryToLeak,
 } from './lib.mjs';
 
 const LONG = { timeout: 180_000 };
@@ -58,7 +58,7 @@ test('the example is one click away: the same bytes as the command line', LONG, 
   const { context, page } = await open(site.url);
   await page.click('[data-testid="example"]');
   await page.waitForFunction(hasReportOver, { timeout: 60_000 }, filesBelow(example).length);
-  assert.equal(await page.evaluate(() => window.hopscopeReport), native(example, filesBelow(example)));
+  assertSame(await page.evaluate(() => window.hopscopeReport), native(example, filesBelow(example)));
   await context.close();
 });
 

@@ -19,7 +19,7 @@ export const SEVEN = [
   ['tomcat', 'eth0'],
   ['192-168-34-143', 'enia6653479892'],
   ['192-168-34-143', 'eth0'],
-  ['subnet-0', null],
+  ['VPC router', null],
   ['192-168-29-46', 'eth1'],
   ['192-168-29-46', 'eni0b8b3d003d6'],
   ['mysql', 'eth0'],
@@ -41,6 +41,14 @@ export function native(cwd, paths) {
   const done = spawnSync(HOPSCOPE, ['analyze', '--format', 'json', ...paths], { cwd, encoding: 'utf8', maxBuffer: 1 << 28 });
   assert.notEqual(done.stdout, '', done.stderr);
   return done.stdout;
+}
+
+/** Two reports are the same bytes; where not, the first line that differs. */
+export function assertSame(shown, expected) {
+  if (shown === expected) return;
+  const [ours, theirs] = [shown.split('\n'), expected.split('\n')];
+  const line = ours.findIndex((text, i) => text !== theirs[i]);
+  assert.fail(`the page and the command line differ in line ${line + 1}:\n  page:         ${ours[line]}\n  command line: ${theirs[line]}`);
 }
 
 const MIME = {
