@@ -236,7 +236,7 @@ fn cites(evidence: &[String]) -> String {
 const STYLE: &str = "\
 body{font:14px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif;margin:24px;color:#17202b;background:#fff}\
 h1{font-size:20px}h2{font-size:17px;margin-top:32px}h3{font-size:14px;margin-top:28px;overflow-wrap:anywhere}\
-figure{margin:8px 0;overflow-x:auto}table{border-collapse:collapse;margin:8px 0;font-size:12px}\
+figure{margin:8px 0}figure svg{max-width:100%;height:auto}table{border-collapse:collapse;margin:8px 0;font-size:12px}\
 caption{text-align:left;padding:6px 0}th{text-align:left;font-weight:600;border-bottom:1px solid #8d9aa8;padding:3px 10px 3px 0}\
 td{border-bottom:1px solid #e3e8ed;padding:3px 10px 3px 0;vertical-align:top}\
 .mono,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:11px}\

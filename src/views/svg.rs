@@ -48,16 +48,16 @@ struct Drawing {
 const SIDE: i32 = 20;
 const LEGEND: i32 = 44;
 /// Narrower than this, the legend would not fit.
-const LEAST_WIDTH: i32 = 760;
+const LEAST_WIDTH: i32 = 860;
 
 impl Drawing {
     fn document(&mut self, p: &Picture, theme: Theme) {
         self.width = p.width.max(LEAST_WIDTH);
         // Rough, on the wide side: the title is proportional text.
-        let per_line = usize::try_from((self.width - 2 * SIDE) / 8).unwrap_or(80).max(20);
+        let per_line = usize::try_from((self.width - 2 * SIDE) * 2 / 19).unwrap_or(80).max(20);
         let title = break_words(&p.title, per_line);
         let badges: Vec<(Way, Verdict, Vec<String>)> =
-            p.badges.iter().map(|b| (b.direction, b.verdict, break_words(&b.text, per_line.saturating_sub(12)))).collect();
+            p.badges.iter().map(|b| (b.direction, b.verdict, break_words(&b.text, per_line.saturating_sub(2)))).collect();
         self.top = 16 + 20 * title.len() as i32 + badges.iter().map(|b| 18 * b.2.len() as i32 + 4).sum::<i32>();
         let height = self.top + p.height + LEGEND;
         let (width, prefix) = (self.width, self.prefix.clone());
@@ -251,7 +251,7 @@ impl Drawing {
         for (class, marker, word) in [
             ("request", "request", "request"),
             ("reply", "reply", "reply"),
-            ("request inferred", "request", "inferred: not captured at both ends"),
+            ("request inferred", "request", "inferred: not captured at one end or both"),
         ] {
             self.put(&format!(
                 "<path class=\"{class}\" d=\"M{x} {0} h34\" marker-end=\"url(#{1}{marker})\"/><text class=\"legend\" x=\"{2}\" y=\"{y}\">{word}</text>\n",
@@ -259,7 +259,7 @@ impl Drawing {
                 self.prefix,
                 x + 42
             ));
-            x += 42 + 7 * word.len() as i32 + 22;
+            x += 42 + 7 * word.len() as i32 + 12;
         }
         for (class, word) in [("seen", "captured here"), ("not-seen", "not captured")] {
             self.put(&format!(
