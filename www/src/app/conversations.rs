@@ -11,7 +11,7 @@ use super::ui;
 use crate::protocol::Conversation;
 
 /// Height of a row in pixels; the style sheet says the same.
-const ROW: usize = 58;
+const ROW: usize = 80;
 /// Rows beyond the visible ones, so that scrolling shows no gap.
 const SPARE: usize = 6;
 
@@ -144,17 +144,29 @@ fn row(app: App, position: usize, c: Conversation) -> AnyView {
         .style(("top", format!("{}px", position * ROW)))
         .on(leptos::ev::click, move |_| app.select(&select))
         .child((
-            span().class("ends").child((
-                span().class("protocol").child(c.protocol.to_uppercase()),
-                span().class("end").attr("title", c.client.clone()).child(c.client.clone()),
-                span().class("arrow").child(" → "),
-                span().class("end").attr("title", c.server.clone()).child(c.server.clone()),
-            )),
+            end("from", &c.client, Some(c.protocol.to_uppercase())),
+            end("to", &c.server, None),
             span().class("about").child((
                 ui::badge(verdict, verdict),
                 span().child(format!("{} · {}", ui::plural(c.packets, "packet"), ui::plural(u64::from(c.hops), "hop"))),
                 via,
             )),
+        ))
+        .into_any()
+}
+
+/// One end on its line: the name may be cut short, the port never.
+fn end(class: &'static str, text: &str, protocol: Option<String>) -> AnyView {
+    let (name, socket) = text.split_once(" (").unwrap_or((text, text));
+    let port = socket.trim_end_matches(')').rsplit_once(':').map(|(_, port)| port.to_owned());
+    let port = port.filter(|p| p.chars().all(|c| c.is_ascii_digit()) && name != text);
+    span()
+        .class(format!("end {class}"))
+        .attr("title", text.to_owned())
+        .child((
+            protocol.map(|p| span().class("protocol").child(p)),
+            span().class("end-name").child(name.to_owned()),
+            port.map(|p| span().class("end-port").child(format!(":{p}"))),
         ))
         .into_any()
 }

@@ -21,11 +21,19 @@ pub fn inputs(app: App) -> AnyView {
         }
         text
     };
+    // What needs attention comes first; otherwise in the order in which they were added. Progress changes no order, so it
+    // must not make the rows anew.
+    let order = Memo::new(move |_| {
+        let mut order: Vec<_> =
+            app.inputs.get().iter().map(|row| (row.live.with(|live| live.state).min(InputState::Reading), row.key)).collect();
+        order.sort_by_key(|(state, _)| *state);
+        order.into_iter().map(|(_, key)| key).collect::<Vec<_>>()
+    });
     let rows = move || {
-        let mut rows = app.inputs.get();
-        // What needs attention comes first; otherwise in the order in which they were added.
-        rows.sort_by_key(|row| row.live.with(|live| live.state).min(InputState::Reading));
-        rows.into_iter().map(|row| input(app, row)).collect_view()
+        let rows = app.inputs.get_untracked();
+        order.with(|order| {
+            order.iter().filter_map(|key| rows.iter().find(|row| row.key == *key)).cloned().map(|row| input(app, row)).collect_view()
+        })
     };
     details()
         .class("inputs")
@@ -58,8 +66,9 @@ fn input(app: App, row: InputRow) -> AnyView {
         parts.join(" · ")
     };
     let message = move || live.with(|l| l.message.clone()).map(|m| p().class("message").child(m));
+    let state = Memo::new(move |_| live.with(|l| l.state));
     let bar = move || {
-        live.with(|l| l.state == InputState::Reading).then(|| {
+        (state.get() == InputState::Reading).then(|| {
             progress()
                 .attr("max", bytes.max(1).to_string())
                 .attr("value", move || live.with(|l| l.read).to_string())
@@ -83,7 +92,7 @@ fn input(app: App, row: InputRow) -> AnyView {
     };
     let remove_name = name.clone();
     let actions = move || {
-        let state = live.with(|l| l.state);
+        let state = state.get();
         let first = match state {
             InputState::Reading => Some(ui::push("Cancel", "Stop reading this input", "cancel", move || app.cancel_input(key))),
             InputState::Ok => None,

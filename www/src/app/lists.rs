@@ -36,7 +36,11 @@ pub fn lists(app: App) -> AnyView {
         .into_any()
 }
 
+/// Findings shown at first, and more at a time.
+const AT_A_TIME: usize = 100;
+
 fn findings(app: App) -> AnyView {
+    let most = RwSignal::new(AT_A_TIME);
     let rows = move || {
         let overview = app.overview.get();
         if overview.findings.is_empty() {
@@ -44,7 +48,18 @@ fn findings(app: App) -> AnyView {
         }
         let mut order: Vec<(usize, Finding)> = overview.findings.iter().cloned().enumerate().collect();
         order.sort_by_key(|(_, f)| std::cmp::Reverse(f.severity));
-        ul().class("findings").child(order.into_iter().map(|(i, f)| finding(app, i, f)).collect_view()).into_any()
+        let rest = order.len().saturating_sub(most.get());
+        order.truncate(most.get());
+        (
+            ul().class("findings").child(order.into_iter().map(|(i, f)| finding(app, i, f)).collect_view()),
+            (rest > 0).then(|| {
+                button()
+                    .attr("type", "button")
+                    .on(leptos::ev::click, move |_| most.update(|m| *m = m.saturating_add(AT_A_TIME)))
+                    .child(format!("Show more ({} left)", ui::count(rest as u64)))
+            }),
+        )
+            .into_any()
     };
     div().child(rows).into_any()
 }

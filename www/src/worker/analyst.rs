@@ -172,7 +172,17 @@ impl<'a> Index<'a> {
     fn label(&self, id: &str) -> String {
         let short = self.short(id);
         match self.entities.get(id) {
-            Some(Entity { kind: EntityKind::Interface, parent: Some(parent), .. }) => format!("{} {short}", self.short(parent)),
+            Some(Entity { kind: EntityKind::Interface, parent: Some(parent), .. }) => format!("{} {short}", self.host(parent)),
+            _ => short,
+        }
+    }
+
+    /// A node without its domain, which all nodes of a cluster share; anything else by its name.
+    fn host(&self, id: &str) -> String {
+        let short = self.short(id);
+        let is_node = self.entities.get(id).is_some_and(|e| e.kind == EntityKind::Node);
+        match short.split_once('.') {
+            Some((host, _)) if is_node && host.chars().any(char::is_alphabetic) => host.to_owned(),
             _ => short,
         }
     }
