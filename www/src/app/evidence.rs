@@ -337,10 +337,10 @@ pub fn export_menu(app: App) -> AnyView {
         .on(leptos::ev::focusout, move |event: web_sys::FocusEvent| {
             // Closes when the focus goes elsewhere on the page.
             let next = event.related_target().and_then(|t| t.dyn_into::<web_sys::Node>().ok());
-            if let (Some(menu), Some(next)) = (menu.get_untracked(), next) {
-                if !menu.contains(Some(&next)) {
-                    let _ = menu.remove_attribute("open");
-                }
+            if let (Some(menu), Some(next)) = (menu.get_untracked(), next)
+                && !menu.contains(Some(&next))
+            {
+                let _ = menu.remove_attribute("open");
             }
         })
         .child((summary().child("Export"), div().class("menu-body").child((rows, only, leptos::html::hr(), session))))

@@ -91,10 +91,10 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
     };
     Effect::new(move |before: Option<u32>| {
         let (count, how) = moves.get();
-        if let (Some(before), Some(how)) = (before, how) {
-            if before != count {
-                go(how);
-            }
+        if let (Some(before), Some(how)) = (before, how)
+            && before != count
+        {
+            go(how);
         }
         count
     });

@@ -269,7 +269,7 @@ fn after_this(f: impl FnOnce() + 'static) {
 /// What no importer knows may be a report of Hopscope itself.
 fn open_if_report(app: App, key: Key, file: File, buffers: Vec<JsValue>) {
     leptos::task::spawn_local(async move {
-        let head = file.slice_with_f64_and_f64(0.0, 200.0).map(|head| Promise::from(head.text()));
+        let head = file.slice_with_f64_and_f64(0.0, 200.0).map(|head| head.text());
         let text = match head {
             Ok(promise) => wasm_bindgen_futures::JsFuture::from(promise).await.ok().and_then(|t| t.as_string()),
             Err(_) => None,

@@ -132,10 +132,10 @@ fn toggle_theme() {
 
 /// As the person last chose; otherwise the system decides.
 pub fn restore_theme() {
-    if let (Some(root), Ok(Some(storage))) = (document().document_element(), window().local_storage()) {
-        if let Ok(Some(theme)) = storage.get_item("hopscope-theme") {
-            let _ = root.set_attribute("data-theme", &theme);
-        }
+    if let (Some(root), Ok(Some(storage))) = (document().document_element(), window().local_storage())
+        && let Ok(Some(theme)) = storage.get_item("hopscope-theme")
+    {
+        let _ = root.set_attribute("data-theme", &theme);
     }
 }
 
@@ -231,7 +231,7 @@ fn paste(app: App) -> AnyView {
     let field = NodeRef::<leptos::html::Textarea>::new();
     let add = move || {
         if let Some(area) = field.get_untracked() {
-            let area: HtmlTextAreaElement = area.into();
+            let area: HtmlTextAreaElement = area;
             gather::pasted(app, &area.value());
             app.dialog.set(None);
         }

@@ -80,7 +80,7 @@ pub async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total) -> bool) 
         while in_flight.len() < 2 && next < size {
             let end = (next + SLICE).min(size);
             let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (total.bytes, host::text_of(&e)))?;
-            in_flight.push_back(slice.array_buffer().into());
+            in_flight.push_back(slice.array_buffer());
             next = end;
         }
         let Some(promise) = in_flight.pop_front() else { return Ok(()) };
@@ -105,6 +105,6 @@ pub async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total) -> bool) 
 /// The browser's words.
 pub async fn bytes_of(blob: &Blob, start: f64, length: f64) -> Result<Vec<u8>, String> {
     let slice = blob.slice_with_f64_and_f64(start, (start + length).min(blob.size())).map_err(|e| host::text_of(&e))?;
-    let buffer = JsFuture::from(Promise::from(slice.array_buffer())).await.map_err(|e| host::text_of(&e))?;
+    let buffer = JsFuture::from(slice.array_buffer()).await.map_err(|e| host::text_of(&e))?;
     Ok(Uint8Array::new(&buffer).to_vec())
 }
