@@ -206,3 +206,88 @@ fn only(dist: &Path, fits: impl Fn(&str) -> bool) -> anyhow::Result<PathBuf> {
         several => bail!("{} holds several builds ({}): remove it and build again", dist.display(), several.len()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn parts() -> Parts {
+        let www = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("www");
+        let text = |name: &str| fs::read_to_string(www.join(name)).unwrap();
+        Parts {
+            index: text("index.html"),
+            glue: "let wasm_bindgen = 0; // </script> <!-- in the glue".to_owned(),
+            module: b"\0asm".to_vec(),
+            boot: text("boot.js"),
+            style: text("style.css"),
+            icon: text("icon.svg"),
+            manifest: text("manifest.webmanifest"),
+            service_worker: text("sw.js"),
+            examples: BTreeMap::from([("pod-to-pod", pack(b"{}").unwrap())]),
+        }
+    }
+
+    fn assembled() -> (PathBuf, String, String) {
+        // One folder for each process and thread: tests run side by side.
+        let name = format!("hopscope-site-{}-{:?}", std::process::id(), std::thread::current().id());
+        let folder = std::env::temp_dir().join(name);
+        let (dist, site) = (folder.join("trunk"), folder.join("site"));
+        fs::create_dir_all(&dist).unwrap();
+        let parts = parts();
+        for (file, text) in [
+            ("index.html", &parts.index),
+            ("hopscope-www-1.js", &parts.glue),
+            ("boot.js", &parts.boot),
+            ("style.css", &parts.style),
+            ("icon.svg", &parts.icon),
+            ("manifest.webmanifest", &parts.manifest),
+            ("sw.js", &parts.service_worker),
+        ] {
+            fs::write(dist.join(file), text).unwrap();
+        }
+        fs::write(dist.join("hopscope-www-1_bg.wasm"), &parts.module).unwrap();
+        assemble(&dist, &site, &folder.join("hopscope.html")).unwrap();
+        let index = fs::read_to_string(site.join("index.html")).unwrap();
+        let single = fs::read_to_string(folder.join("hopscope.html")).unwrap();
+        (folder, index, single)
+    }
+
+    #[test]
+    fn the_policy_comes_before_all_that_it_governs_and_lets_nothing_out() {
+        let (folder, index, single) = assembled();
+        for page in [&index, &single] {
+            let policy = page.find("http-equiv=\"Content-Security-Policy\"").unwrap();
+            for governed in ["<script", "<link", "<style", "<img"] {
+                assert!(page.find(governed).is_none_or(|at| at > policy), "{governed} stands before the policy");
+            }
+            assert!(page.contains("connect-src 'none'"));
+            assert!(!page.contains("'unsafe-inline'") && !page.contains("'unsafe-eval'"));
+            assert!(!page.contains("hopscope:"), "a marker is left");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_single_page_allows_exactly_its_own_script_and_style() {
+        let (folder, _, single) = assembled();
+        let inside = |open: &str, close: &str| {
+            let start = single.find(open).unwrap() + open.len();
+            let length = single[start..].find(close).unwrap();
+            single[start..start + length].to_owned()
+        };
+        assert!(single.contains(&format!("script-src {} 'wasm-unsafe-eval'", source_hash(&inside("<script>", "</script>")))));
+        assert!(single.contains(&format!("style-src {};", source_hash(&inside("<style>", "</style>")))));
+        assert_eq!(single.matches("<script>").count(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn another_module_is_another_build() {
+        let (one, mut other) = (parts(), parts());
+        assert_eq!(one.build(), parts().build());
+        other.module.push(0);
+        assert_ne!(one.build(), other.build());
+    }
+}
