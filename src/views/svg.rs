@@ -89,6 +89,15 @@ impl Drawing {
         for l in &p.labels {
             self.label(l);
         }
+        for m in &p.marks {
+            self.put(&format!(
+                "<text class=\"mark {}-word\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n",
+                words::way(m.direction),
+                m.end.x,
+                m.end.y,
+                xml(&m.text)
+            ));
+        }
         for e in &p.edges {
             self.loss(e);
         }
@@ -372,6 +381,7 @@ const SHAPES: &str = "\
 .hopscope .name{font-weight:600}\
 .hopscope .address,.hopscope .change{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace;font-size:10px}\
 .hopscope .remark{font-size:10px;font-style:italic}\
+.hopscope .mark{font-size:9px}\
 .hopscope .nat,.hopscope .tunnel{font-weight:600}\
 .hopscope .request-word,.hopscope .reply-word{font-weight:600}\
 .hopscope .request,.hopscope .reply{fill:none;stroke-width:2;stroke-linejoin:round}\

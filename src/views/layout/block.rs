@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grid::Grid;
 use super::scene::{Scene, Wire};
-use super::{Area, AreaKind, LINE, Point, Port, Rect, Text, TextStyle, text_width};
+use super::{Area, AreaKind, LINE, Mark, Point, Port, Rect, Text, TextStyle, text_width};
 use crate::report::{EntityKind, Way};
 use crate::views::escape::inert;
 
@@ -579,10 +579,12 @@ impl Inside {
         for &p in &block.ports {
             let port = &scene.ports[p];
             if plan.is_simple && port.interface.is_none() {
+                out.marks.extend(marks(scene, p, outer));
                 continue;
             }
             let r = self.card(scene, plan, p);
             let rect = Rect { x: at.x + r.x, y: at.y + r.y, ..r };
+            out.marks.extend(marks(scene, p, rect));
             let area = port.inner.map_or(host_area.as_str(), |i| block.inner[i]);
             out.ports.push(Port {
                 id: port_id(scene, p),
@@ -665,6 +667,23 @@ pub(super) struct Emitted {
     /// Corners by wire, in the wire's direction.
     pub(super) lines: BTreeMap<usize, Vec<Point>>,
     pub(super) labels: Vec<(usize, Rect)>,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// The numbers of a port's hops in one direction, from 1.
+fn hop_numbers(scene: &Scene<'_>, port: usize, is_reply: bool) -> (Vec<u32>, String) {
+    let hops: Vec<u32> = scene.ports[port].visits.iter().filter(|v| v.0 == is_reply).map(|v| v.1 as u32).collect();
+    let text: Vec<String> = hops.iter().map(|h| (h + 1).to_string()).collect();
+    (hops, text.join(" "))
+}
+
+/// In the right corners of what stands for the port: the request's above, the reply's below.
+fn marks(scene: &Scene<'_>, port: usize, rect: Rect) -> impl Iterator<Item = Mark> {
+    [Way::Request, Way::Reply].into_iter().filter_map(move |direction| {
+        let (hops, text) = hop_numbers(scene, port, direction == Way::Reply);
+        let y = if direction == Way::Request { rect.y + 11 } else { rect.y + rect.h - 4 };
+        (!hops.is_empty()).then_some(Mark { direction, hops, text, end: Point { x: rect.x + rect.w - 5, y } })
+    })
 }
 
 /// The pieces of a wire inside a block, in its direction.
@@ -801,7 +820,9 @@ fn card_texts(scene: &Scene<'_>, port: usize) -> Vec<(TextStyle, String)> {
 }
 
 fn card_width(scene: &Scene<'_>, port: usize) -> i32 {
-    card_texts(scene, port).iter().map(|(style, t)| text_width(t, *style)).max().unwrap_or(0) + CARD_INDENT + PAD
+    let text = card_texts(scene, port).iter().map(|(style, t)| text_width(t, *style)).max().unwrap_or(0);
+    let numbers = [false, true].map(|is_reply| 6 * hop_numbers(scene, port, is_reply).1.len() as i32).into_iter().max().unwrap_or(0);
+    CARD_INDENT + text + PAD + numbers
 }
 
 /// The id that edges name.

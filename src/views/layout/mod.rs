@@ -80,6 +80,8 @@ pub struct Picture {
     pub edges: Vec<Edge>,
     /// What changes along an edge. Labels overlap neither one another nor a box that does not hold them.
     pub labels: Vec<Label>,
+    /// The numbers of the hops at each port (one path only).
+    pub marks: Vec<Mark>,
     /// Each direction's outcome (one path only).
     pub badges: Vec<Badge>,
 }
@@ -270,6 +272,19 @@ pub enum ChangeKind {
     Tunnel,
     /// Time since the last captured hop.
     Delay,
+}
+
+/// Which hops of a direction a port is, for finding them in a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Request or reply.
+    pub direction: Way,
+    /// Indices of the hops, from 0.
+    pub hops: Vec<u32>,
+    /// The numbers as written: from 1, with spaces. 9 px.
+    pub text: String,
+    /// Where the text ends (not begins), on its baseline.
+    pub end: Point,
 }
 
 /// A direction's outcome.

@@ -428,6 +428,7 @@ fn picture(scene: &Scene<'_>, f: &Frame, out: Emitted) -> Picture {
         ports: out.ports,
         edges,
         labels,
+        marks: out.marks,
         badges: scene.badges.clone(),
     }
 }
