@@ -13,7 +13,7 @@ use hopscope::analysis::analyze;
 use hopscope::identify::inventory::host_veth_name;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::model::Mac;
-use hopscope::report::{EntityKind, Hop, Report, Verdict, Way};
+use hopscope::report::{CapturePoint, EntityKind, Hop, Report, Verdict, Way};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -70,8 +70,7 @@ proptest! {
         inputs.swap(0, turn * 7 % all);
         prop_assert_eq!(report.to_json().unwrap(), analyze(&inputs).to_json().unwrap());
 
-        let input_names: BTreeMap<&str, &str> = report.inputs.iter().map(|i| (i.id.as_str(), i.name.as_str())).collect();
-        let taken_at: BTreeMap<&str, &Interface> = report.capture_points.iter().map(|p| (p.id.as_str(), world.taken_at(input_names[p.input.as_str()]))).collect();
+        let taken_at = world.taken_at(&report);
         for path in &report.paths {
             for d in &path.directions {
                 for h in &d.hops {
@@ -108,6 +107,7 @@ struct Spec {
     files_are_named: bool,
     is_micros: bool,
     first_ttl: u8,
+    snaplen: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +117,10 @@ struct NodeSpec {
     /// One for each pod: whether its address is on the second ENI.
     pods: Vec<bool>,
     has_neighbours: bool,
+    /// `ip addr` of the host is there.
+    has_addresses: bool,
+    /// One capture with `-i any` (Linux cooked, version 2) for all of the node's own interfaces.
+    is_any: bool,
     /// How far its clock is off.
     clock_ns: i64,
 }
@@ -152,10 +156,18 @@ struct FlowSpec {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let node =
-        (0_usize..3, any::<bool>(), prop::collection::vec(any::<bool>(), 1..4), any::<bool>(), -5_000_000_000_i64..5_000_000_000).prop_map(
-            |(subnet, has_second_eni, pods, has_neighbours, clock_ns)| NodeSpec { subnet, has_second_eni, pods, has_neighbours, clock_ns },
-        );
+    let pods = prop::collection::vec(any::<bool>(), 1..4);
+    let node = (0_usize..3, any::<bool>(), pods, any::<(bool, bool)>(), 0_u8..5, -5_000_000_000_i64..5_000_000_000).prop_map(
+        |(subnet, has_second_eni, pods, (has_neighbours, has_addresses), any, clock_ns)| NodeSpec {
+            subnet,
+            has_second_eni,
+            pods,
+            has_neighbours,
+            has_addresses,
+            is_any: any == 0,
+            clock_ns,
+        },
+    );
     let kind = prop_oneof![
         4 => Just(Kind::PodToPod), 3 => Just(Kind::PodToService), 2 => Just(Kind::OutsideToNodePort), 2 => Just(Kind::PodToOutside),
     ];
@@ -175,9 +187,10 @@ fn spec() -> impl Strategy<Value = Spec> {
         },
     );
     let ttl = prop_oneof![Just(64_u8), Just(128), Just(255)];
+    let snaplen = prop_oneof![3 => Just(262_144_usize), 1 => Just(128), 1 => Just(96)];
     let bits = any::<(u64, u64, bool, bool, bool, bool, bool)>();
-    (prop::collection::vec(node, 1..4), prop::collection::vec(flow, 1..6), bits, ttl).prop_map(
-        |(nodes, flows, (a, b, has_instances, has_services, has_gateway, files_are_named, is_micros), first_ttl)| Spec {
+    (prop::collection::vec(node, 1..4), prop::collection::vec(flow, 1..6), bits, ttl, snaplen).prop_map(
+        |(nodes, flows, (a, b, has_instances, has_services, has_gateway, files_are_named, is_micros), first_ttl, snaplen)| Spec {
             nodes,
             flows,
             // Three interfaces of four.
@@ -188,6 +201,7 @@ fn spec() -> impl Strategy<Value = Spec> {
             files_are_named,
             is_micros,
             first_ttl,
+            snaplen,
         },
     )
 }
@@ -481,13 +495,27 @@ impl World {
         self.flows.iter().flat_map(|f| &f.ways).flatten()
     }
 
-    /// The interface that an input of this name was captured at.
-    fn taken_at(&self, name: &str) -> &Interface {
-        self.interfaces.iter().find(|i| self.file_name(i) == name).unwrap_or_else(|| panic!("no capture {name}"))
+    /// The interface that each of the report's capture points is on.
+    fn taken_at<'a>(&self, report: &'a Report) -> BTreeMap<&'a str, &Interface> {
+        let one = |p: &'a CapturePoint| {
+            let name = report.inputs.iter().find(|i| i.id == p.input).map(|i| i.name.as_str()).unwrap();
+            let index = p.interface_name.as_deref();
+            let fits = |i: &&Interface| {
+                let is_named = index == Some(&ifindex(i).to_string()) || index == Some(&i.name);
+                self.file_name(i) == name && (is_named || !self.is_any(i))
+            };
+            (p.id.as_str(), self.interfaces.iter().find(fits).unwrap_or_else(|| panic!("no capture {name} {index:?}")))
+        };
+        report.capture_points.iter().map(one).collect()
+    }
+
+    fn is_any(&self, i: &Interface) -> bool {
+        self.spec.nodes[i.node].is_any && i.owner.starts_with("node:")
     }
 
     fn file_name(&self, i: &Interface) -> String {
         match self.spec.files_are_named {
+            _ if self.is_any(i) => format!("captures/any{}.pcap", i.node),
             true => format!("captures/{}-{}.pcap", i.owner.replace(['/', ':'], "_"), i.name),
             // Not in the order of interfaces: nothing must follow from it.
             false => format!("captures/dump{}.pcap", i.id * 37 % 101),
@@ -495,8 +523,13 @@ impl World {
     }
 
     fn is_captured(&self, i: &Interface) -> bool {
-        self.spec.captured >> (i.id % 64) & 1 == 1
+        self.is_any(i) || self.spec.captured >> (i.id % 64) & 1 == 1
     }
+}
+
+/// The index that the kernel gives an interface, as `-i any` and `ip addr` show it.
+fn ifindex(i: &Interface) -> u32 {
+    2 + i.id as u32
 }
 
 fn subnet_id(n: usize) -> String {
@@ -599,10 +632,19 @@ impl World {
                 }
             }
         }
+        let mut captures: BTreeMap<String, (u32, Vec<(i64, Vec<u8>)>)> = BTreeMap::new();
         for i in self.interfaces.iter().filter(|i| self.is_captured(i)) {
-            let mut frames = frames.remove(&i.id).unwrap_or_default();
+            let frames = frames.remove(&i.id).unwrap_or_default();
+            let is_any = self.is_any(i);
+            if is_any && frames.is_empty() {
+                continue;
+            }
+            let (_, all) = captures.entry(self.file_name(i)).or_insert((if is_any { 276 } else { 1 }, Vec::new()));
+            all.extend(frames.into_iter().map(|(at, bytes)| (at, if is_any { cooked(i, &bytes) } else { bytes })));
+        }
+        for (name, (link_type, mut frames)) in captures {
             frames.sort_by_key(|f| f.0);
-            files.push((self.file_name(i), pcap(&frames, self.spec.is_micros)));
+            files.push((name, pcap(link_type, &frames, self.spec.is_micros, self.spec.snaplen)));
         }
         let one = |(name, bytes): (String, Vec<u8>)| {
             let mut ingest = Ingest::new(&name);
@@ -682,24 +724,55 @@ impl World {
             }
             files.push((format!("host{n}/ip-neigh.txt"), text.into_bytes()));
         }
+        for (n, node) in self.nodes.iter().enumerate().filter(|(n, _)| self.spec.nodes[*n].has_addresses) {
+            let mut text = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n".to_owned();
+            text.push_str("    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n");
+            for i in self.interfaces.iter().filter(|i| i.node == n && i.owner.starts_with("node:")) {
+                let at = if i.name.starts_with("eni") { "@if3" } else { "" };
+                writeln!(
+                    text,
+                    "{}: {}{at}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 9001 qdisc mq state UP group default",
+                    ifindex(i),
+                    i.name
+                )
+                .unwrap();
+                writeln!(text, "    link/ether {} brd ff:ff:ff:ff:ff:ff", i.mac).unwrap();
+                if let Some((_, ips)) = node.enis.iter().find(|(id, _)| *id == i.id) {
+                    writeln!(text, "    inet {}/24 brd 10.7.{}.255 scope global {}", ips[0], node.subnet, i.name).unwrap();
+                }
+            }
+            files.push((format!("host{n}/ip-addr.txt"), text.into_bytes()));
+        }
         files
     }
 }
 
+/// An Ethernet frame as a Linux cooked capture (LINKTYPE_LINUX_SLL2) has it: the sender's address alone, and which way it went.
+fn cooked(i: &Interface, ethernet: &[u8]) -> Vec<u8> {
+    let is_outgoing = ethernet[6..12] == i.mac.0;
+    let mut frame = vec![8, 0, 0, 0];
+    frame.extend(ifindex(i).to_be_bytes());
+    frame.extend([0, 1, if is_outgoing { 4 } else { 0 }, 6]);
+    frame.extend(&ethernet[6..12]);
+    frame.extend([0, 0]);
+    frame.extend(&ethernet[14..]);
+    frame
+}
+
 /// Classic pcap, big-endian, with micro- or nanoseconds.
-fn pcap(frames: &[(i64, Vec<u8>)], is_micros: bool) -> Vec<u8> {
+fn pcap(link_type: u32, frames: &[(i64, Vec<u8>)], is_micros: bool, snaplen: usize) -> Vec<u8> {
     let magic: u32 = if is_micros { 0xa1b2_c3d4 } else { 0xa1b2_3c4d };
     let mut file = Vec::new();
-    for word in [magic, 0x0002_0004, 0, 0, 0xffff, 1] {
+    for word in [magic, 0x0002_0004, 0, 0, snaplen as u32, link_type] {
         file.extend(word.to_be_bytes());
     }
     for (at, bytes) in frames {
         let (seconds, rest) = (at.div_euclid(1_000_000_000) as u32, at.rem_euclid(1_000_000_000) as u32);
-        let length = bytes.len() as u32;
-        for word in [seconds, if is_micros { rest / 1000 } else { rest }, length, length] {
+        let kept = &bytes[..bytes.len().min(snaplen)];
+        for word in [seconds, if is_micros { rest / 1000 } else { rest }, kept.len() as u32, bytes.len() as u32] {
             file.extend(word.to_be_bytes());
         }
-        file.extend(bytes);
+        file.extend(kept);
     }
     file
 }
@@ -740,15 +813,14 @@ impl Tally {
 const SURE: f64 = 0.9;
 
 fn compare(world: &World, report: &Report, tally: &mut Tally) {
-    let input_names: BTreeMap<&str, &str> = report.inputs.iter().map(|i| (i.id.as_str(), i.name.as_str())).collect();
-    let taken_at: BTreeMap<&str, &Interface> =
-        report.capture_points.iter().map(|p| (p.id.as_str(), world.taken_at(input_names[p.input.as_str()]))).collect();
+    let taken_at = world.taken_at(report);
 
     for p in &report.capture_points {
         let truth = taken_at[p.id.as_str()];
-        if let Some(at) = p.at.as_ref().filter(|_| p.confidence > SURE) {
-            tally
-                .claim("placement", *at == truth.report_id(), || format!("{} at {at} ({}), not {}", p.id, p.confidence, truth.report_id()));
+        if let Some(at) = &p.at {
+            tally.weigh("placement", p.confidence, *at == truth.report_id(), || {
+                format!("{} at {at} ({}), not {}", p.id, p.confidence, truth.report_id())
+            });
         }
         if let Some(c) = &p.clock {
             let clock = |i: &Interface| world.spec.nodes[i.node].clock_ns;
