@@ -211,6 +211,17 @@ impl Ingest {
                 let data = if read { Data::Capture(Box::new(digest)) } else { Data::Nothing };
                 one(Format::Pcap, status, message, data)
             }
+            State::Document(Format::TcpdumpText, document) => {
+                let mut digest = DigestBuilder::new();
+                let mut notes = import::tcpdump::frames(&import::text(&document), &mut digest);
+                if document.len() >= MOST_TEXT {
+                    notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
+                }
+                let digest = digest.finish();
+                let (status, message) = outcome(&notes, !digest.is_empty());
+                let data = if digest.is_empty() { Data::Nothing } else { Data::Capture(Box::new(digest)) };
+                one(Format::TcpdumpText, status, message, data)
+            }
             State::Document(format, document) => {
                 let format = if format == Format::UnknownJson { import::classify_json(&document) } else { format };
                 let mut import = import::import(format, &document);

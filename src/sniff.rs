@@ -41,6 +41,8 @@ pub enum Format {
     Conntrack,
     /// The VPC CNI's books on a node: `/v1/enis`, `/v1/pods`, `ipam.json`.
     Ipamd,
+    /// What tcpdump prints, in place of a capture.
+    TcpdumpText,
     /// Hopscope's own session file: a person's corrections.
     Session,
     /// JSON that no importer claims.
@@ -72,6 +74,7 @@ impl Format {
             Self::Iptables => "iptables",
             Self::Conntrack => "conntrack",
             Self::Ipamd => "ipamd",
+            Self::TcpdumpText => "tcpdump_text",
             Self::Session => "session",
             Self::UnknownJson | Self::UnknownText | Self::Unsupported(_) | Self::Unknown | Self::Empty => "unknown",
         }
@@ -219,16 +222,6 @@ fn foreign_text(text: &str) -> Option<Format> {
     let lines = || text.lines().map(str::trim).filter(|l| !l.is_empty()).take(50);
     if lines().any(|l| l.starts_with("+---------+---------------+----------+")) {
         return Some(Format::Unsupported("it is a K12 text capture; convert it with `editcap -F pcap IN OUT.pcap`"));
-    }
-    let is_tcpdump = |line: &str| {
-        let time = line.split_whitespace().find(|w| w.contains(':')).unwrap_or_default();
-        let has_time = time.len() >= 8 && time.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.');
-        has_time
-            && (line.contains(" IP ") || line.contains(" IP6 ") || line.contains(" ARP, "))
-            && (line.contains(" > ") || line.contains("ARP"))
-    };
-    if lines().any(is_tcpdump) {
-        return Some(Format::Unsupported("it is what tcpdump prints; drop the capture itself (`tcpdump -w FILE`)"));
     }
     let is_dump = |line: &str| {
         let mut words = line.split_whitespace();

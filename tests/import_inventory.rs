@@ -522,7 +522,6 @@ fn what_is_no_inventory_is_told_apart() {
         (b"snoop\0\0\0\0\0\0\x02", "editcap"),
         (b"GMBU\0\x02", "editcap"),
         (&[erf_record.clone(), erf_record].concat(), "ERF"),
-        (b"10:23:45.123456 IP 10.0.0.1.80 > 10.0.0.2.1234: Flags [S], seq 1, length 0\n", "tcpdump -w"),
         (b"0000   02 00 00 00 00 01 02 00 00 00 00 02 08 00 45 00\n", "text2pcap"),
         (b"apiVersion: v1\nitems:\n- apiVersion: v1\n", "-o json"),
         (b"An error occurred (UnauthorizedOperation) when calling the DescribeVpcs operation\n", "error message"),

@@ -18,6 +18,7 @@ pub mod locate;
 mod scan;
 pub mod session;
 mod shape;
+pub mod tcpdump;
 mod text;
 
 use std::borrow::Cow;
@@ -57,6 +58,7 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
             if is_json(&text) { json::import(text.as_bytes()) } else { text::import(&text) }
         }
         Format::Empty => Import { facts: Vec::new(), notes: vec![Note::loss("it has no bytes")] },
+        Format::TcpdumpText => Import { facts: Vec::new(), notes: vec![Note::info("it holds packets: see `tcpdump::frames`")] },
         Format::Pcap
         | Format::Pcapng
         | Format::Gzip

@@ -2,7 +2,7 @@
 //! prompts, comments and blank lines between. Knows which line belongs to which; the readers know what it says.
 
 use super::kubectl_text::{self, Description, Row, Table};
-use super::{Import, arp, conntrack, ip, iptables};
+use super::{Import, arp, conntrack, ip, iptables, tcpdump};
 use crate::facts::{Fact, HostInterface, Located, Route};
 use crate::model::{Locator, Note};
 use crate::sniff::Format;
@@ -17,7 +17,9 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
         // Windows indents the rows of its ARP table.
         return arp::line(line).map(|_| Format::IpNeigh);
     }
-    if ip::interface_line(line).is_some() || arp::ifconfig_line(line).is_some() {
+    if tcpdump::is_packet_line(line) {
+        Some(Format::TcpdumpText)
+    } else if ip::interface_line(line).is_some() || arp::ifconfig_line(line).is_some() {
         Some(Format::IpAddr)
     } else if ip::rule_line(line).is_some() {
         Some(Format::IpRule)
