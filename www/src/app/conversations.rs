@@ -84,10 +84,12 @@ pub fn conversations(app: App) -> AnyView {
     let on_key = move |event: KeyboardEvent| match event.key().as_str() {
         "ArrowDown" => {
             event.prevent_default();
+            event.stop_propagation();
             step_in(app, shown, 1);
         }
         "ArrowUp" => {
             event.prevent_default();
+            event.stop_propagation();
             step_in(app, shown, -1);
         }
         _ => {}

@@ -4,7 +4,7 @@ use hopscope::views::collect::{self, Target};
 use leptos::html::{button, dd, div, dl, dt, h2, h3, header, input, kbd, label, main, p, pre, section, span, textarea};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
-use web_sys::{HtmlElement, HtmlInputElement, HtmlTextAreaElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, HtmlInputElement, HtmlTextAreaElement, KeyboardEvent};
 
 use super::state::{App, Dialog, Focus, Viewer};
 use super::{conversations, evidence, gather, inputs, lists, path, start, ui};
@@ -169,6 +169,15 @@ fn listen_for_keys(app: App) {
             "f" => app.is_wide.update(|w| *w = !*w),
             "n" | "j" => conversations::step(app, 1),
             "p" | "k" => conversations::step(app, -1),
+            // Arrow keys scroll the page, except on the picture.
+            key if key.starts_with("Arrow") => {
+                let is_on_picture =
+                    event.target().and_then(|t| t.dyn_into::<Element>().ok()).is_some_and(|t| matches!(t.closest(".picture"), Ok(Some(_))));
+                if is_on_picture || app.is_wide.get_untracked() {
+                    event.prevent_default();
+                    path::key(app, key);
+                }
+            }
             key => path::key(app, key),
         }
     });

@@ -366,6 +366,10 @@ impl App {
         for input in &overview.inputs {
             let row = self.inputs.with_untracked(|rows| rows.iter().find(|row| *row.name == *input.name).cloned());
             if let Some(row) = row {
+                // One that is being read again is for its reader to judge.
+                if matches!(row.live.with_untracked(|live| live.state), InputState::Reading | InputState::Cancelled) {
+                    continue;
+                }
                 row.live.update(|live| {
                     live.state = match input.status {
                         Status::Ok => InputState::Ok,
