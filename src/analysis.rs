@@ -13,10 +13,10 @@ use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, Inventory, is_special, short};
 use crate::identify::place::{self, Capture, Point};
 use crate::ingest::{Data, Ingested};
-use crate::model::{Mac, Protocol};
+use crate::model::{Locator, Mac, Protocol};
 use crate::report::{
     CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
-    Report, Rewrite, SCHEMA, Severity,
+    Report, Rewrite, SCHEMA, Severity, Status,
 };
 use crate::trace::{self, Context};
 
@@ -47,9 +47,42 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
         paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).filter_map(|h| h.interface.clone()).collect();
     place::by_elimination(&mut points, &crossed, &inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
-    let findings = diagnose::diagnose(ctx, &paths, &clocks, &mut book);
+    let mut findings = diagnose::diagnose(ctx, &paths, &clocks, &mut book);
+    findings.extend(damaged(&sorted, &mut book));
     sort_paths(ctx, &mut paths);
     Publisher { ctx, book: &mut book, used: BTreeSet::new(), entities: BTreeMap::new() }.publish(&sorted, &paths, &clocks, findings)
+}
+
+/// Inputs that were not read whole: what they hold beyond the fault is missing from every conclusion.
+fn damaged(inputs: &[&Ingested], book: &mut Book) -> Vec<diagnose::Finding> {
+    let mut found = Vec::new();
+    for (n, input) in inputs.iter().enumerate() {
+        if input.status == Status::Ok || input.bytes == 0 {
+            continue;
+        }
+        let message = input.message.clone().unwrap_or_default();
+        // The place is the last thing that was read; of a file that is nothing known, its beginning.
+        let at = match &input.data {
+            Data::Capture(digest) if !digest.is_empty() => Locator::Frame(u64::from(digest.len())),
+            Data::Facts(facts) => facts.last().map_or(Locator::Line(1), |f| f.at.clone()),
+            _ => Locator::Line(1),
+        };
+        let name = input.name.rsplit('/').next().unwrap_or(&input.name);
+        let (severity, what) =
+            if input.status == Status::Partial { (Severity::Warning, "is read in part") } else { (Severity::Warning, "is not read") };
+        let ev = book.add("damaged_input", format!("{name} {what}: {message}"), vec![Place { input: n, at }]);
+        let next_step = Some("collect that file again".to_owned());
+        found.push(diagnose::Finding {
+            kind: "damaged_input",
+            severity,
+            about: Vec::new(),
+            summary: format!("{name} {what}: {message}"),
+            next_step,
+            p: 1.0,
+            ev: vec![ev],
+        });
+    }
+    found
 }
 
 /// In the order of their first packet, as a person reads an incident.

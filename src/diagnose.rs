@@ -673,11 +673,11 @@ fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
 
 /// Inventories that contradict one another, and neighbour tables that contradict the ENIs.
 fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
-    for (about, summary, ev) in &ctx.inv.contradictions {
+    for (kind, about, summary, ev) in &ctx.inv.contradictions {
         let step =
             Some("print the inventories again, at one time: kubectl get pods -A -o json, aws ec2 describe-network-interfaces".to_owned());
         found.push(Finding {
-            kind: "stale_inventory",
+            kind,
             severity: Severity::Warning,
             about: about.clone(),
             summary: summary.clone(),

@@ -178,8 +178,8 @@ pub struct Inventory {
     pub route_tables: Vec<(facts::RouteTable, Ev)>,
     pub hosts: Vec<HostInfo>,
     pub corrections: Vec<(facts::Correction, Place)>,
-    /// Statements that contradict one another: whom it is about, in one sentence, and both sides' places.
-    pub contradictions: Vec<(Vec<Id>, String, Vec<Ev>)>,
+    /// Statements that contradict one another: the finding's kind, whom it is about, one sentence, and both sides' places.
+    pub contradictions: Vec<(&'static str, Vec<Id>, String, Vec<Ev>)>,
     /// Owner claims by IP, best first.
     pub by_ip: BTreeMap<IpAddr, Vec<Claim>>,
     /// Owner claims by MAC, best first.
@@ -443,6 +443,9 @@ impl Inventory {
             };
             let id = format!("lb:{name}");
             let lb = self.lbs.entry(id.clone()).or_default();
+            if second.is_some() {
+                lb.aliases.insert(format!("lb:{rest}"));
+            }
             lb.id.clone_from(&id);
             name.clone_into(&mut lb.name);
             if lb.kind.is_empty() {
@@ -666,9 +669,14 @@ impl Inventory {
             let Some((_, winner)) = ranked.first() else { continue };
             let ev: Vec<Ev> = ranked.iter().flat_map(|(_, p)| p.ev.iter().copied()).collect();
             let names = ranked.iter().skip(1).map(|(_, p)| short(&p.id)).collect::<Vec<_>>().join(", ");
-            let summary = format!("{ip} is listed for {names} too, yet it is {}'s now", short(&winner.id));
+            let tie = ranked.get(1).is_some_and(|(second, _)| ranked.first().is_some_and(|(first, _)| first == second));
+            let (kind, summary) = if tie {
+                ("duplicate_address", format!("{ip} is listed for {names} and {} alike", short(&winner.id)))
+            } else {
+                ("stale_inventory", format!("{ip} is listed for {names} too, yet it is {}'s now", short(&winner.id)))
+            };
             let losers: Vec<Id> = ranked.iter().skip(1).map(|(_, p)| p.id.clone()).collect();
-            self.contradictions.push((ids, summary, ev));
+            self.contradictions.push((kind, ids, summary, ev));
             for id in losers {
                 if let Some(p) = self.pods.get_mut(&id) {
                     p.is_former = true;
@@ -692,7 +700,7 @@ impl Inventory {
             let before = pod.node.replace(node.clone());
             let told = before.as_deref().map_or("no node", short).to_owned();
             let summary = format!("{} is listed on {told}, yet the ENI that holds its address is {}'s", short(&id), short(&node));
-            self.contradictions.push((before.into_iter().chain([id, node]).collect(), summary, ev));
+            self.contradictions.push(("stale_inventory", before.into_iter().chain([id, node]).collect(), summary, ev));
         }
     }
 

@@ -357,7 +357,12 @@ fn strangers(capture: &Capture<'_>, seen: &Seen, everywhere: &[(Mac, u32)], inv:
     let chosen = match (everywhere, fresh.as_slice()) {
         ([only], _) => Some((only, 9.0)),
         (_, [only]) => Some((*only, 4.0)),
-        _ => None,
+        // Both ends speak for hosts behind them. Whoever asks by ARP is a host; a VPC router never does. Else either may be it.
+        _ => {
+            let asks = |m: &Mac| capture.digest.arps.iter().any(|a| a.operation == 1 && a.sender_mac == *m);
+            let asking = everywhere.iter().find(|(m, _)| asks(m)).map(|x| (x, 3.0));
+            asking.or_else(|| everywhere.first().map(|x| (x, 1.0)))
+        }
     };
     let Some(((mac, row), odds)) = chosen else { return };
     if inv.owner_of_mac(*mac).is_some() {

@@ -30,9 +30,10 @@ pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book
         silences(ctx, d, clocks);
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
-    let refused = refusal(ctx, path) || (!replied && refused_by_icmp(ctx, path));
+    let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
+    let refused = refusal(ctx, path) || by_icmp.is_some();
     for d in &mut path.directions {
-        decide(d, replied, refused);
+        decide(d, replied, refused, by_icmp.as_deref());
     }
 }
 
@@ -260,22 +261,35 @@ fn refusal(ctx: Context<'_>, path: &Path) -> bool {
 }
 
 /// An ICMP error that says that a packet of this conversation was turned away: no such port, or a rule forbids it
-/// (RFC 792 type 3 codes 2, 3, 9, 10, 13; RFC 4443 type 1 codes 1, 4).
-fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> bool {
+/// (RFC 792 type 3 codes 2, 3, 9, 10, 13; RFC 4443 type 1 codes 1, 4). Gives whose word it is.
+fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> Option<Id> {
     let legs: BTreeSet<_> = path.legs.iter().map(|l| l.tuple).collect();
-    let errors = ctx.captures.iter().flat_map(|c| &c.digest.errors).filter(|e| legs.contains(&e.about));
     let refuses = |e: &crate::digest::IcmpErrorSeen| match e.about.src {
         std::net::IpAddr::V4(_) => e.kind == 3 && matches!(e.code, 2 | 3 | 9 | 10 | 13),
         std::net::IpAddr::V6(_) => e.kind == 1 && matches!(e.code, 1 | 4),
     };
-    errors.into_iter().any(refuses)
+    ctx.captures.iter().find_map(|c| {
+        let error = c.digest.errors.iter().find(|e| legs.contains(&e.about) && refuses(e))?;
+        let sender = c.digest.streams.get(error.stream as usize)?.key.flow?.src;
+        Some(ctx.inv.entity_of_ip(sender))
+    })
 }
 
-fn decide(d: &mut Direction, replied: bool, refused: bool) {
+fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>) {
     let Some(last) = d.hops.iter().rposition(Hop::observed) else { return };
     let at_end = last + 1 == d.hops.len() && d.arrived;
     if d.way == Way::Request && refused {
         d.verdict = Verdict::Rejected;
+        // Whoever refused is where the packet ended; a capture that ran beyond and saw nothing says that it was not further on.
+        let refuser = by.and_then(|by| {
+            d.hops.iter().rposition(|h| h.owner == by && h.observed()).or_else(|| d.hops.iter().position(|h| h.owner == by))
+        });
+        let end = match refuser {
+            Some(n) => n,
+            None if d.silent.is_empty() => d.hops.len() - 1,
+            None => last,
+        };
+        d.hops.truncate(end.max(last) + 1);
         d.lost_after = Some(d.hops.len() - 1);
         return;
     }

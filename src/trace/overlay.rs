@@ -125,6 +125,16 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, leg: usize, at: Id, sightings: 
     let mut new = hop(Step { owner, interface: Some(at), leg, p: 0.8, ev: Vec::new() });
     new.sightings = sightings;
     fill(ctx, &mut new);
+    // A node's packet leaves by one ENI: the one that was captured takes the place of the one that the tables suggest.
+    let is_eni = |i: &Option<Id>| i.as_deref().and_then(|i| i.rsplit('/').next()).is_some_and(crate::identify::inventory::is_eni_name);
+    if ctx.inv.nodes.contains_key(&new.owner) && is_eni(&new.interface) {
+        let instead = |h: &Hop| h.leg == new.leg && h.owner == new.owner && !h.observed() && is_eni(&h.interface);
+        let mut fits = hops.iter_mut().filter(|h| instead(h));
+        if let (Some(slot), None) = (fits.next(), fits.next()) {
+            *slot = new;
+            return;
+        }
+    }
     let order = |leg: usize| if way == Way::Request { leg as i64 } else { -(leg as i64) };
     let is_before = |h: &Hop| {
         if h.leg != new.leg {
