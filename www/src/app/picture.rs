@@ -108,6 +108,9 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         is_wide
     });
 
+    let on_resize = window_event_listener(leptos::ev::resize, move |_| fit(READABLE));
+    on_cleanup(move || on_resize.remove());
+
     let drag = RwSignal::new(None::<(f64, f64, View)>);
     let is_dragged = RwSignal::new(false);
     let on_down = move |event: PointerEvent| {
