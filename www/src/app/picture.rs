@@ -149,6 +149,18 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
     let edges = picture.edges.iter().map(|edge| edge_view(app, detail, edge)).collect_view();
     let ports = picture.ports.iter().map(|port| port_view(app, detail, port)).collect_view();
     let labels = picture.labels.iter().map(label_view).collect_view();
+    let marks = picture
+        .marks
+        .iter()
+        .map(|mark| {
+            svg::text()
+                .attr("class", format!("mark {}", way_class(mark.direction)))
+                .attr("x", mark.end.x.to_string())
+                .attr("y", mark.end.y.to_string())
+                .attr("text-anchor", "end")
+                .child(mark.text.clone())
+        })
+        .collect_view();
     let drawing = svg::svg().attr("role", "group").attr("aria-label", picture.title.clone()).attr("data-testid", "picture").child((
         svg::desc().child(picture.description.clone()),
         svg::g()
@@ -156,7 +168,7 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
                 let v = view.get();
                 format!("translate({:.2} {:.2}) scale({:.4})", v.x, v.y, v.scale)
             })
-            .child((areas, edges, ports, labels)),
+            .child((areas, edges, ports, labels, marks)),
     ));
     let toggle = move |name: &'static str, class: &'static str, is_reply: bool| {
         let is_shown = move || if is_reply { !hidden.get().1 } else { !hidden.get().0 };
