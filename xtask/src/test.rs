@@ -11,8 +11,8 @@ use crate::sh::{Run, cargo, find_program, program, root, say, seconds};
 use crate::{build, cases, setup, tidy};
 
 /// The repository's own cases score at least this, each and in the mean.
-const CASE_MIN: &str = "0";
-const CASE_MEAN: &str = "0";
+const CASE_MIN: &str = "0.95";
+const CASE_MEAN: &str = "0.99";
 
 struct Step {
     name: &'static str,
