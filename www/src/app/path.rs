@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hopscope::report::{DirectionPath, Hop, Rewrite, Way};
-use leptos::html::{button, div, h2, p, section, span, table, tbody, td, th, thead, tr};
+use leptos::html::{button, div, h1, p, section, span, table, tbody, td, th, thead, tr};
 use leptos::prelude::*;
 
 use super::picture::{self, Move};
@@ -41,7 +41,7 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
     let head = move || {
         let c = app.conversation()?;
         Some((
-            h2().child((
+            h1().child((
                 span().class("protocol").child(c.protocol.to_uppercase()),
                 span().child(c.client),
                 span().class("arrow").child(" → "),

@@ -295,7 +295,7 @@ fn area_view(app: App, detail: &Detail, area: &Area) -> AnyView {
         AreaKind::HostNetwork => "host_network",
     };
     let seen = if area.observed { "" } else { " is-inferred" };
-    let label = area.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(", ");
+    let label = area.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
     let content = (frame(&area.rect, 7), texts(&area.texts));
     clickable(format!("area {kind}{seen}"), "box", &area.id, label, app, Focus::Entity(area.entity.clone()), hops, content)
 }
@@ -321,7 +321,7 @@ fn kind_class(kind: EntityKind) -> &'static str {
 
 fn port_view(app: App, detail: &Detail, port: &Port) -> AnyView {
     let seen = if port.observed { "" } else { " is-inferred" };
-    let label = format!("interface {}", port.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(", "));
+    let label = format!("interface {}", port.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" "));
     let focus = Focus::Entity(port.interface.clone().unwrap_or_else(|| port.owner.clone()));
     let hops = hops_where(detail, |hop| hop.interface.is_some() && hop.interface == port.interface);
     clickable(format!("port{seen}"), "port", &port.id, label, app, focus, hops, (frame(&port.rect, 5), texts(&port.texts)))
