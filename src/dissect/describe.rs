@@ -241,7 +241,7 @@ impl Frame<'_> {
         let read = ip::ip(packet);
         let tunnel = read.as_ref().filter(|_| !self.is_quoted && self.tunnels < MAX_TUNNELS).and_then(tunnel::open);
         if let Some(read) = &read {
-            let stated = at + read.total_len as usize;
+            let stated = at.saturating_add(read.total_len as usize);
             self.end = if self.is_quoted { self.end.min(stated) } else { stated };
         }
         self.tunnels += usize::from(tunnel.is_some());

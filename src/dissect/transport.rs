@@ -31,13 +31,23 @@ fn cut(payload: Payload<'_>) -> Transport<'_> {
 
 #[inline]
 fn tcp(segment: Payload<'_>) -> Transport<'_> {
+    match tcp_header(segment) {
+        Some(tcp) => Transport::Tcp(tcp),
+        None if segment.bytes.len() < 20 => cut(segment),
+        None => Transport::Other(segment),
+    }
+}
+
+/// `None`: cut, or with a length that cannot be.
+#[inline(always)]
+pub(super) fn tcp_header(segment: Payload<'_>) -> Option<Tcp<'_>> {
     let Some(&[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, _, _]) = segment.bytes.first_chunk::<20>()
     else {
-        return cut(segment);
+        return None;
     };
     let header = usize::from(offset >> 4) * 4;
     if header < 20 {
-        return Transport::Other(segment);
+        return None;
     }
     let mut tcp = Tcp {
         src_port: u16::from_be_bytes([s0, s1]),
@@ -60,7 +70,7 @@ fn tcp(segment: Payload<'_>) -> Transport<'_> {
     } else {
         tcp_options(&mut tcp, options);
     }
-    Transport::Tcp(tcp)
+    Some(tcp)
 }
 
 /// Reads options up to the first that does not fit: the rest cannot be told apart.
@@ -92,15 +102,17 @@ fn tcp_options(tcp: &mut Tcp<'_>, options: &[u8]) {
 
 #[inline]
 fn udp(datagram: Payload<'_>) -> Transport<'_> {
-    let Some(&[s0, s1, d0, d1, l0, l1, _, _]) = datagram.bytes.first_chunk::<8>() else { return cut(datagram) };
+    udp_header(datagram).map_or_else(|| cut(datagram), Transport::Udp)
+}
+
+/// `None`: cut.
+#[inline(always)]
+pub(super) fn udp_header(datagram: Payload<'_>) -> Option<Udp<'_>> {
+    let &[s0, s1, d0, d1, l0, l1, _, _] = datagram.bytes.first_chunk::<8>()?;
     let stated = u32::from(u16::from_be_bytes([l0, l1]));
     // 0 stands for a jumbogram (RFC 2675); a first fragment has less than its header states.
     let len = if stated < 8 { datagram.len } else { stated.min(datagram.len) };
-    Transport::Udp(Udp {
-        src_port: u16::from_be_bytes([s0, s1]),
-        dst_port: u16::from_be_bytes([d0, d1]),
-        payload: datagram.with_len(len).after(8),
-    })
+    Some(Udp { src_port: u16::from_be_bytes([s0, s1]), dst_port: u16::from_be_bytes([d0, d1]), payload: datagram.with_len(len).after(8) })
 }
 
 fn icmp(protocol: Protocol, message: Payload<'_>, quoting: Quoting) -> Transport<'_> {

@@ -8,15 +8,25 @@ use crate::model::{Mac, Protocol};
 /// EtherType and bytes of what a tunnel carries.
 type Inner<'a> = (u16, Payload<'a>);
 
+const VXLAN: u16 = 4789;
+/// What Linux (and so flannel) used before IANA assigned a port.
+const VXLAN_OLD: u16 = 8472;
+const GENEVE: u16 = 6081;
+
+/// Whether a datagram to this port may be a tunnel's.
+#[inline]
+pub(super) fn is_port(dst_port: u16) -> bool {
+    matches!(dst_port, VXLAN | VXLAN_OLD | GENEVE)
+}
+
 /// The tunnel that this packet is the outside of, and what is inside. A port number alone proves nothing: all of the
 /// tunnel's header must hold, and what it carries must begin as what it says it is.
 #[inline]
 pub(super) fn open<'a>(ip: &Ip<'a>) -> Option<(Tunnel, Inner<'a>)> {
     match (&ip.transport, ip.protocol) {
         (Transport::Udp(udp), _) => match udp.dst_port {
-            // 8472 is what Linux (and so flannel) used before IANA assigned 4789.
-            4789 | 8472 => vxlan(ip, udp),
-            6081 => geneve(ip, udp),
+            VXLAN | VXLAN_OLD => vxlan(ip, udp),
+            GENEVE => geneve(ip, udp),
             _ => None,
         },
         (Transport::Other(_), _) if ip.fragment.is_some_and(|(offset, _)| offset > 0) => None,
