@@ -56,6 +56,25 @@ fn pictures_say_what_was_not_captured_and_tell_the_directions_apart() {
     assert!(!views::svg(&fixture("pod-to-pod.json"), &Selection::path("p1"), Theme::Light).contains("prefers-color-scheme"));
 }
 
+#[test]
+fn tunnels_are_entered_and_left_where_the_hops_say() {
+    let mut report = fixture("pod-to-pod.json");
+    let tunnel =
+        Encapsulation { kind: "vxlan".into(), vni: Some(7), outer_src: Some("10.0.0.1".into()), outer_dst: Some("10.0.0.2".into()) };
+    let hops = &mut report.paths[0].directions[0].hops;
+    for hop in &mut hops[2..5] {
+        hop.encapsulation = vec![tunnel.clone()];
+    }
+    hops[2].rewrites.push(Rewrite::Encap);
+    hops[5].rewrites.push(Rewrite::Decap);
+    let svg = views::svg(&report, &Selection::path("p1"), Theme::Light);
+    let place = |words: &str| svg.find(words).unwrap_or_else(|| panic!("{words} is not on the picture"));
+    assert!(place("into vxlan 7") < place("out of vxlan 7"));
+    assert_eq!(views::text(&report).matches("inside vxlan 7 10.0.0.1 → 10.0.0.2").count(), 3);
+    assert!(views::csv(&report).lines().nth(3).unwrap().contains("vxlan 7 10.0.0.1 → 10.0.0.2"));
+    assert!(views::mermaid(&report, &Selection::path("p1")).contains("out of vxlan 7"));
+}
+
 const HOSTILE: &str = "a\"b'c<d>&]]>--></script><script>alert(1)</script>\u{1b}[31m\u{202e}x\u{9b}\n=cmd()\r\t`$(id)`\\[({|;#%\u{0}";
 
 /// A report in which every text is hostile.

