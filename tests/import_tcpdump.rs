@@ -7,8 +7,9 @@ use std::path::Path;
 
 use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
 use hopscope::dissect::{Link, Net, Observation, Transport, dissect};
+use hopscope::import::locate::span_of;
 use hopscope::import::tcpdump::frames;
-use hopscope::model::{Direction, Note};
+use hopscope::model::{Direction, Locator, Note};
 use hopscope::sniff::{Format, sniff};
 use proptest::prelude::*;
 
@@ -136,6 +137,14 @@ fn printed_is_captured() {
                 assert_eq!(print.bytes, capture.bytes, "{file}, frame {number}");
             }
         }
+        // The lines of each frame hold it alone.
+        for (number, frame) in (1..).zip(&print) {
+            let span = span_of(text.as_bytes(), &Locator::Frame(number)).unwrap();
+            let (alone, _) = printed(&text[span.start..span.end]);
+            assert_eq!(alone.len(), 1, "{file}, frame {number}");
+            // A connection's numbers and the day are known from the packets before.
+            assert_eq!(alone[0].original_len, frame.original_len, "{file}, frame {number}");
+        }
         pairs += 1;
     }
     assert!(pairs >= 10, "only {pairs} pairs");
@@ -208,6 +217,8 @@ listening on any, link-type LINUX_SLL2 (Linux cooked v2), snapshot length 262144
     let messages: Vec<_> = notes.iter().map(|n| n.message.as_str()).collect();
     assert!(messages[0].starts_with("the packet at line 15 is counted, not read"), "{messages:?}");
     assert_eq!(sniff(text.as_bytes(), "unknown"), Format::TcpdumpText);
+    let lines = |number| span_of(text.as_bytes(), &Locator::Frame(number)).map(|s| (s.first_line, s.last_line));
+    assert_eq!([1, 2, 3, 5, 6].map(lines), [Some((4, 4)), Some((5, 5)), Some((13, 13)), Some((15, 15)), None]);
     assert_eq!(LinkType::RAW, LinkType(101));
 }
 

@@ -200,8 +200,11 @@ fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
         }
         let initial = INITIAL_TTLS.contains(&ttl);
         let count = |e: &mut (u64, u64)| if initial { e.0 += n } else { e.1 += n };
-        count(seen.sent_ttl.entry(src).or_default());
-        count(seen.got_ttl.entry(dst).or_default());
+        // 0: a printed capture that does not tell.
+        if ttl != 0 {
+            count(seen.sent_ttl.entry(src).or_default());
+            count(seen.got_ttl.entry(dst).or_default());
+        }
         match direction {
             Some(Direction::In) => *seen.came_in.entry(src).or_default() += n,
             Some(Direction::Out) => *seen.went_out.entry(dst).or_default() += n,

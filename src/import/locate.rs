@@ -17,13 +17,17 @@ pub struct Span {
     pub end: usize,
 }
 
-/// Where `locator` points in an input. `None`: nowhere in it, or at a frame.
+/// Where `locator` points in an input. A frame is a packet that tcpdump printed. `None`: nowhere in it.
 #[must_use]
 pub fn span_of(bytes: &[u8], locator: &Locator) -> Option<Span> {
     let text = super::text(bytes);
     let text = text.as_bytes();
     match locator {
-        Locator::Frame(_) => None,
+        Locator::Frame(number) => {
+            let (first, last) = super::tcpdump::lines_of(std::str::from_utf8(text).unwrap_or_default(), *number)?;
+            let (first, last) = (line_span(text, first)?, line_span(text, last)?);
+            Some(Span { last_line: last.last_line, end: last.end, ..first })
+        }
         Locator::Line(line) => line_span(text, *line),
         Locator::Pointer(pointer) => {
             let (start, end) = pointer_span(text, pointer)?;

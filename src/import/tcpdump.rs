@@ -59,6 +59,39 @@ pub fn frames(text: &str, sink: &mut dyn FrameSink) -> Vec<Note> {
     reader.finish()
 }
 
+/// First and last line of the packet that is frame `number`.
+pub(crate) fn lines_of(text: &str, number: u64) -> Option<(u64, u64)> {
+    let indent = super::indent(text);
+    let mut has_times = false;
+    let mut count = 0;
+    let mut found: Option<(u64, u64)> = None;
+    // As `frames` tells them apart.
+    for (at, line) in (1_u64..).zip(text.lines()) {
+        let line = line.get(indent..).unwrap_or_default().trim_end();
+        if line.is_empty() {
+            continue;
+        }
+        let (time, rest) = time(line);
+        if count > 0 && line.starts_with([' ', '\t']) && time.is_none() {
+            if let Some((_, last)) = found.as_mut().filter(|_| count == number) {
+                *last = at;
+            }
+            continue;
+        }
+        if count == number && found.is_some() {
+            return found;
+        }
+        if head(rest).is_some() && (time.is_some() || !has_times) {
+            has_times |= time.is_some();
+            count += 1;
+            if count == number {
+                found = Some((at, at));
+            }
+        }
+    }
+    found
+}
+
 /// A printed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {

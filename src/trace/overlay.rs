@@ -89,7 +89,9 @@ fn stream<'a>(ctx: Context<'a>, s: &Sighting) -> Option<&'a Stream> {
 fn fill(ctx: Context<'_>, h: &mut Hop) {
     let main = h.sightings.iter().filter_map(|s| stream(ctx, s)).max_by_key(|s| (s.packets, std::cmp::Reverse(s.first_row)));
     let Some(main) = main else { return };
-    (h.src_mac, h.dst_mac, h.ttl) = (main.key.src_mac, main.key.dst_mac, Some(main.key.ttl));
+    // No packet on a wire has TTL 0: printed captures have it where the TTL was not printed.
+    let ttl = Some(main.key.ttl).filter(|t| *t != 0);
+    (h.src_mac, h.dst_mac, h.ttl) = (main.key.src_mac, main.key.dst_mac, ttl);
     let mut by_point: BTreeMap<usize, u64> = BTreeMap::new();
     for s in &h.sightings {
         if let Some(stream) = stream(ctx, s) {
