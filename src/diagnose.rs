@@ -53,7 +53,9 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
 
 /// The same thing said of many conversations is one finding.
 fn merge_alike(found: Vec<Finding>) -> Vec<Finding> {
-    let mut groups: BTreeMap<(std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String), (Finding, usize)> = BTreeMap::new();
+    /// Severity, kind, whom it is about, and the sentence.
+    type Alike = (std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String);
+    let mut groups: BTreeMap<Alike, (Finding, usize)> = BTreeMap::new();
     for mut f in found {
         f.about.sort();
         f.about.dedup();
@@ -170,8 +172,10 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
 /// Connections to one server that different nodes translated before any capture: their sources are the nodes', and look as if
 /// one connection had two.
 fn through_workers(ctx: Context<'_>, paths: &[Path], found: &mut Vec<Finding>) {
-    let mut by_server: BTreeMap<(IpAddr, u16, Protocol), BTreeMap<Id, (usize, Vec<Ev>)>> = BTreeMap::new();
-    let mut first_seen: BTreeMap<(IpAddr, u16, Protocol), BTreeSet<Id>> = BTreeMap::new();
+    /// Address, port and protocol that the packets end at.
+    type Server = (IpAddr, u16, Protocol);
+    let mut by_server: BTreeMap<Server, BTreeMap<Id, (usize, Vec<Ev>)>> = BTreeMap::new();
+    let mut first_seen: BTreeMap<Server, BTreeSet<Id>> = BTreeMap::new();
     for path in paths {
         let (Some(leg), Some(Some(who))) = (path.legs.last(), path.rewriters.last()) else { continue };
         let before = path.legs.len().checked_sub(2).and_then(|n| path.legs.get(n));

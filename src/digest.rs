@@ -242,12 +242,15 @@ impl CaptureDigest {
     }
 }
 
+/// Interface, its index, operation, sender's MAC and address, target's address.
+type ArpKey = (u32, Option<u32>, u16, Mac, IpAddr, IpAddr);
+
 /// Builds a [`CaptureDigest`] from the frames that a capture reader hands out.
 #[derive(Debug)]
 pub struct DigestBuilder {
     digest: CaptureDigest,
     stream_ids: FxHashMap<StreamKey, u32>,
-    arp_ids: FxHashMap<(u32, Option<u32>, u16, Mac, IpAddr, IpAddr), usize>,
+    arp_ids: FxHashMap<ArpKey, usize>,
     error_ids: FxHashMap<(u32, u8, u8, Tuple), usize>,
     /// First fragments' ports, for the later fragments, which have none: (source, destination, id) → ports.
     fragments: FxHashMap<(IpAddr, IpAddr, u32), (u16, u16)>,

@@ -342,7 +342,7 @@ impl Core {
         let len = (claimed as usize).next_multiple_of(4);
         let is_description =
             matches!(kind, pcapng::SECTION_HEADER | pcapng::INTERFACE_DESCRIPTION | pcapng::NAME_RESOLUTION | pcapng::INTERFACE_STATISTICS);
-        if !is_packet && !(is_description && claimed <= pcapng::MAX_DESCRIPTION) {
+        if !(is_packet || is_description && claimed <= pcapng::MAX_DESCRIPTION) {
             if is_description {
                 let offset = self.offset;
                 self.note(Note::loss(format!("the block of type {kind} at byte {offset} has {claimed} bytes and was skipped")));

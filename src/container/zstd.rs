@@ -77,8 +77,14 @@ impl Zstd {
         }
         // RFC 8878, 3.1.1.1: what the descriptor says about the fields that follow it.
         let is_single_segment = descriptor & 0x20 != 0;
-        let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
-        let content = [usize::from(is_single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
+        let dictionary = match descriptor & 3 {
+            3 => 4,
+            n => usize::from(n),
+        };
+        let content = match descriptor >> 6 {
+            0 => usize::from(is_single_segment),
+            n => 1_usize << n,
+        };
         let len = 5 + usize::from(!is_single_segment) + dictionary + content;
         let Some(header) = bytes.get(..len) else { return Step::Need(len) };
         if let Err(why) = self.decoder.reset(header) {

@@ -858,10 +858,10 @@ impl Inventory {
         let behind = host.neighbours.iter().map(|(n, _)| (n.ip, n.dev.as_deref()));
         let routed = host.routes.iter().filter_map(|(r, _)| Some((host_route(r)?, r.dev.as_deref())));
         for (ip, dev) in behind.chain(routed) {
-            if dev.is_some_and(|d| !is_eni_name(d)) {
-                if let Some(n) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).and_then(|p| p.node.as_ref()) {
-                    vote(n, 3.0);
-                }
+            if dev.is_some_and(|d| !is_eni_name(d))
+                && let Some(n) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).and_then(|p| p.node.as_ref())
+            {
+                vote(n, 3.0);
             }
         }
         let own = host.routes.iter().filter(|(r, _)| r.kind == "local").filter_map(|(r, _)| r.destination).map(|d| d.addr());
@@ -977,11 +977,11 @@ impl Inventory {
                 }
                 if is_pod && n.ip == IpAddr::from([169, 254, 1, 1]) {
                     // The pod's default gateway is its own host side (amazon-vpc-cni-k8s, docs/cni-proposal.md).
-                    if let Some(pod) = self.pods.get(&owner) {
-                        if let Some(node) = pod.node.clone() {
-                            let interface = Some(interface_id(&node, &pod.veth));
-                            push_claim(&mut self.by_mac, mac, Claim { owner: node, interface, p: 0.98, ev: vec![ev] });
-                        }
+                    if let Some(pod) = self.pods.get(&owner)
+                        && let Some(node) = pod.node.clone()
+                    {
+                        let interface = Some(interface_id(&node, &pod.veth));
+                        push_claim(&mut self.by_mac, mac, Claim { owner: node, interface, p: 0.98, ev: vec![ev] });
                     }
                 }
             }
@@ -1036,10 +1036,10 @@ impl Inventory {
     /// The ENI that delivers an address.
     #[must_use]
     pub fn eni_of_ip(&self, ip: IpAddr) -> Option<&EniInfo> {
-        if let Some(pod) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).filter(|p| !p.host_network) {
-            if let Some(e) = pod.eni.as_ref().and_then(|e| self.enis.get(e)) {
-                return Some(e);
-            }
+        if let Some(pod) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).filter(|p| !p.host_network)
+            && let Some(e) = pod.eni.as_ref().and_then(|e| self.enis.get(e))
+        {
+            return Some(e);
         }
         let by_prefix =
             || self.index.with_prefixes.iter().filter_map(|e| self.enis.get(e)).find(|e| e.prefixes.iter().any(|p| p.contains(&ip)));

@@ -837,7 +837,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
         }
         for arp in capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex && a.operation == 2) {
             let owner = inv.owner_of_ip(arp.sender_ip).map(|c| c.owner.clone()).unwrap_or_default();
-            if owner == router && !inv.eni_of_mac(arp.sender_mac).is_some() {
+            if owner == router && inv.eni_of_mac(arp.sender_mac).is_none() {
                 let statement = format!("{} answers ARP for {}, the gateway of {}", arp.sender_mac, arp.sender_ip, short(&router));
                 let ev = book.add("arp", statement, vec![Place::frame(capture.input, arp.first_row)]);
                 new.push((arp.sender_mac, Claim { owner, interface: None, p: 0.99, ev: vec![ev] }));

@@ -99,7 +99,7 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         legs.push((rank(ctx.inv, tuple), -ttl, first, leg));
     }
     // Translation goes one way along the path; where addresses do not tell, the TTL falls, and time passes.
-    legs.sort_by(|a, b| (a.0, a.1, a.2, a.3.tuple).cmp(&(b.0, b.1, b.2, b.3.tuple)));
+    legs.sort_by_key(|a| (a.0, a.1, a.2, a.3.tuple));
     legs.into_iter().map(|l| l.3).collect()
 }
 
@@ -264,12 +264,12 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
         });
         places.extend(place);
     }
-    if places.is_empty() {
-        if let Some((reason, place)) = sibling(ctx, leg) {
-            odds *= LIKE_ITS_SIBLINGS;
-            why.push(reason);
-            places.push(place);
-        }
+    if places.is_empty()
+        && let Some((reason, place)) = sibling(ctx, leg)
+    {
+        odds *= LIKE_ITS_SIBLINGS;
+        why.push(reason);
+        places.push(place);
     }
     (odds > 1.0 && !places.is_empty()).then(|| (why.join(", and "), places))
 }

@@ -111,13 +111,13 @@ impl<'a> Walker<'a> {
         let p = if ev.is_empty() { GUESSED } else { STATED };
         self.step(&owner, None, p, &ev);
         if owner.starts_with("external:") {
-            return self.from_outside();
+            return self.enter_from_outside();
         }
         At::Wire(inv.eni_of_ip(tuple.src))
     }
 
     /// From the Internet to a public address: the Internet gateway makes it the private one.
-    fn from_outside(&mut self) -> At<'a> {
+    fn enter_from_outside(&mut self) -> At<'a> {
         let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
         if let Some((eni, private)) = self.inv.behind_public(tuple.dst) {
             self.internet_gateway(eni.vpc.as_deref());
@@ -177,12 +177,12 @@ impl<'a> Walker<'a> {
             }
         }
         let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
-        if let Some(pod) = self.pod_of(tuple.dst) {
-            if pod.node.as_ref() == Some(node) {
-                self.step(node, Some(interface_id(node, &pod.veth)), STATED, &pod.ev);
-                self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
-                return At::Done(End::Arrived);
-            }
+        if let Some(pod) = self.pod_of(tuple.dst)
+            && pod.node.as_ref() == Some(node)
+        {
+            self.step(node, Some(interface_id(node, &pod.veth)), STATED, &pod.ev);
+            self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
+            return At::Done(End::Arrived);
         }
         if own(tuple.dst) {
             return At::Done(End::Arrived);
@@ -207,10 +207,10 @@ impl<'a> Walker<'a> {
     fn egress(&self, node: &Id, tuple: Tuple) -> Option<&'a EniInfo> {
         let inv = self.inv;
         let enis: Vec<&EniInfo> = inv.nodes.get(node)?.enis.iter().filter_map(|e| inv.enis.get(e)).collect();
-        if let Some(pod) = self.pod_of(tuple.src).filter(|p| p.node.as_ref() == Some(node)) {
-            if let Some(e) = pod.eni.as_ref().and_then(|e| inv.enis.get(e)) {
-                return Some(e);
-            }
+        if let Some(pod) = self.pod_of(tuple.src).filter(|p| p.node.as_ref() == Some(node))
+            && let Some(e) = pod.eni.as_ref().and_then(|e| inv.enis.get(e))
+        {
+            return Some(e);
         }
         let by_source = enis.iter().find(|e| e.ips.contains(&tuple.src));
         by_source.or_else(|| enis.first()).copied()
@@ -248,12 +248,12 @@ impl<'a> Walker<'a> {
             self.step(&owner, Some(name), GUESSED, &[]);
             return At::Node(owner);
         }
-        if let Some(pod) = self.pod_of(tuple.dst) {
-            if let Some(node) = pod.node.clone() {
-                self.router(from_subnet.as_deref());
-                self.step(&node, Some(interface_id(&node, "eth0")), GUESSED, &pod.ev);
-                return At::Node(node);
-            }
+        if let Some(pod) = self.pod_of(tuple.dst)
+            && let Some(node) = pod.node.clone()
+        {
+            self.router(from_subnet.as_deref());
+            self.step(&node, Some(interface_id(&node, "eth0")), GUESSED, &pod.ev);
+            return At::Node(node);
         }
         if !owner.starts_with("external:") {
             self.router(from_subnet.as_deref());
@@ -262,7 +262,7 @@ impl<'a> Walker<'a> {
             self.step(&owner, None, p, &ev);
             return At::Done(End::Arrived);
         }
-        self.to_outside(from, from_subnet.as_deref(), &owner)
+        self.leave_to_outside(from, from_subnet.as_deref(), &owner)
     }
 
     fn advance_by_device(&mut self, device: &str) -> bool {
@@ -276,7 +276,7 @@ impl<'a> Walker<'a> {
         )
     }
 
-    fn to_outside(&mut self, from: Option<&'a EniInfo>, subnet: Option<&str>, owner: &Id) -> At<'a> {
+    fn leave_to_outside(&mut self, from: Option<&'a EniInfo>, subnet: Option<&str>, owner: &Id) -> At<'a> {
         let inv = self.inv;
         let vpc = from.and_then(|e| e.vpc.clone()).or_else(|| subnet.and_then(|s| inv.subnets.get(s)).and_then(|s| s.vpc.clone()));
         let target = default_route(inv, subnet, vpc.as_deref());
