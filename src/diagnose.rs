@@ -580,15 +580,16 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 
 /// Addresses inside the VPC that no inventory explains.
 fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec<Finding>) {
-    let _ = book;
     let mut known: BTreeMap<Id, Vec<Ev>> = BTreeMap::new();
-    for path in paths {
-        for leg in &path.legs {
-            for ip in [leg.tuple.src, leg.tuple.dst] {
-                let id = ctx.inv.entity_of_ip(ip);
-                if id.starts_with("unknown:") {
-                    known.entry(id).or_insert_with(|| path.directions.iter().flat_map(observed_ev).take(2).collect());
-                }
+    for leg in paths.iter().flat_map(|p| &p.legs) {
+        for ip in [leg.tuple.src, leg.tuple.dst] {
+            let id = ctx.inv.entity_of_ip(ip);
+            let Some(s) = leg.flow.and_then(|f| ctx.flows.flows.get(f)).and_then(|f| f.sightings.first()) else { continue };
+            let Some(capture) = ctx.captures.get(s.capture) else { continue };
+            let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
+            if id.starts_with("unknown:") && !known.contains_key(&id) {
+                let place = Place::frame(capture.input, stream.first_row);
+                known.insert(id, vec![book.add("seen", format!("{ip} is in the captures"), vec![place])]);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::confidence;
 use crate::correlate::clocks::Exchange;
 use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Stream};
-use crate::evidence::{Book, Place};
+use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, short};
 use crate::model::{Mac, Nanos};
 use crate::report::{Verdict, Way};
@@ -49,12 +49,27 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
     for h in &mut hops {
         describe(ctx, h, legs, way, book);
     }
-    let fallback: Vec<_> = hops.iter().flat_map(|h| h.ev.iter().copied()).take(1).collect();
+    let fallback = hops.iter().find_map(|h| h.ev.first().copied()).or_else(|| witness(ctx, legs, way, book));
+    let fallback: Vec<_> = fallback.into_iter().collect();
     for h in hops.iter_mut().filter(|h| h.ev.is_empty()) {
         h.ev.clone_from(&fallback);
     }
     let arrived = walk.end == End::Arrived;
     Some(Direction { way, hops, verdict: Verdict::Unknown, lost_after: None, silent: Vec::new(), arrived })
+}
+
+/// What shows that there was such a conversation, where no capture could be placed and no inventory helps.
+fn witness(ctx: Context<'_>, legs: &[Leg], way: Way, book: &mut Book) -> Option<Ev> {
+    let (s, tuple) = legs.iter().find_map(|leg| {
+        let flow = ctx.flows.flows.get(leg.flow?)?;
+        let from_client = flow.tuple == leg.tuple;
+        let s = flow.sightings.iter().find(|s| (s.forward == from_client) == (way == Way::Request))?;
+        Some((s, if way == Way::Request { leg.tuple } else { leg.tuple.reversed() }))
+    })?;
+    let capture = ctx.captures.get(s.capture)?;
+    let row = capture.digest.streams.get(s.stream as usize)?.first_row;
+    let statement = format!("{} → {} was captured, and nothing says where", tuple.src, tuple.dst);
+    Some(book.add("seen", statement, vec![Place::frame(capture.input, row)]))
 }
 
 fn hop(step: Step) -> Hop {

@@ -273,6 +273,8 @@ impl Content {
         let nth = |n: u64| usize::try_from(n).ok()?.checked_sub(1);
         match (self, source.frame, source.pointer.as_deref(), source.line) {
             (Self::Frames(frames), Some(frame), None, None) => frames.get(nth(frame)?).map(|f| Cited::Frame(f)),
+            // Of a capture without a frame there is no place to name but its beginning.
+            (Self::Frames(frames), None, None, Some(1)) if frames.is_empty() => Some(Cited::Text(String::new())),
             (Self::Json(document), None, Some(pointer), None) => document.pointer(pointer).map(|v| Cited::Text(v.to_string())),
             (Self::Text(lines), None, None, Some(line)) => {
                 // What is indented continues what begins here: an interface's addresses.
