@@ -149,11 +149,11 @@ fn point(app: App, index: usize, c: CapturePoint) -> AnyView {
     let clock = c.clock.as_ref().map(|clock| {
         let other = app.overview.with_untracked(|o| o.points.iter().find(|p| p.id == clock.relative_to).map(|p| p.input.clone()));
         let other = other.map_or_else(|| clock.relative_to.clone(), |input| app.input_name(&input));
-        p().class("input-what").child(format!(
-            "clock {} ± {} against {other}",
-            ui::duration(clock.offset_ns),
-            ui::duration(clock.uncertainty_ns)
-        ))
+        p().class("input-what").child(if clock.relative_to == c.id {
+            "the clock that the others are measured against".to_owned()
+        } else {
+            format!("clock {} ± {} against {other}", ui::duration(clock.offset_ns), ui::duration(clock.uncertainty_ns))
+        })
     });
     let placed = match &c.at {
         Some(at) => (entity_chip(app, at), span().class("sure").child(ui::percent(c.confidence))).into_any(),
