@@ -1,7 +1,7 @@
 //! The right column: findings, capture points, evidence.
 
 use hopscope::report::{CapturePoint, EntityKind, Finding};
-use leptos::html::{button, code, div, li, option, p, select, span, ul};
+use leptos::html::{button, div, li, option, p, select, span, ul};
 use leptos::prelude::*;
 
 use super::state::{App, Focus, Tab};
@@ -70,7 +70,7 @@ fn finding(app: App, index: usize, f: Finding) -> AnyView {
         let copied = text.clone();
         div().class("next").child((
             span().child("Next: "),
-            code().child(text),
+            span().class("next-text").child(text),
             button()
                 .attr("type", "button")
                 .class("quiet")

@@ -173,6 +173,7 @@ impl<'a> Index<'a> {
         let short = self.short(id);
         match self.entities.get(id) {
             Some(Entity { kind: EntityKind::Interface, parent: Some(parent), .. }) => format!("{} {short}", self.host(parent)),
+            Some(Entity { kind: EntityKind::Node, .. }) => self.host(id),
             _ => short,
         }
     }
