@@ -3,7 +3,7 @@
 //!
 //! Field order is the document's; lists are in the order that `analysis` puts them in (deterministic).
 
-#![allow(missing_docs)] // The contract's own field names; FORMATS.md has the prose.
+#![allow(missing_docs)] // The contract's own field names; docs/report.md has the prose.
 
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("digest", &["capture", "dissect", "model"]),
     // Each asks the other: what a document looks like is the importers' knowledge, what a format is called the sniffer's.
     ("sniff", &["import"]),
-    ("import", &["facts", "model", "sniff"]),
+    // What tcpdump printed is handed on as frames.
+    ("import", &["capture", "facts", "model", "sniff"]),
     ("ingest", &["capture", "container", "digest", "facts", "import", "model", "report", "sniff"]),
     ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model"]),
     ("correlate", &["digest", "dissect", "identify", "model"]),
