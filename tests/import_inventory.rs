@@ -1,5 +1,7 @@
 //! Real output of kubectl, the AWS CLI and a host's own commands: recognised, read whole, read when cut and read when damaged.
-//! The files under `tests/formats/inventory/<producer>/<version>/` are the smallest real ones that show a shape.
+//! The files under `tests/formats/inventory/<producer>/<version>/` are the smallest that show a shape. Those of kubectl, the AWS CLI,
+//! iproute2, net-tools, iptables and the kernel are their own output; `kubectl/wide` and `amazon-vpc-cni-k8s` are composed after
+//! published ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fmt::Write as _;

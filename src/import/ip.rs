@@ -103,6 +103,45 @@ pub(crate) fn interface_line(line: &str) -> Option<HostInterface> {
     })
 }
 
+/// `eth0@if2         UP             10.40.11.164/19 fe80::1/64` or `eth0  UP  02:f9:e6:6e:20:46 <BROADCAST,UP>`, of `ip -br`.
+/// An interface without addresses has nothing more to tell here.
+pub(crate) fn brief_line(line: &str) -> Option<HostInterface> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (name, state, rest) = (*words.first()?, *words.get(1)?, words.get(2..)?);
+    let is_up = match state {
+        "UP" => Some(true),
+        "DOWN" | "LOWERLAYERDOWN" => Some(false),
+        // What has no carrier to tell of, such as `lo`.
+        "UNKNOWN" => None,
+        _ => return None,
+    };
+    let (name, peer) = name.split_once('@').unwrap_or((name, ""));
+    let peer_index = peer.strip_prefix("if").and_then(|n| n.parse().ok());
+    let mut interface = HostInterface {
+        name: name.to_owned(),
+        parent_name: Some(peer).filter(|p| peer_index.is_none() && !p.is_empty() && *p != "NONE").map(str::to_owned),
+        peer_index,
+        is_up,
+        ..HostInterface::default()
+    };
+    if let [mac, flags] = rest
+        && flags.starts_with('<')
+    {
+        interface.mac = Some(mac.parse().ok()?);
+        return Some(interface);
+    }
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "metric" => drop(words.next()),
+            // The other end of a point-to-point link.
+            "peer" => drop(words.next()),
+            word => interface.addresses.push(word.contains('/').then(|| prefix(word))??),
+        }
+    }
+    (!interface.addresses.is_empty()).then_some(interface)
+}
+
 /// Switched on, and with a carrier.
 fn is_up<T: AsRef<str>>(flags: &[T]) -> bool {
     flags.iter().any(|f| f.as_ref() == "UP") && !flags.iter().any(|f| f.as_ref() == "NO-CARRIER")

@@ -19,7 +19,7 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
     }
     if tcpdump::is_packet_line(line) {
         Some(Format::TcpdumpText)
-    } else if ip::interface_line(line).is_some() || arp::ifconfig_line(line).is_some() {
+    } else if ip::interface_line(line).is_some() || ip::brief_line(line).is_some() || arp::ifconfig_line(line).is_some() {
         Some(Format::IpAddr)
     } else if ip::rule_line(line).is_some() {
         Some(Format::IpRule)
@@ -148,7 +148,9 @@ impl Reader {
         if !line.starts_with([' ', '\t']) {
             self.close();
         }
-        let fact = if let Some(rule) = ip::rule_line(line) {
+        let fact = if let Some(interface) = ip::brief_line(line) {
+            Some(Fact::HostInterface(interface))
+        } else if let Some(rule) = ip::rule_line(line) {
             Some(Fact::Rule(rule))
         } else if let Some(neighbour) = ip::neighbour_line(line).or_else(|| arp::line(line)) {
             Some(Fact::Neighbour(neighbour))
