@@ -173,6 +173,10 @@ fn loss_is_marked_where_it_happened() {
     let faint: Vec<&str> = beyond.edges.iter().filter(|e| e.is_beyond_loss).map(|e| e.id.as_str()).collect();
     assert_eq!(faint, ["p5/request/5", "p5/request/6"]);
     assert!(layout(&report, &Selection::path("p1")).edges.iter().all(|e| e.lost_at.is_none()));
+    let map = layout(&report, &Selection::all());
+    let marks: Vec<(&str, Way)> =
+        map.edges.iter().filter(|e| e.lost_at.is_some()).map(|e| (e.from.rsplit('/').next().unwrap(), e.direction)).collect();
+    assert_eq!(marks, [("eth1", Way::Request), ("eth1", Way::Request), ("enide6a91875ec", Way::Reply)]);
 }
 
 #[test]

@@ -20,7 +20,8 @@ use crate::Fault;
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Ingested>, Fault> {
     let sources = sources(paths);
     if sources.is_empty() {
-        return Err("no files there".to_owned());
+        let named: Vec<String> = paths.iter().map(|p| slashed(p)).collect();
+        return Err(format!("no files to read in {}", named.join(", ")));
     }
     let bar = progress(&sources);
     // Each file is its own unit of work: the engine's result does not depend on who finishes first.

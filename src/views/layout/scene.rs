@@ -202,7 +202,7 @@ impl<'a> Gather<'a> {
     fn wire(&mut self, wire: Wire<'a>) {
         if !self.scene.is_single {
             // A packet that leaves by the interface it came in by shows no line of its own on the map.
-            if wire.from == wire.to {
+            if wire.from == wire.to && !wire.is_stump() {
                 return;
             }
             match self.wires.entry((wire.from, wire.to, wire.way == Way::Reply)) {
