@@ -155,7 +155,9 @@ impl Ingest {
     /// What the first bytes say it is; they are then read as that.
     fn decide(&mut self) {
         let State::Sniffing(prefix) = std::mem::replace(&mut self.state, State::Document(Format::Unknown, Vec::new())) else { return };
-        let format = sniff::sniff(&prefix, &self.name);
+        // As much as was asked for and no more, or what it is would depend on how it was cut into chunks.
+        let first = prefix.get(..sniff::PREFIX).unwrap_or(&prefix);
+        let format = sniff::sniff(first, &self.name);
         self.state = match format {
             Format::Pcap | Format::Pcapng => State::Capture(Box::new((CaptureReader::new(), DigestBuilder::new()))),
             Format::Gzip | Format::Zstd | Format::Tar | Format::Zip if self.depth < MOST_NESTING => {
@@ -172,7 +174,7 @@ impl Ingest {
                 State::Refused(format, format!("archives are nested more than {MOST_NESTING} deep"))
             }
             Format::Unsupported(how) => State::Refused(format, how.to_owned()),
-            Format::Unknown => State::Refused(format, sniff::describe_unknown(&prefix)),
+            Format::Unknown => State::Refused(format, sniff::describe_unknown(first)),
             Format::Empty => State::Refused(format, "the file is empty".to_owned()),
             document => State::Document(document, Vec::new()),
         };

@@ -343,6 +343,24 @@ fn zeros_are_no_frames() {
     assert_eq!(read(&pcapng).1.frames, 34);
 }
 
+#[test]
+fn zeros_between_frames_are_told_alike_in_every_chunking() {
+    let bytes = file("tcpdump-4.99.3/veth.pcap");
+    let (whole, _) = read(&bytes);
+    let at = whole.frames[4].offset as usize - 16;
+    let mut torn = bytes.clone();
+    torn.splice(at..at, vec![0; 126]);
+    let whole_of_torn = read(&torn);
+    assert_eq!(whole_of_torn.1.frames, 34);
+    assert_eq!(
+        messages(&whole_of_torn.1),
+        ["there are zeros at byte 486 where a frame should begin; 126 bytes were skipped and reading went on at byte 612"]
+    );
+    for chunk in [1, 30, 98] {
+        assert!(read_in(&torn, chunk) == whole_of_torn);
+    }
+}
+
 fn block(e: bool, kind: u32, body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     body.resize(body.len().next_multiple_of(4), 0);

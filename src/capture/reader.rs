@@ -501,8 +501,8 @@ impl Core {
     }
 
     fn found(&mut self, segment: Segment, at: u64) {
-        let State::Lost { since, damage, is_zeros, .. } = self.state else { return };
-        let what = damage.describe(since, is_zeros);
+        let State::Lost { since, damage, .. } = self.state else { return };
+        let what = damage.describe(since, false);
         let lost = at - since;
         self.note(Note::loss(format!("{what}; {lost} bytes were skipped and reading went on at byte {at}")));
         self.state = State::Segment(segment);

@@ -27,8 +27,12 @@ pub(crate) fn fuzz(seconds: u64) -> Result<bool> {
     let mut failed = Vec::new();
     for target in list.lines() {
         let limit = format!("-max_total_time={seconds}");
-        let result =
-            step(&format!("fuzz {target}"), || cargo_fuzz(&["run", target, "--", &limit, "-rss_limit_mb=4096", "-timeout=20"]).run());
+        // What is found new goes to the first folder; the others are where it starts from: every real file there is.
+        let found = format!("fuzz/corpus/{target}");
+        std::fs::create_dir_all(root().join(&found)).context("fuzz/corpus")?;
+        let arguments =
+            ["run", target, &found, "tests/formats", "tests/cases", "--", &limit, "-rss_limit_mb=4096", "-timeout=20", "-max_len=65536"];
+        let result = step(&format!("fuzz {target}"), || cargo_fuzz(&arguments).run());
         if result.is_err() {
             failed.push(target);
         }
