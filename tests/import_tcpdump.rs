@@ -222,6 +222,32 @@ listening on any, link-type LINUX_SLL2 (Linux cooked v2), snapshot length 262144
     assert_eq!(LinkType::RAW, LinkType(101));
 }
 
+/// Numbers that no packet has.
+#[test]
+fn absurd_numbers() {
+    let mut text = String::new();
+    for line in [
+        "9999-12-31 23:59:59.999999 IP 10.0.0.1.1 > 10.0.0.2.2: Flags [P.], seq 4294967295:1, ack 4294967295, win 99999, length 4294967295",
+        "99999999999.999999 IP6 (hlim 300, next-header TCP (6) payload length: 4294967295) ::1.1 > ::2.2: Flags [.], ack 1, length 4294967295",
+        "23:59:60.999999999 IP (tos 0xfff, ttl 999, id 99999, offset 4294967288, flags [+], proto UDP (17), length 4294967295) 10.0.0.1 > 10.0.0.2: udp",
+        "00:00:00.0 IP 10.0.0.1.53 > 10.0.0.2.53: 1+ A? a. (4294967295)",
+        "23:59:59.0 IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id 99999, seq 99999, length 4294967295",
+        "00:00:00.0 02:00:00:00:00:01 > 02:00:00:00:00:02, ethertype IPv4 (0x0800), length 4294967295: 10.0.0.1 > 10.0.0.2: ICMP x, length 9",
+        "00:00:00.0 IP 10.0.0.1.1 > 10.0.0.2.2: Flags [.], options [sack 9999999 {1:2},mss 99999999,TS val 99999999999 ecr 1], length 0",
+    ] {
+        text += line;
+        text += "\n\t0xffffffffffffffff:  zz\n\t0x0000:  4\n";
+    }
+    let (frames, _) = printed(&text);
+    assert_eq!(frames.len(), 5, "two have times that are none");
+    for frame in frames {
+        let _ = frame.dissect();
+    }
+    let days = "23:00:00.0 IP 10.0.0.1 > 10.0.0.2: ICMP x, length 9\n01:00:00.0 IP 10.0.0.1 > 10.0.0.2: ICMP x, length 9\n".repeat(110_000);
+    let (frames, _) = printed(&days);
+    assert_eq!(frames.last().unwrap().time_ns, Some(i64::MAX));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -146,7 +146,8 @@ fn date(text: &str) -> Option<i64> {
         return None;
     }
     let (year, month, day): (i64, i64, i64) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    // Nanoseconds since 1970 end in 2262.
+    if !(1970..=2261).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
     let year = if month <= 2 { year - 1 } else { year };
@@ -388,10 +389,10 @@ impl<'s> Reader<'s> {
             Time::Day(of_day) => {
                 self.is_dateless = true;
                 if of_day + DAY / 2 < self.last_of_day {
-                    self.day += DAY;
+                    self.day = self.day.saturating_add(DAY);
                 }
                 self.last_of_day = of_day;
-                self.day + of_day
+                self.day.saturating_add(of_day)
             }
         });
         let (link_type, mut bytes) = link_header(&open.head);
@@ -485,11 +486,14 @@ impl<'s> Reader<'s> {
             _ => (Vec::new(), 0),
         };
         let header = if src.is_ipv4() { 20 } else { 40 };
-        let counted = header + u32::try_from(segment.len()).unwrap_or(0).max(payload_len);
+        let counted = u32::try_from(segment.len()).unwrap_or(0).max(payload_len).saturating_add(header);
         let stated = if src.is_ipv4() {
             field(fields, "length ").and_then(|l| l.parse().ok())
         } else {
-            fields.rsplit_once("payload length: ").and_then(|(_, l)| l.trim_end_matches(')').parse::<u32>().ok()).map(|l| l + 40)
+            fields
+                .rsplit_once("payload length: ")
+                .and_then(|(_, l)| l.trim_end_matches(')').parse::<u32>().ok())
+                .map(|l| l.saturating_add(40))
         };
         // A short frame is padded to 60 octets, so its length says less than the packet's own.
         let total = stated.or_else(|| captured.filter(|c| *c > 46 && *c >= counted)).unwrap_or(counted);
