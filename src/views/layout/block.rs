@@ -656,8 +656,8 @@ impl Inside {
     }
 }
 
-/// How far the stump of a lost wire reaches. Channels are at least a little wider.
-pub(super) const STUMP: i32 = 20;
+/// How far after its beginning a lossy wire is marked, and how far a stump reaches. Channels are wider.
+pub(super) const STUMP: i32 = 18;
 
 /// What blocks put on the picture.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::block::{Emitted, Inside, LABEL_GAP, Plan, Side, TRACK, first_free, label_size, port_id, shorten};
+use super::block::{Emitted, Inside, LABEL_GAP, Plan, STUMP, Side, TRACK, first_free, label_size, port_id, shorten};
 use super::grid::{Axis, Cells, Grid};
 use super::route::Route;
 use super::scene::{Scene, Wire};
@@ -442,7 +442,7 @@ fn lost_at(w: &Wire<'_>, points: &[Point]) -> Option<Point> {
     if w.is_stump() {
         return Some(*b);
     }
-    let step = |d: i32| d.signum() * d.abs().min(2 * TRACK + LABEL_GAP - 9);
+    let step = |d: i32| d.signum() * d.abs().min(STUMP);
     Some(Point { x: a.x + step(b.x - a.x), y: a.y + step(b.y - a.y) })
 }
 
