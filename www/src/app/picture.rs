@@ -236,6 +236,7 @@ fn frame(rect: &Rect, round: i32) -> AnyView {
         .into_any()
 }
 
+// The space keeps the lines of a box apart for who hears them; it is not drawn.
 fn texts(all: &[Text]) -> AnyView {
     all.iter()
         .map(|t| {
@@ -245,7 +246,7 @@ fn texts(all: &[Text]) -> AnyView {
                 TextStyle::Address => "address",
                 TextStyle::Remark => "remark",
             };
-            svg::text().attr("class", class).attr("x", t.x.to_string()).attr("y", t.y.to_string()).child(t.text.clone())
+            svg::text().attr("class", class).attr("x", t.x.to_string()).attr("y", t.y.to_string()).child(format!("{} ", t.text))
         })
         .collect_view()
         .into_any()
