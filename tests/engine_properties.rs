@@ -561,6 +561,9 @@ fn router_id(n: usize) -> String {
 
 // What is captured of it.
 
+/// A frame and when it was captured.
+type Timed = (i64, Vec<u8>);
+
 /// One packet of a flow, as its sender made it.
 struct Sent {
     way: usize,
@@ -648,7 +651,7 @@ impl World {
     /// The files that were collected, captures last.
     fn files(&self) -> Vec<(String, Vec<u8>)> {
         let mut files: Vec<(String, Vec<u8>)> = self.inventories();
-        let mut frames: BTreeMap<usize, Vec<(i64, Vec<u8>)>> = BTreeMap::new();
+        let mut frames: BTreeMap<usize, Vec<Timed>> = BTreeMap::new();
         for (n, flow) in self.flows.iter().enumerate() {
             for sent in packets(n, &flow.spec) {
                 let stops = &flow.ways[sent.way];
@@ -662,7 +665,8 @@ impl World {
                 }
             }
         }
-        let mut captures: BTreeMap<String, (u32, Vec<(i64, Vec<u8>)>)> = BTreeMap::new();
+        // File → link type and frames.
+        let mut captures: BTreeMap<String, (u32, Vec<Timed>)> = BTreeMap::new();
         for i in self.interfaces.iter().filter(|i| self.is_captured(i)) {
             let frames = frames.remove(&i.id).unwrap_or_default();
             let is_any = self.is_any(i);
@@ -785,7 +789,7 @@ fn cooked(i: &Interface, ethernet: &[u8]) -> Vec<u8> {
 }
 
 /// Classic pcap, big-endian, with micro- or nanoseconds.
-fn pcap(link_type: u32, frames: &[(i64, Vec<u8>)], is_micros: bool, snaplen: usize) -> Vec<u8> {
+fn pcap(link_type: u32, frames: &[Timed], is_micros: bool, snaplen: usize) -> Vec<u8> {
     let magic: u32 = if is_micros { 0xa1b2_c3d4 } else { 0xa1b2_3c4d };
     let mut file = Vec::new();
     for word in [magic, 0x0002_0004, 0, 0, snaplen as u32, link_type] {

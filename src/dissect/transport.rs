@@ -41,10 +41,7 @@ fn tcp(segment: Payload<'_>) -> Transport<'_> {
 /// `None`: cut, or with a length that cannot be.
 #[inline(always)]
 pub(super) fn tcp_header(segment: Payload<'_>) -> Option<Tcp<'_>> {
-    let Some(&[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, _, _]) = segment.bytes.first_chunk::<20>()
-    else {
-        return None;
-    };
+    let &[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, _, _] = segment.bytes.first_chunk::<20>()?;
     let header = usize::from(offset >> 4) * 4;
     if header < 20 {
         return None;
