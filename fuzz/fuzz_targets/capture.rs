@@ -1,5 +1,6 @@
-#![no_main]
 //! Any bytes as a capture, in one chunk and in many: the same end, every frame dissected and described.
+#![no_main]
+
 use hopscope::capture::CaptureReader;
 use libfuzzer_sys::fuzz_target;
 

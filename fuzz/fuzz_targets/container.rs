@@ -1,5 +1,6 @@
-#![no_main]
 //! Any bytes as each kind of container, in one chunk and in many: the same members, within the limits.
+#![no_main]
+
 use hopscope::container::{Container, ContainerKind::*, Limits};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,5 +1,6 @@
-#![no_main]
 //! Any bytes as a dropped file of unknown name, in one chunk and in two: recognised, read or rejected, and the same both times.
+#![no_main]
+
 use hopscope::ingest::Ingest;
 use libfuzzer_sys::fuzz_target;
 

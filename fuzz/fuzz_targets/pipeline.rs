@@ -1,5 +1,6 @@
-#![no_main]
 //! Any bytes, best a tar of several inputs, down the whole road: read, analysed, drawn in every view, in either order of inputs.
+#![no_main]
+
 use hopscope::{analysis::analyze, ingest::Ingest, views};
 use libfuzzer_sys::fuzz_target;
 
