@@ -1,6 +1,6 @@
 //! How fast captures are read and dissected, beside pcap-parser with etherparse on the same bytes in the same run: the
 //! ratio is what counts, for it does not depend on the machine. `cargo bench --bench ingest`.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, missing_docs)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, missing_docs)]
 
 use std::hint::black_box;
 use std::time::Instant;

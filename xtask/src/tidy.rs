@@ -69,8 +69,10 @@ fn ends(path: &Path, extension: &str) -> bool {
 }
 
 fn modules_speak(files: &Files) -> Vec<String> {
+    // Attributes of the whole file, such as `#![no_main]`, may stand before.
+    let opens = |text: &str| text.lines().find(|l| !l.starts_with("#![") && !l.is_empty()).is_some_and(|l| l.starts_with("//!"));
     let sources = files.texts(|p| ends(p, "rs"));
-    sources.filter(|(_, text)| !text.starts_with("//!")).map(|(p, _)| format!("{}: does not open with //!", p.display())).collect()
+    sources.filter(|(_, text)| !opens(text)).map(|(p, _)| format!("{}: does not open with //!", p.display())).collect()
 }
 
 /// Clippy finds calls (clippy.toml); this finds imports and types too.
