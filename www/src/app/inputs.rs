@@ -133,7 +133,9 @@ fn input(app: App, row: InputRow) -> AnyView {
 pub fn kind_text(kind: &str) -> String {
     match kind {
         "capture" => "capture",
+        "tcpdump_text" => "printed packets",
         "kubectl" => "Kubernetes",
+        "ipamd" => "the CNI's addresses",
         "ec2" => "EC2",
         "elbv2" => "load balancers",
         "ip_addr" => "interfaces",

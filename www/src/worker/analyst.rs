@@ -312,6 +312,11 @@ async fn answer(report: &Report, question: Question, file: Option<File>) -> Resu
         }
         Question::Frame { file_name, name, frame } => {
             let file = file.ok_or("the file is not at hand")?;
+            // What tcpdump printed is shown as it stands there: it has no octets to show.
+            if report.inputs.iter().any(|i| i.name == name && i.kind == "tcpdump_text") {
+                let at = hopscope::model::Locator::Frame(frame);
+                return source::excerpt(&file, &file_name, &name, &at).await.map(Answer::Excerpt);
+            }
             source::frame(&file, &file_name, &name, frame).await.map(Answer::Frame)
         }
         Question::Excerpt { file_name, name, at } => {

@@ -115,7 +115,8 @@ pub async fn excerpt(file: &File, file_name: &str, name: &str, at: &Locator) -> 
         return Err(format!("{name} is too large to be shown"));
     }
     let span = locate::span_of(&bytes, at).ok_or_else(|| format!("{name} has no such place any more"))?;
-    let text = String::from_utf8_lossy(&bytes);
+    // Places count in the decoded text: PowerShell redirects UTF-16.
+    let text = hopscope::import::text(&bytes);
     let (from, to) = (span.first_line.max(1) as usize, span.last_line.max(1) as usize);
     let first = from.saturating_sub(AROUND).max(1);
     let last = to.saturating_add(AROUND).min(from.saturating_add(MOST_LINES));
