@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cases::hopscope;
-use crate::sh::{Run, cargo, find_program, root, say, scratch, step};
+use crate::sh::{Run, cargo, files_below, find_program, root, say, scratch, step};
 
 /// Size of a generated capture in bytes, about.
 const SIZE: usize = 256 << 20;
@@ -20,8 +20,8 @@ const RUNS: usize = 5;
 
 /// Run everything.
 pub(crate) fn bench() -> Result<()> {
-    if root().join("benches").is_dir() {
-        step("cargo bench", || cargo().args(["bench", "--workspace"]).run())?;
+    for bench in benches()? {
+        step(&format!("bench {bench}"), || cargo().args(["bench", "--package", "hopscope", "--bench", &bench]).run())?;
     }
     let command = step("build hopscope", || hopscope(true))?;
     let captures = step("captures to read", || Ok([capture("full", 1500)?, capture("snaplen-128", 128)?]))?;
@@ -48,6 +48,17 @@ pub(crate) fn bench() -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The engine's own benchmarks, by name.
+fn benches() -> Result<Vec<String>> {
+    let folder = root().join("benches");
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let files = files_below(&folder, &|_| false)?;
+    let sources = files.iter().filter(|f| f.extension().is_some_and(|e| e == "rs"));
+    Ok(sources.filter_map(|f| Some(f.file_stem()?.to_string_lossy().into_owned())).collect())
 }
 
 fn median(command: &mut Command) -> Result<Duration> {
