@@ -355,6 +355,7 @@ impl Publisher<'_> {
         }
         let mut d = Draft { name: short(id).to_owned(), p, ev: ev.iter().copied().collect(), ..Draft::default() };
         let (kind, rest) = id.split_once(':').unwrap_or(("unknown", id));
+        let named = |s: &String| inv.subnets.get(s).is_some_and(|s| !s.is_nameless);
         match kind {
             "pod" => {
                 d.kind = EntityKind::Pod;
@@ -371,7 +372,13 @@ impl Publisher<'_> {
                     d.name.clone_from(&n.name);
                     d.aliases.clone_from(&n.aliases);
                     d.ips.clone_from(&n.ips);
-                    d.parent = n.enis.first().and_then(|e| inv.enis.get(e)).and_then(|e| e.subnet.as_ref()).map(|s| format!("subnet:{s}"));
+                    d.parent = n
+                        .enis
+                        .first()
+                        .and_then(|e| inv.enis.get(e))
+                        .and_then(|e| e.subnet.as_ref())
+                        .filter(|s| named(s))
+                        .map(|s| format!("subnet:{s}"));
                     (d.p, d.ev) = (1.0, n.ev.iter().copied().collect());
                 }
             }
@@ -381,7 +388,9 @@ impl Publisher<'_> {
                     (d.parent, d.name) = (Some(owner.to_owned()), name.to_owned());
                     let eni = inv.enis.values().find(|e| e.owner == owner && inv.eni_name(e) == name);
                     if let Some(e) = eni {
-                        d.aliases.insert(format!("eni:{}", e.id));
+                        if e.id.starts_with("eni-") {
+                            d.aliases.insert(format!("eni:{}", e.id));
+                        }
                         d.macs.extend(e.mac);
                         d.ips.extend(e.primary);
                         d.ev.extend(e.ev.iter().copied());

@@ -662,7 +662,12 @@ fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
         let Some(claim) = ctx.inv.owner_of_mac(mac).filter(|c| c.owner.starts_with("router:")) else { continue };
         let subnet = short(&claim.owner);
         let networks = ctx.inv.subnets.get(subnet).map(|s| s.cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-        let of = networks.map_or_else(|| subnet.to_owned(), |n| format!("{subnet} ({n})"));
+        let is_nameless = ctx.inv.subnets.get(subnet).is_some_and(|s| s.is_nameless);
+        let of = match networks {
+            Some(n) if is_nameless => n,
+            Some(n) => format!("{subnet} ({n})"),
+            None => subnet.to_owned(),
+        };
         let summary = format!("{mac} is the VPC router as {of} sees it");
         found.push(Finding {
             kind: "router_identified",

@@ -31,6 +31,8 @@ pub struct SubnetInfo {
     pub vpc: Option<String>,
     pub zone: Option<String>,
     pub cidrs: Vec<IpNet>,
+    /// No AWS inventory names it: hosts' own words show it, and its key is its router's MAC.
+    pub is_nameless: bool,
     pub ev: Vec<Ev>,
 }
 
@@ -272,6 +274,7 @@ impl Inventory {
         inv.claim_addresses();
         inv.locate_hosts(&inputs);
         inv.name_links(book);
+        inv.enis_from_hosts(book);
         inv.host_claims(book);
         for claims in inv.by_ip.values_mut().chain(inv.by_mac.values_mut()) {
             claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
@@ -891,6 +894,79 @@ impl Inventory {
         (best.1 * 2.0 > total).then_some((best.0, 0.98))
     }
 
+    /// Without AWS's list of ENIs, hosts' own `ip addr`, `ip neigh`, `ip rule` and `ip route` say which interfaces a node has, which
+    /// router each speaks to, and which pod is behind which.
+    fn enis_from_hosts(&mut self, book: &mut Book) {
+        let hosts = std::mem::take(&mut self.hosts);
+        let bare: BTreeSet<Id> = self.nodes.values().filter(|n| n.enis.is_empty()).map(|n| n.id.clone()).collect();
+        for node in bare {
+            let own: Vec<&HostInfo> = hosts.iter().filter(|h| h.owner.as_ref().is_some_and(|o| o.0 == node)).collect();
+            let macs: BTreeMap<IpAddr, (Mac, &Place)> =
+                own.iter().flat_map(|h| &h.neighbours).filter_map(|(n, p)| Some((n.ip, (n.mac?, p)))).collect();
+            let mut found: Vec<EniInfo> = Vec::new();
+            for (i, place) in own.iter().flat_map(|h| &h.interfaces).filter(|(i, _)| is_eni_name(&i.name) && i.name != "lo") {
+                let (Some(mac), Some(address)) = (i.mac.filter(|m| !m.is_zero()), i.addresses.iter().find(|a| a.addr().is_ipv4())) else {
+                    continue;
+                };
+                let ev = book.add("stated", format!("{} has {address} at its {}", short(&node), i.name), vec![place.clone()]);
+                let cidr = address.trunc();
+                let gateway = gateway_of(&cidr).and_then(|g| Some((g, macs.get(&g)?)));
+                let subnet = gateway.map(|(g, (router, at))| {
+                    let key = router.to_string();
+                    let ev = book.add("neighbour_table", format!("{} has its gateway {g} at {router}", short(&node)), vec![(*at).clone()]);
+                    let s = self.subnets.entry(key.clone()).or_default();
+                    s.is_nameless = true;
+                    merge(&mut s.cidrs, &[cidr]);
+                    merge(&mut s.ev, &[ev]);
+                    let claim = || Claim { owner: format!("router:{key}"), interface: None, p: 0.97, ev: vec![ev] };
+                    push_claim(&mut self.by_ip, g, claim());
+                    push_claim(&mut self.by_mac, *router, claim());
+                    key
+                });
+                let number: String = i.name.chars().rev().take_while(char::is_ascii_digit).collect::<Vec<_>>().into_iter().rev().collect();
+                // udev's names count from the slot of the first ENI, which is 5 on EC2's Nitro instances.
+                let first = if i.name.starts_with("ens") { 5 } else { 0 };
+                found.push(EniInfo {
+                    id: format!("{}@{node}", i.name),
+                    mac: Some(mac),
+                    subnet,
+                    owner: node.clone(),
+                    primary: Some(address.addr()),
+                    ips: vec![address.addr()],
+                    device_index: number.parse::<u32>().ok().map(|n| n.saturating_sub(first)),
+                    ev: vec![ev],
+                    ..EniInfo::default()
+                });
+            }
+            found.sort_by(|a, b| (a.device_index, &a.id).cmp(&(b.device_index, &b.id)));
+            let Some(primary) = found.first().map(|e| e.id.clone()) else { continue };
+            // A pod of a secondary ENI has a rule of its own, to that ENI's table (`pkg/networkutils/network.go`).
+            let mut tables: BTreeMap<&str, &str> = BTreeMap::new();
+            for (r, _) in own.iter().flat_map(|h| &h.routes).filter(|(r, _)| r.destination.is_none()) {
+                if let Some(dev) = &r.dev {
+                    tables.insert(&r.table, dev);
+                }
+            }
+            let mut behind: BTreeMap<IpAddr, String> = BTreeMap::new();
+            for (r, _) in own.iter().flat_map(|h| &h.rules) {
+                let from = r.from.filter(|f| f.prefix_len() == f.max_prefix_len());
+                if let (Some(from), Some(dev)) = (from, r.table.as_deref().and_then(|t| tables.get(t))) {
+                    behind.insert(from.addr(), format!("{dev}@{node}"));
+                }
+            }
+            for pod in self.pods.values_mut().filter(|p| p.node.as_ref() == Some(&node) && p.eni.is_none() && !p.host_network) {
+                let by_rule = pod.ips.iter().find_map(|ip| behind.get(ip)).filter(|e| found.iter().any(|f| &f.id == *e));
+                pod.eni = Some(by_rule.unwrap_or(&primary).clone());
+            }
+            if let Some(n) = self.nodes.get_mut(&node) {
+                n.enis = found.iter().map(|e| e.id.clone()).collect();
+            }
+            self.enis.extend(found.into_iter().map(|e| (e.id.clone(), e)));
+        }
+        self.hosts = hosts;
+        self.index();
+    }
+
     /// The names that hosts give to their pods' links outweigh the ones that the CNI would compute.
     fn name_links(&mut self, book: &mut Book) {
         let mut named: Vec<(Id, String, Ev)> = Vec::new();
@@ -1030,7 +1106,7 @@ impl Inventory {
     /// Whether any VPC or subnet is known at all.
     #[must_use]
     pub fn knows_networks(&self) -> bool {
-        !(self.vpcs.is_empty() && self.subnets.is_empty())
+        !(self.vpcs.is_empty() && self.subnets.values().all(|s| s.is_nameless))
     }
 
     /// The ENI that delivers an address.

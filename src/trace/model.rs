@@ -190,11 +190,21 @@ impl<'a> Walker<'a> {
         if inv.service_at(tuple.dst).is_some() {
             return At::Done(End::Unknown);
         }
-        let Some(eni) = self.egress(node, tuple) else { return At::Done(End::Unknown) };
-        let name = inv.eni_name(eni);
-        let p = self.certainty(tuple.dst);
-        self.step(node, Some(interface_id(node, &name)), p, &eni.ev);
-        At::Wire(Some(eni))
+        let eni = self.egress(node, tuple);
+        // A node of which no inventory lists an ENI has at least the one that its address is on.
+        let name = eni.map_or_else(|| "eth0".to_owned(), |e| inv.eni_name(e));
+        let interface = interface_id(node, &name);
+        if self.steps.iter().filter(|s| s.leg == self.leg && s.interface.as_ref() == Some(&interface)).count() > 1 {
+            // The inventories send the packet round and round; what they say of its way can't be right.
+            return At::Done(End::Unknown);
+        }
+        let p = if eni.is_some() { self.certainty(tuple.dst) } else { GUESSED };
+        let ev = match eni {
+            Some(e) => e.ev.clone(),
+            None => inv.nodes.get(node).map(|n| n.ev.clone()).unwrap_or_default(),
+        };
+        self.step(node, Some(interface), p, &ev);
+        At::Wire(eni)
     }
 
     /// A private address that nobody claims may be a service's, a peer's or nobody's: where its packets go is a guess.
@@ -244,14 +254,14 @@ impl<'a> Walker<'a> {
         if inv.nodes.contains_key(&owner) {
             // A node whose ENI no inventory lists.
             let name = inv.owner_of_ip(tuple.dst).and_then(|c| c.interface.clone()).unwrap_or_else(|| interface_id(&owner, "eth0"));
-            self.router(from_subnet.as_deref());
+            self.router_between(from_subnet.as_deref(), tuple.dst);
             self.step(&owner, Some(name), GUESSED, &[]);
             return At::Node(owner);
         }
         if let Some(pod) = self.pod_of(tuple.dst)
             && let Some(node) = pod.node.clone()
         {
-            self.router(from_subnet.as_deref());
+            self.router_between(from_subnet.as_deref(), tuple.dst);
             self.step(&node, Some(interface_id(&node, "eth0")), GUESSED, &pod.ev);
             return At::Node(node);
         }
@@ -300,6 +310,13 @@ impl<'a> Walker<'a> {
         let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst));
         self.step(owner, None, p, &[]);
         At::Done(End::Arrived)
+    }
+
+    /// A router, unless the address is in the same subnet.
+    fn router_between(&mut self, subnet: Option<&str>, dst: IpAddr) {
+        if subnet != self.inv.subnet_of(dst) {
+            self.router(subnet);
+        }
     }
 
     fn router(&mut self, subnet: Option<&str>) {
