@@ -275,7 +275,8 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
         found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, ev: vec![ev], link });
     }
     pod_links(capture, &seen, inv, book, &mut found);
-    if found.is_empty() {
+    // A pod's address in every packet, yet no packet fresh from it: the wire of its node, most likely.
+    if found.iter().all(|c| c.odds < 2.0 * weight::POD_IP_IN_EVERY_FRAME * weight::TTL_STARTS_ELSEWHERE) {
         strangers(capture, &seen, &everywhere, inv, book, &mut found);
     }
     found
@@ -789,7 +790,8 @@ fn corrections(captures: &[Capture<'_>], points: &mut [Point], inv: &Inventory, 
 fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Inventory, book: &mut Book) {
     let mut new: Vec<(Mac, Claim)> = Vec::new();
     for point in points {
-        let (Some(capture), Some(at)) = (captures.get(point.capture), &point.at) else { continue };
+        // What is itself more guess than finding proves nothing of others.
+        let (Some(capture), Some(at), true) = (captures.get(point.capture), &point.at, point.p >= 0.5) else { continue };
         let seen = see(captures, point);
         if let Some(pod) = point.link.as_ref().and_then(|l| inv.pods.get(l)) {
             learn_link(capture, point, &seen, pod, inv, book, &mut new);
