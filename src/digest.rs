@@ -309,14 +309,7 @@ impl DigestBuilder {
 
     /// Ports (or what stands in their place) of an IP packet.
     fn ports(&mut self, ip: &Ip<'_>) -> (u16, u16) {
-        let ports = match &ip.transport {
-            Transport::Tcp(t) => (t.src_port, t.dst_port),
-            Transport::Udp(u) => (u.src_port, u.dst_port),
-            Transport::Sctp(s) => (s.src_port, s.dst_port),
-            Transport::Icmp(i) => i.echo.map_or((0, 0), |(id, _)| (id, id)),
-            Transport::Cut { ports } => ports.unwrap_or((0, 0)),
-            Transport::Other(_) => (0, 0),
-        };
+        let ports = ports_of(&ip.transport);
         let (Some((offset, _)), Some(id)) = (ip.fragment, ip.id) else { return ports };
         let key = (ip.src, ip.dst, id);
         if offset == 0 {
@@ -438,14 +431,7 @@ impl FrameSink for DigestBuilder {
 impl DigestBuilder {
     fn icmp_error(&mut self, icmp: &Icmp<'_>, stream: u32, row: u32) {
         let Some(quoted) = icmp.quoted.as_deref() else { return };
-        let (src_port, dst_port) = match &quoted.transport {
-            Transport::Tcp(t) => (t.src_port, t.dst_port),
-            Transport::Udp(u) => (u.src_port, u.dst_port),
-            Transport::Sctp(s) => (s.src_port, s.dst_port),
-            Transport::Icmp(i) => i.echo.map_or((0, 0), |(id, _)| (id, id)),
-            Transport::Cut { ports } => ports.unwrap_or((0, 0)),
-            Transport::Other(_) => (0, 0),
-        };
+        let (src_port, dst_port) = ports_of(&quoted.transport);
         let about = Tuple { protocol: quoted.protocol, src: quoted.src, src_port, dst: quoted.dst, dst_port };
         let next = self.digest.errors.len();
         let at = *self.error_ids.entry((stream, icmp.kind, icmp.code, about)).or_insert(next);
@@ -456,6 +442,18 @@ impl DigestBuilder {
         if let Some(seen) = self.digest.errors.get_mut(at) {
             seen.count = seen.count.saturating_add(1);
         }
+    }
+}
+
+/// Ports, or what stands in their place.
+fn ports_of(transport: &Transport<'_>) -> (u16, u16) {
+    match transport {
+        Transport::Tcp(t) => (t.src_port, t.dst_port),
+        Transport::Udp(u) => (u.src_port, u.dst_port),
+        Transport::Sctp(s) => (s.src_port, s.dst_port),
+        Transport::Icmp(i) => i.echo.map_or((0, 0), |(id, _)| (id, id)),
+        Transport::Cut { ports } => ports.unwrap_or((0, 0)),
+        Transport::Other(_) => (0, 0),
     }
 }
 
