@@ -6,6 +6,8 @@ use hopscope::analysis::analyze as analyze_inputs;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::report::Report;
 use js_sys::{Array, Error, JSON, Reflect, Uint8Array};
+use serde::{Deserialize, Serialize};
+use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::prelude::*;
 
 /// How much of an input is copied into WebAssembly's memory at a time, in bytes: an input may be larger than what is free there.
@@ -97,15 +99,20 @@ impl Analysis {
     }
 }
 
+/// `AnalysisInput` of `hopscope.d.ts`.
+#[derive(Deserialize)]
+struct Input {
+    name: String,
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    bytes: Uint8Array,
+}
+
 fn report_of(inputs: &Array) -> Result<Report, Error> {
     let mut read = Vec::new();
     for (place, input) in inputs.iter().enumerate() {
-        let field = |key: &str| Reflect::get(&input, &JsValue::from_str(key)).unwrap_or_default();
-        let name = field("name").as_string().ok_or_else(|| Error::new(&format!("inputs[{place}].name is not a string")))?;
-        let bytes = field("bytes").dyn_into::<Uint8Array>();
-        let bytes = bytes.map_err(|_| Error::new(&format!("inputs[{place}].bytes is not a Uint8Array")))?;
-        let mut ingest = Ingest::new(&name);
-        push(&mut ingest, &bytes);
+        let input: Input = serde_wasm_bindgen::from_value(input).map_err(|e| Error::new(&format!("inputs[{place}]: {e}")))?;
+        let mut ingest = Ingest::new(&input.name);
+        push(&mut ingest, &input.bytes);
         read.extend(ingest.finish());
     }
     Ok(analyze_inputs(&read))
@@ -128,7 +135,35 @@ fn to_text(report: &Report) -> Result<String, Error> {
     report.to_json().map_err(|e| Error::new(&format!("the report could not be written: {e}")))
 }
 
-/// By way of the text: so the object is what `JSON.parse` makes of it, in every JavaScript engine the same.
+/// The same object as `JSON.parse` makes of the text.
+///
+/// Nanoseconds since 1970 are beyond what a JavaScript number holds exactly, and serde-wasm-bindgen refuses to round: they
+/// are put in rounded, as `JSON.parse` rounds them. Where an absurd clock makes another number too large, the text decides.
 fn to_object(report: &Report) -> Result<JsValue, Error> {
-    JSON::parse(&to_text(report)?).map_err(|e| e.dyn_into().unwrap_or_else(|_| Error::new("the report is no JSON")))
+    let mut small = report.clone();
+    for point in &mut small.capture_points {
+        (point.first_ns, point.last_ns) = (None, None);
+    }
+    let Ok(object) = small.serialize(&Serializer::json_compatible()) else {
+        return JSON::parse(&to_text(report)?).map_err(|e| thrown(e, "the report is no JSON"));
+    };
+    put_times(report, &object).map_err(|e| thrown(e, "the report is no object"))?;
+    Ok(object)
+}
+
+fn put_times(report: &Report, object: &JsValue) -> Result<(), JsValue> {
+    let points: Array = Reflect::get(object, &"capture_points".into())?.dyn_into()?;
+    for (point, to) in report.capture_points.iter().zip(points.iter()) {
+        for (name, time) in [("first_ns", point.first_ns), ("last_ns", point.last_ns)] {
+            if let Some(time) = time {
+                #[expect(clippy::cast_precision_loss, reason = "meant, and documented in hopscope.d.ts")]
+                Reflect::set(&to, &name.into(), &JsValue::from_f64(time as f64))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn thrown(value: JsValue, otherwise: &str) -> Error {
+    value.dyn_into().unwrap_or_else(|_| Error::new(otherwise))
 }
