@@ -25,6 +25,8 @@ pub const FILE_NAME_WORD: f64 = 4.0;
 pub const INTERFACE_INDEX: f64 = 200.0;
 /// The same packets, consistently earlier at one end of a veth pair than at the other.
 pub const TIME_ORDER: f64 = 15.0;
+/// A record of that ENI's flow log with the same addresses and ports in the same minutes: port numbers come back within hours, not minutes.
+pub const FLOW_LOG: f64 = 100.0;
 /// Captures of a pod's link are more often taken on the node than in the pod: the node has tcpdump.
 pub const PRIOR_NODE_SIDE: f64 = 1.3;
 

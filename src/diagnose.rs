@@ -1,6 +1,8 @@
 //! Findings: what a person should know, each with its severity, evidence and next step.
 //! Knows paths, points and inventory; must not change them.
 
+mod flow_logs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -41,6 +43,7 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
         answers(ctx, path, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
     }
+    flow_logs::findings(ctx, paths, book, &mut found);
     through_workers(ctx, paths, &mut found);
     icmp_errors(ctx, book, &mut found);
     arp(ctx, book, &mut found);

@@ -49,6 +49,8 @@ pub enum Fact {
     Rule(Rule),
     Iptables(IptablesRule),
     Conntrack(Conntrack),
+    FlowLog(FlowLog),
+    FlowLogGap(FlowLogGap),
     /// A name for an address: pcapng name resolution blocks, hosts files.
     Name {
         ip: IpAddr,
@@ -483,6 +485,43 @@ pub struct Conntrack {
     pub reply: Tuple,
     pub state: Option<String>,
     pub mark: Option<u32>,
+}
+
+/// Records of a VPC Flow Log for one flow, one way, at one ENI: what the VPC counted there, not packets that anybody captured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowLog {
+    /// `interface-id`.
+    pub eni: String,
+    /// `srcaddr`, `dstaddr`. On the ENI's own side this is its primary address, whichever of its addresses the packet had.
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    /// `pkt-srcaddr`, `pkt-dstaddr`: the packet's own addresses.
+    pub packet_src: Option<IpAddr>,
+    pub packet_dst: Option<IpAddr>,
+    pub src_port: Option<u16>,
+    pub dst_port: Option<u16>,
+    pub protocol: Protocol,
+    pub packets: u64,
+    pub bytes: u64,
+    /// Seconds since the Unix epoch, by AWS's clock; up to 60 seconds after the packets (User Guide, `start`).
+    pub start_s: i64,
+    pub end_s: i64,
+    /// `ACCEPT` or `REJECT`.
+    pub is_accepted: bool,
+    /// The flags of all its segments, or-ed: FIN 1, SYN 2, RST 4, SYN-ACK 18.
+    pub tcp_flags: Option<u8>,
+    /// `flow-direction`: from the ENI to the network, or to it.
+    pub is_egress: Option<bool>,
+    /// `reject-reason`: `BPA`, `EC`; security groups and network ACLs are not told apart there.
+    pub reject_reason: Option<String>,
+}
+
+/// `SKIPDATA`: records of an ENI that AWS could not keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowLogGap {
+    pub eni: String,
+    pub start_s: i64,
+    pub end_s: i64,
 }
 
 /// Addresses and ports, one way.

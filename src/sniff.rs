@@ -39,6 +39,8 @@ pub enum Format {
     Iptables,
     /// `conntrack -L`.
     Conntrack,
+    /// VPC Flow Logs: records as text, with or without a header line, or as `aws logs` wraps them.
+    FlowLog,
     /// The VPC CNI's books on a node: `/v1/enis`, `/v1/pods`, `ipam.json`.
     Ipamd,
     /// What tcpdump prints, in place of a capture.
@@ -73,6 +75,7 @@ impl Format {
             Self::IpRule => "ip_rule",
             Self::Iptables => "iptables",
             Self::Conntrack => "conntrack",
+            Self::FlowLog => "flow_log",
             Self::Ipamd => "ipamd",
             Self::TcpdumpText => "tcpdump_text",
             Self::Session => "session",
@@ -117,6 +120,10 @@ fn by_name(name: &str) -> Format {
 fn by_lines(text: &str) -> Option<Format> {
     let mut counts: Vec<(Format, u32)> = Vec::new();
     let indent = import::indent(text);
+    let first = text.lines().map(str::trim).find(|l| !l.is_empty());
+    if first.is_some_and(import::is_flow_log_heading) {
+        return Some(Format::FlowLog);
+    }
     for format in text.lines().filter_map(|l| import::format_of_line(l.get(indent..).unwrap_or_default())) {
         match counts.iter_mut().find(|(f, _)| *f == format) {
             Some((_, count)) => *count += 1,
@@ -142,7 +149,10 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"\x7fver", "it is an EtherPeek capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (b"iptrace ", "it is an AIX iptrace capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (b"\0\0\x02\0\x12\x05\0\x10", "it is a K12 capture; convert it with `editcap -F pcap IN OUT.pcap`"),
-    (b"PAR1", "it is a Parquet file"),
+    (
+        b"PAR1",
+        "it is a Parquet file; if it is a VPC Flow Log, turn it into text with `duckdb -c \"COPY 'IN.parquet' TO 'OUT.csv'\"`, or have the log written as text",
+    ),
     (b"ARROW1\0\0", "it is an Arrow file"),
 ];
 

@@ -48,6 +48,7 @@ fn expected(name: &str) -> Format {
         ("awscli", _) => Format::Ec2,
         ("iptables", _) => Format::Iptables,
         ("linux" | "conntrack", _) => Format::Conntrack,
+        ("vpc-flow-logs", _) => Format::FlowLog,
         (_, f) if f.contains("neigh") || f.starts_with("arp") => Format::IpNeigh,
         (_, f) if f.contains("route") => Format::IpRoute,
         (_, f) if f.contains("rule") => Format::IpRule,
@@ -175,6 +176,8 @@ fn places_lead_to_what_they_name() {
                         Fact::Node(f) => f.name.clone(),
                         Fact::Service(f) => f.name.clone(),
                         Fact::Endpoints(f) => f.service.clone(),
+                        Fact::FlowLog(f) => f.src.to_string(),
+                        Fact::FlowLogGap(f) => f.eni.clone(),
                         other => panic!("{name}: {other:?} from a text"),
                     };
                     let text = String::from_utf8_lossy(part);

@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model"]),
     ("correlate", &["digest", "dissect", "identify", "model"]),
     ("trace", &["confidence", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),
-    ("diagnose", &["correlate", "digest", "dissect", "evidence", "identify", "model", "report", "trace"]),
+    ("diagnose", &["correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report", "trace"]),
     ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "report", "trace"]),
     ("views", &["model", "report"]),
 ];

@@ -180,6 +180,10 @@ pub struct Inventory {
     pub route_tables: Vec<(facts::RouteTable, Ev)>,
     pub hosts: Vec<HostInfo>,
     pub corrections: Vec<(facts::Correction, Place)>,
+    /// VPC Flow Logs' records, by ENI.
+    pub flow_logs: BTreeMap<String, Vec<(facts::FlowLog, Place)>>,
+    /// What AWS skipped of them.
+    pub flow_log_gaps: Vec<(facts::FlowLogGap, Place)>,
     /// Statements that contradict one another: the finding's kind, whom it is about, one sentence, and both sides' places.
     pub contradictions: Vec<(&'static str, Vec<Id>, String, Vec<Ev>)>,
     /// Owner claims by IP, best first.
@@ -253,6 +257,8 @@ impl Inventory {
                     Fact::Iptables(x) => host.iptables.push((x.clone(), place)),
                     Fact::Conntrack(x) => host.conntrack.push((x.clone(), place)),
                     Fact::Correction(x) => inv.corrections.push((x.clone(), place)),
+                    Fact::FlowLog(x) => inv.flow_logs.entry(x.eni.clone()).or_default().push((x.clone(), place)),
+                    Fact::FlowLogGap(x) => inv.flow_log_gaps.push((x.clone(), place)),
                     other => rest.push((other, place)),
                 }
             }

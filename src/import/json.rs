@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::scan::{self, Step, Stop, Why};
-use super::{Import, aws, ip, ipamd, kubectl, session, shape};
+use super::{Import, aws, flow_log, ip, ipamd, kubectl, session, shape};
 use crate::facts::{Fact, Located};
 use crate::model::{Locator, Note};
 
@@ -18,13 +18,14 @@ pub(crate) struct Reader<'a> {
     text: &'a [u8],
     pointer: String,
     import: Import,
+    log: flow_log::Log,
     notes_left_out: usize,
 }
 
 /// Reads every document of a JSON text, whichever commands they come from.
 pub(crate) fn import(text: &[u8]) -> Import {
     let documents = scan::documents(text);
-    let mut reader = Reader { text, pointer: String::new(), import: Import::default(), notes_left_out: 0 };
+    let mut reader = Reader { text, pointer: String::new(), import: Import::default(), log: flow_log::Log::default(), notes_left_out: 0 };
     let mut unknown: Option<String> = None;
     for (index, document) in documents.iter().enumerate() {
         reader.text = text.get(..document.end).unwrap_or_default();
@@ -40,10 +41,16 @@ pub(crate) fn import(text: &[u8]) -> Import {
             unknown = Some(names(reader.text, document.start));
         }
     }
+    let has_log = reader.log.has_rows();
+    let (flows, left_out) = std::mem::take(&mut reader.log).finish();
+    reader.import.facts.extend(flows.into_iter().map(|(at, fact)| Located { at, fact }));
+    if let Some(left_out) = left_out {
+        reader.note(Note::loss(left_out));
+    }
     if documents.is_empty() {
         reader.note(Note::loss("there is no JSON document in it"));
     }
-    if let Some(names) = unknown.filter(|_| reader.import.facts.is_empty() && reader.import.notes.is_empty()) {
+    if let Some(names) = unknown.filter(|_| !has_log && reader.import.facts.is_empty() && reader.import.notes.is_empty()) {
         reader.note(Note::loss(format!("this JSON is from none of the commands that are read{names}")));
     }
     if reader.notes_left_out > 0 {
@@ -80,12 +87,36 @@ fn any(reader: &mut Reader<'_>, at: usize, depth: usize) -> Step {
             Some(shape::Shape::Neighbour) => ip::json_neighbour(reader, at),
             Some(shape::Shape::Route) => ip::json_route(reader, at),
             Some(shape::Shape::Rule) => ip::json_rule(reader, at),
+            Some(shape::Shape::LogEvents) => log_events(reader, at),
             Some(shape::Shape::Ipamd) => ipamd::document(reader, at),
             Some(shape::Shape::Session) => session::document(reader, at),
             None => reader.skip(at),
         },
         _ => reader.skip(at),
     }
+}
+
+/// The answer itself, or one of its events.
+fn log_events(reader: &mut Reader<'_>, at: usize) -> Step {
+    let mut is_event = true;
+    let before = reader.log.has_rows();
+    let end = reader.members(at, |reader, name, at| match name {
+        "events" => {
+            is_event = false;
+            reader.elements(at, |reader, _, at| flow_log::event(reader, at))
+        }
+        _ => reader.skip(at),
+    })?;
+    if is_event {
+        flow_log::event(reader, at)?;
+    }
+    if !before && !reader.log.has_rows() {
+        reader.loss(
+            "",
+            "these log events are no records of a VPC Flow Log in its default format, which alone can be read without a header line",
+        );
+    }
+    Ok(end)
 }
 
 impl<'a> Reader<'a> {
@@ -161,6 +192,11 @@ impl<'a> Reader<'a> {
     /// Adds a fact that stands at the present pointer.
     pub(crate) fn push(&mut self, fact: Fact) {
         self.import.facts.push(Located { at: Locator::Pointer(self.pointer.clone()), fact });
+    }
+
+    /// Adds a row of a flow log that stands at the present pointer.
+    pub(crate) fn flow_log(&mut self, row: flow_log::Row) {
+        self.log.take(Locator::Pointer(self.pointer.clone()), row);
     }
 
     /// Adds a fact that stands at a member below the present pointer.

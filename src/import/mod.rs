@@ -8,6 +8,7 @@
 mod arp;
 mod aws;
 mod conntrack;
+mod flow_log;
 mod ip;
 mod ipamd;
 mod iptables;
@@ -50,6 +51,7 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
         | Format::IpRule
         | Format::Iptables
         | Format::Conntrack
+        | Format::FlowLog
         | Format::Ipamd
         | Format::Session
         | Format::UnknownJson
@@ -83,6 +85,11 @@ pub fn classify_json(bytes: &[u8]) -> Format {
 /// The format of one line of text, where one line tells it.
 pub(crate) fn format_of_line(line: &str) -> Option<Format> {
     text::format_of_line(line)
+}
+
+/// Whether a line names the columns of a VPC Flow Log: what stands below it is told by nothing else.
+pub(crate) fn is_flow_log_heading(line: &str) -> bool {
+    flow_log::heading(line).is_some()
 }
 
 /// The white space that every line of a text begins with.

@@ -23,6 +23,8 @@ pub(crate) enum Shape {
     Route,
     /// `ip -j rule`.
     Rule,
+    /// `aws logs get-log-events`, `filter-log-events`: what the events say is told by their messages.
+    LogEvents,
     /// The VPC CNI's books.
     Ipamd,
     /// Hopscope's session file.
@@ -40,6 +42,7 @@ impl Shape {
             Self::Neighbour => Format::IpNeigh,
             Self::Route => Format::IpRoute,
             Self::Rule => Format::IpRule,
+            Self::LogEvents => Format::FlowLog,
             Self::Ipamd => Format::Ipamd,
             Self::Session => Format::Session,
         }
@@ -102,6 +105,11 @@ fn shape(names: &[String]) -> Option<Shape> {
     }
     if names.iter().any(|n| aws::Kind::of_list(n).is_some()) {
         return Some(Shape::Aws);
+    }
+    if has("events") && ["nextForwardToken", "nextBackwardToken", "searchedLogStreams", "nextToken"].into_iter().any(has)
+        || has("message") && has("ingestionTime")
+    {
+        return Some(Shape::LogEvents);
     }
     if has("ifname") || has("ifindex") {
         return Some(Shape::Link);

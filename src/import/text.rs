@@ -2,7 +2,7 @@
 //! prompts, comments and blank lines between. Knows which line belongs to which; the readers know what it says.
 
 use super::kubectl_text::{self, Description, Row, Table};
-use super::{Import, arp, conntrack, ip, iptables, tcpdump};
+use super::{Import, arp, conntrack, flow_log, ip, iptables, tcpdump};
 use crate::facts::{Fact, HostInterface, Located, Route};
 use crate::model::{Locator, Note};
 use crate::sniff::Format;
@@ -19,6 +19,8 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
     }
     if tcpdump::is_packet_line(line) {
         Some(Format::TcpdumpText)
+    } else if flow_log::default_row(line).is_some() || flow_log::heading(line).is_some() {
+        Some(Format::FlowLog)
     } else if ip::interface_line(line).is_some() || ip::brief_line(line).is_some() || arp::ifconfig_line(line).is_some() {
         Some(Format::IpAddr)
     } else if ip::rule_line(line).is_some() {
@@ -53,6 +55,9 @@ struct Reader {
     table: String,
     /// kubectl's table whose rows are being read.
     sheet: Option<Table>,
+    /// What the columns of a VPC Flow Log are, from its header line on.
+    columns: Option<flow_log::Columns>,
+    log: flow_log::Log,
     /// kubectl's description of an object that is being read.
     description: Option<Description>,
     notes_left_out: usize,
@@ -69,6 +74,8 @@ pub(crate) fn import(text: &str) -> Import {
         route: None,
         table: String::new(),
         sheet: None,
+        columns: None,
+        log: flow_log::Log::default(),
         description: None,
         notes_left_out: 0,
     };
@@ -79,8 +86,12 @@ pub(crate) fn import(text: &str) -> Import {
         last = number;
     }
     reader.close();
+    let is_log = reader.log.has_rows() || reader.columns.is_some();
+    let (flows, left_out) = std::mem::take(&mut reader.log).finish();
+    reader.import.facts.extend(flows.into_iter().map(|(at, fact)| Located { at, fact }));
+    reader.import.notes.extend(left_out.map(Note::loss));
     kubectl_text::mark_host_network(&mut reader.import.facts);
-    if reader.import.facts.is_empty() && !reader.import.notes.iter().any(|n| n.is_loss) {
+    if reader.import.facts.is_empty() && !is_log && !reader.import.notes.iter().any(|n| n.is_loss) {
         reader.import.notes.push(Note::loss(format!("none of its {last} lines is from a command that is read")));
     }
     if reader.notes_left_out > 0 {
@@ -99,6 +110,9 @@ impl Reader {
     fn line(&mut self, number: u64, line: &str) {
         if line.is_empty() {
             self.sheet = None;
+            return;
+        }
+        if self.flow_log(number, line) {
             return;
         }
         if let Some(description) = &mut self.description {
@@ -175,6 +189,38 @@ impl Reader {
         } else {
             self.unknown(number, line);
         }
+    }
+
+    /// Whether the line is a flow log's header or one of its records.
+    fn flow_log(&mut self, number: u64, line: &str) -> bool {
+        if let Some(columns) = &self.columns {
+            if columns.missing().is_some() && line.starts_with(|c: char| c.is_ascii_digit() || c == '"' || c == 'e') {
+                return true;
+            }
+            if let Some(row) = columns.row(line) {
+                self.log.take(Locator::Line(number), row);
+                return true;
+            }
+        }
+        if let Some(columns) = flow_log::heading(line) {
+            if let Some(missing) = columns.missing() {
+                self.damaged(
+                    number,
+                    &format!("names the log's columns, and `{missing}` is none of them: without it nothing can be read from it"),
+                );
+            }
+            self.columns = Some(columns);
+            return true;
+        }
+        if let Some(row) = flow_log::default_row(line) {
+            self.log.take(Locator::Line(number), row);
+            return true;
+        }
+        if self.columns.is_some() && line.contains("eni-") {
+            self.damaged(number, "is not a whole record of the log");
+            return true;
+        }
+        false
     }
 
     /// `false`: the line belongs to nothing above it.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, Direction, Hop, Path};
+use super::{Context, Direction, Hop, Logged, Path};
 use crate::correlate::clocks::Offset;
 use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Row};
@@ -47,7 +47,9 @@ fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
         .flat_map(|h| &h.sightings)
         .flat_map(|s| ctx.flows.rows(ctx.captures, s).filter(|r| r.time != NO_TIME).take(64).map(|r| (s.point, r.time)))
         .collect();
-    for h in d.hops.iter().skip(last + 1) {
+    // What the VPC's own log has further on was not lost before.
+    let reached = reached(d).unwrap_or(last).max(last);
+    for h in d.hops.iter().skip(reached + 1) {
         let Some(interface) = &h.interface else { continue };
         for (id, p) in ctx.points.iter().enumerate() {
             let here = p.at.as_ref() == Some(interface) || p.stream_at.values().any(|i| i == interface);
@@ -275,8 +277,25 @@ fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> Option<Id> {
     })
 }
 
+/// The last hop that the packets are known to have passed: captured there, or accepted there by the VPC.
+fn reached(d: &Direction) -> Option<usize> {
+    d.hops.iter().rposition(|h| h.observed() || matches!(h.logged, Some(Logged::Accepted)))
+}
+
 fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>) {
-    let Some(last) = d.hops.iter().rposition(Hop::observed) else { return };
+    let Some(last) = reached(d) else { return };
+    // The VPC's own word on where the packets ended; a capture's silence beyond is its consequence.
+    if let Some(n) = d
+        .hops
+        .iter()
+        .position(|h| matches!(h.logged, Some(Logged::Rejected { .. })))
+        .filter(|n| *n >= last && !(replied && d.way == Way::Request))
+    {
+        d.verdict = Verdict::Rejected;
+        d.hops.truncate(n + 1);
+        d.lost_after = Some(n);
+        return;
+    }
     let at_end = last + 1 == d.hops.len() && d.arrived;
     if d.way == Way::Request && refused {
         d.verdict = Verdict::Rejected;

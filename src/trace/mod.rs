@@ -4,8 +4,10 @@
 //! 1. `legs` orders a conversation's tuples along the way and infers the ones that nobody captured.
 //! 2. [`model`] walks them through the network.
 //! 3. `overlay` puts every sighting on its step, and inserts hops that the model did not expect.
-//! 4. `judge` counts what is missing where and says what became of each direction, with clocks compared first.
+//! 4. `flow_logs` adds what the VPC itself counted at ENIs.
+//! 5. `judge` counts what is missing where and says what became of each direction, with clocks compared first.
 
+pub mod flow_logs;
 pub mod judge;
 mod legs;
 pub mod model;
@@ -73,10 +75,29 @@ pub struct Hop {
     pub sample: BTreeMap<u64, (Nanos, u32)>,
     /// The point that the sample is from.
     pub sample_point: Option<usize>,
+    /// What the VPC Flow Log of this hop's ENI says of these packets.
+    pub logged: Option<Logged>,
     /// How sure.
     pub p: f64,
     /// Why.
     pub ev: Vec<Ev>,
+}
+
+/// What a flow log says of a hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// The packets passed the ENI's security groups and its subnet's network ACL.
+    Accepted,
+    /// None of them did.
+    Rejected {
+        /// The ENI.
+        eni: String,
+        /// The ENI accepted the other way of the same connection. A security group lets its replies pass, a network ACL does not
+        /// know them: so it was the ACL.
+        is_by_acl: bool,
+        /// The records.
+        ev: Vec<Ev>,
+    },
 }
 
 impl Hop {
@@ -161,6 +182,11 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
         }
         count(ctx, &mut path);
         paths.push(path);
+    }
+    if let Some(places) = flow_logs::Places::of(ctx.inv) {
+        for path in &mut paths {
+            flow_logs::lay(ctx, path, &places, book);
+        }
     }
     let clocks = crate::correlate::clocks::solve(ctx.points.len(), &exchanges);
     for path in &mut paths {

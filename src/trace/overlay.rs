@@ -86,6 +86,7 @@ fn hop(step: Step) -> Hop {
         delay_ns: None,
         sample: BTreeMap::new(),
         sample_point: None,
+        logged: None,
         p: step.p,
         ev: step.ev,
     }

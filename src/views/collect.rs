@@ -80,6 +80,22 @@ pub fn commands(target: &Target) -> Vec<Command> {
         let file = what.replace(' ', "-").replace("describe-", "");
         add(here, why, format!("aws {what} --output json > {file}.json"));
     }
+    add(
+        here,
+        "which targets each load balancer holds for healthy, and why not",
+        "for g in $(aws elbv2 describe-target-groups --query 'TargetGroups[].TargetGroupArn' --output text); do aws elbv2 describe-target-health --target-group-arn \"$g\" --output json; done > elbv2-target-health.json".into(),
+    );
+    add(
+        here,
+        "where the VPC's Flow Logs are written, and in which format",
+        "aws ec2 describe-flow-logs --output json > ec2-flow-logs.json".into(),
+    );
+    add(
+        here,
+        "what the VPC accepted and rejected at each ENI in the last half hour, where Flow Logs go to the log group GROUP",
+        "aws logs filter-log-events --log-group-name GROUP --start-time $(( ($(date +%s) - 1800) * 1000 )) --output json > flow-log.json"
+            .into(),
+    );
     let mut places: Vec<(Place, String)> = target.nodes.iter().map(|n| (Place::Node(n.clone()), n.clone())).collect();
     places.extend(target.pods.iter().map(|p| (Place::NodeOfPod(p.clone()), format!("node-of-{}", p.replace('/', "-")))));
     if places.is_empty() {

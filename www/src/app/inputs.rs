@@ -144,6 +144,7 @@ pub fn kind_text(kind: &str) -> String {
         "ip_rule" => "routing rules",
         "iptables" => "iptables rules",
         "conntrack" => "tracked connections",
+        "flow_log" => "VPC flow log",
         "session" => "session",
         "report" => "saved report",
         "unknown" => "not recognised",
