@@ -123,12 +123,15 @@ pub fn percent(probability: f64) -> String {
     format!("{:.0} %", probability * 100.0)
 }
 
-/// Nanoseconds since the epoch as UTC, to the microsecond.
+/// Nanoseconds since the epoch as UTC, to the microsecond. Printed packets often tell no date: the first two days of 1970 stand for none.
 pub fn time(nanos: i64) -> String {
     let date = js_sys::Date::new(&JsValue::from_f64(nanos.div_euclid(1_000_000) as f64));
     let text = String::from(date.to_iso_string());
     let micros = nanos.rem_euclid(1_000_000_000) / 1000;
     match text.split_once('.') {
+        Some((whole, _)) if (0..2 * 86_400).contains(&nanos.div_euclid(1_000_000_000)) => {
+            format!("{}.{micros:06} (no date)", whole.split_once('T').map_or(whole, |(_, of_day)| of_day))
+        }
         Some((whole, _)) => format!("{}.{micros:06} UTC", whole.replace('T', " ")),
         None => text,
     }
