@@ -10,6 +10,7 @@ use crate::correlate::clocks::Offset;
 use crate::digest::{NO_TIME, Tuple};
 use crate::dissect::flags;
 use crate::evidence::{Book, Ev, Place};
+use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
 use crate::model::{Nanos, Protocol};
 use crate::report::{Severity, Verdict, Way};
@@ -632,14 +633,23 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             continue;
         }
         let word = if offset.offset_ns > 0 { "ahead of" } else { "behind" };
-        let statement = format!(
-            "packets in both directions put the clock of {} {} {word} that of {}, ± {}",
-            name(point),
-            judge::duration(apart),
-            name(reference),
-            judge::duration(offset.uncertainty_ns)
-        );
-        let ev = book.add("clock", statement, sources);
+        let ev = match clock_by_hand(ctx, *point) {
+            Some(place) => {
+                let statement =
+                    format!("a person put the clock of {} {} {word} that of {}", name(point), judge::duration(apart), name(reference));
+                book.add("correction", statement, vec![place])
+            }
+            None => {
+                let statement = format!(
+                    "packets in both directions put the clock of {} {} {word} that of {}, ± {}",
+                    name(point),
+                    judge::duration(apart),
+                    name(reference),
+                    judge::duration(offset.uncertainty_ns)
+                );
+                book.add("clock", statement, sources)
+            }
+        };
         let owner = ctx.points.get(*point).and_then(|p| p.owner.clone());
         let about: Vec<Id> = owner.into_iter().collect();
         let summary = format!("the clock of {} is {} {word} that of {}", name(point), judge::duration(apart), name(reference));
@@ -653,6 +663,13 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             ev: vec![ev],
         });
     }
+}
+
+/// Where a person has given this point's offset.
+fn clock_by_hand(ctx: Context<'_>, point: usize) -> Option<Place> {
+    let capture = ctx.captures.get(ctx.points.get(point)?.capture)?;
+    let is_it = |c: &Correction| matches!(c, Correction::ClockOffset { input_name, .. } if capture.is_called(input_name));
+    ctx.inv.corrections.iter().find(|(c, _)| is_it(c)).map(|(_, place)| place.clone())
 }
 
 /// The MACs that no ENI has, and whose they are: the question that stays open when a path is worked out by hand.

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::capture::{FrameSink, InterfaceInfo, LinkType, RawFrame};
+use crate::capture::{Checkpoint, FileLayout, FrameSink, InterfaceInfo, LinkType, RawFrame};
 use crate::dissect::{self, Icmp, Ip, Net, Observation, Payload, Tcp, Transport, Tunnel, flags};
 use crate::model::{Direction, Mac, Nanos, Protocol};
 
@@ -21,9 +21,6 @@ pub const NO_TIME: Nanos = i64::MIN;
 /// Bytes of application payload that go into an identity. Small enough to survive the usual snaplens (96 and more) under
 /// Ethernet, IPv4 and a transport header with options.
 const IDENTITY_PAYLOAD: usize = 24;
-
-/// Every how many frames the digest remembers where in the file they stand.
-pub const CHECKPOINT_EVERY: u64 = 64;
 
 const PAGE: usize = 1 << 14;
 
@@ -194,8 +191,10 @@ pub struct CaptureDigest {
     pub errors: Vec<IcmpErrorSeen>,
     /// Name resolution records.
     pub names: Vec<(IpAddr, String)>,
-    /// Offset of the first byte of frames 1, 65, 129 … in the uncompressed file.
-    pub checkpoints: Vec<u64>,
+    /// Where the file can be read again, about every 64 frames, in the file's order; empty for what is no capture file.
+    pub checkpoints: Vec<Checkpoint>,
+    /// What [`crate::capture::frame_at`] must know of the file to read on from a checkpoint.
+    pub layout: FileLayout,
     /// Frames whose bytes the snaplen cut.
     pub cut_frames: u64,
     rows: u32,
@@ -236,6 +235,15 @@ impl CaptureDigest {
         })
     }
 
+    /// The last checkpoint at or before frame `number`, and the offset of the one after it, up to which a reader has to look;
+    /// `None` for the last part of the file.
+    #[must_use]
+    pub fn checkpoint_before(&self, number: u64) -> Option<(&Checkpoint, Option<u64>)> {
+        let after = self.checkpoints.partition_point(|c| c.frame <= number);
+        let next = self.checkpoints.get(after).map(|c| c.offset);
+        Some((self.checkpoints.get(after.checked_sub(1)?)?, next))
+    }
+
     /// All rows in the file's order.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
         (0..self.rows).filter_map(|r| self.row(r))
@@ -274,6 +282,7 @@ impl DigestBuilder {
                 errors: Vec::new(),
                 names: Vec::new(),
                 checkpoints: Vec::new(),
+                layout: FileLayout::default(),
                 cut_frames: 0,
                 rows: 0,
                 times: Column::new(),
@@ -295,6 +304,12 @@ impl DigestBuilder {
     #[must_use]
     pub fn frames(&self) -> u64 {
         u64::from(self.digest.rows)
+    }
+
+    /// The digest of what has been seen so far.
+    #[must_use]
+    pub fn so_far(&self) -> &CaptureDigest {
+        &self.digest
     }
 
     /// The digest.
@@ -353,6 +368,10 @@ impl FrameSink for DigestBuilder {
         if self.digest.names.len() < 1 << 16 {
             self.digest.names.push((ip, name.to_owned()));
         }
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.digest.checkpoints.push(checkpoint);
     }
 
     fn frame(&mut self, frame: RawFrame<'_>) {
@@ -418,9 +437,6 @@ impl FrameSink for DigestBuilder {
         d.lens.push(packet.len);
         d.ip_ids.push(packet.ip_id);
         d.flags.push(packet.flags);
-        if u64::from(row) % CHECKPOINT_EVERY == 0 {
-            d.checkpoints.push(frame.offset);
-        }
         if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
             d.cut_frames += 1;
         }

@@ -191,6 +191,30 @@ impl Ingest {
         }
     }
 
+    /// What a capture gave so far, as if it ended here: a first answer while the rest is being read. `None` for anything but a
+    /// capture (compressed or not). Copies the digest.
+    #[must_use]
+    pub fn so_far(&self) -> Option<Ingested> {
+        match &self.state {
+            State::Capture(reader) => {
+                let (reader, builder) = &**reader;
+                let mut digest = builder.so_far().clone();
+                digest.layout = reader.layout().clone();
+                Some(Ingested {
+                    name: self.name.clone(),
+                    kind: Format::Pcap.as_str().to_owned(),
+                    bytes: self.bytes,
+                    hash: self.hash.digest(),
+                    status: Status::Ok,
+                    message: None,
+                    data: Data::Capture(Box::new(digest)),
+                })
+            }
+            State::Container(Format::Gzip | Format::Zstd, _, members) => members.current.as_ref()?.so_far(),
+            _ => None,
+        }
+    }
+
     /// No more bytes will come.
     #[must_use]
     pub fn finish(mut self) -> Vec<Ingested> {
@@ -207,7 +231,8 @@ impl Ingest {
             State::Capture(reader) => {
                 let (reader, mut digest) = *reader;
                 let end = reader.finish(&mut digest);
-                let digest = digest.finish();
+                let mut digest = digest.finish();
+                digest.layout = end.layout;
                 let read = !digest.is_empty() || !digest.interfaces.is_empty();
                 let (status, message) = outcome(&end.notes, read);
                 let data = if read { Data::Capture(Box::new(digest)) } else { Data::Nothing };

@@ -59,6 +59,12 @@ impl CaptureReader {
         self.core.handed
     }
 
+    /// What the file has said of itself so far.
+    #[must_use]
+    pub fn layout(&self) -> &FileLayout {
+        &self.core.layout
+    }
+
     /// The next bytes of the file.
     pub fn push(&mut self, chunk: &[u8], sink: &mut impl FrameSink) {
         let mut input = chunk;

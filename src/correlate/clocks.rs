@@ -71,9 +71,38 @@ pub fn solve(points: usize, exchanges: &BTreeMap<(usize, usize), Exchange>) -> B
     solved
 }
 
+/// Each point's clock as [`solve`] does, where a person has given some of the offsets: `by_hand` has how far a point's clock is
+/// ahead of the reference, and what was measured at these points is left aside.
+///
+/// The reference is that of the points which the given one shares packets with; where there are none, the lowest point that has
+/// no offset by hand. Where all have one, the lowest of them is the reference.
+#[must_use]
+pub fn solve_with(
+    points: usize,
+    exchanges: &BTreeMap<(usize, usize), Exchange>,
+    by_hand: &BTreeMap<usize, Nanos>,
+) -> BTreeMap<usize, (usize, Offset)> {
+    let is_free = |p: &usize| !by_hand.contains_key(p);
+    let measured = exchanges.iter().filter(|((p, q), _)| is_free(p) && is_free(q)).map(|(pair, e)| (*pair, *e)).collect();
+    let mut solved = solve(points, &measured);
+    for (point, offset_ns) in by_hand {
+        let neighbours = exchanges.keys().filter(|(p, q)| p == point || q == point).map(|(p, q)| if p == point { *q } else { *p });
+        let reference = neighbours.filter(is_free).min().or_else(|| (0..points).find(is_free));
+        let (reference, base) = match reference {
+            Some(free) => {
+                let (reference, _) = *solved.entry(free).or_insert((free, Offset { offset_ns: 0, uncertainty_ns: 0 }));
+                (reference, 0)
+            }
+            None => by_hand.first_key_value().map_or((*point, 0), |(first, base)| (*first, *base)),
+        };
+        solved.insert(*point, (reference, Offset { offset_ns: offset_ns.saturating_sub(base), uncertainty_ns: 0 }));
+    }
+    solved
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Exchange, Offset, solve};
+    use super::{Exchange, Offset, solve, solve_with};
     use std::collections::BTreeMap;
 
     #[test]
@@ -95,5 +124,22 @@ mod tests {
         let solved = solve(4, &exchanges);
         assert_eq!(solved.get(&2).map(|s| (s.0, s.1.offset_ns)), Some((0, 70)));
         assert_eq!(solved.get(&3), None);
+    }
+
+    #[test]
+    fn an_offset_by_hand_outweighs_what_was_measured_there_and_leaves_the_others() {
+        let both = |o: i64| Exchange { forth: Some(5 + o), back: Some(5 - o) };
+        let exchanges = BTreeMap::from([((0, 1), both(100)), ((1, 2), both(-30))]);
+        let offsets = |by_hand: &[(usize, i64)]| {
+            let solved = solve_with(4, &exchanges, &by_hand.iter().copied().collect());
+            solved.into_iter().map(|(p, (r, o))| (p, r, o.offset_ns)).collect::<Vec<_>>()
+        };
+        assert_eq!(offsets(&[]), [(0, 0, 0), (1, 0, 100), (2, 0, 70)]);
+        assert_eq!(offsets(&[(2, 9000)]), [(0, 0, 0), (1, 0, 100), (2, 0, 9000)]);
+        // A point that shares nothing with the others is compared with the first of them.
+        assert_eq!(offsets(&[(3, -7)]), [(0, 0, 0), (1, 0, 100), (2, 0, 70), (3, 0, -7)]);
+        // The reference itself may be corrected: another takes its place.
+        assert_eq!(offsets(&[(0, 50)]), [(0, 1, 50), (1, 1, 0), (2, 1, -30)]);
+        assert_eq!(offsets(&[(0, 10), (1, 30), (2, 0), (3, 10)]), [(0, 0, 0), (1, 0, 20), (2, 0, -10), (3, 0, 0)]);
     }
 }

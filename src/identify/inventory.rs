@@ -285,7 +285,29 @@ impl Inventory {
         for claims in inv.by_ip.values_mut().chain(inv.by_mac.values_mut()) {
             claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
         }
+        inv.owners_by_hand(book);
         inv
+    }
+
+    /// A person's word on whose an address is outweighs every claim that was stated or inferred; those stay visible behind it.
+    fn owners_by_hand(&mut self, book: &mut Book) {
+        let by_hand: Vec<_> = self.corrections.clone();
+        for (correction, place) in by_hand {
+            let facts::Correction::Owner { mac, ip, entity } = correction else { continue };
+            let address = [mac.map(|m| m.to_string()), ip.map(|i| i.to_string())].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+            let ev = book.add("correction", format!("a person says that {address} is {entity}"), vec![place]);
+            // An interface's owner stands in its id.
+            let (owner, interface) = match entity.strip_prefix("if:").and_then(|rest| rest.rsplit_once('/')) {
+                Some((owner, _)) => (owner.to_owned(), Some(entity.clone())),
+                None => (entity, None),
+            };
+            let claim = Claim { owner, interface, p: 1.0, ev: vec![ev] };
+            let claims_on = [ip.map(|i| self.by_ip.entry(i).or_default()), mac.map(|m| self.by_mac.entry(m).or_default())];
+            for claims in claims_on.into_iter().flatten() {
+                claims.iter_mut().for_each(|c| c.p = c.p.min(crate::confidence::OVERRULED));
+                claims.insert(0, claim.clone());
+            }
+        }
     }
 
     fn aws(&mut self, facts: &[(&Fact, Place)], book: &mut Book) {

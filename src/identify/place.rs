@@ -27,6 +27,14 @@ pub struct Capture<'a> {
     pub digest: &'a CaptureDigest,
 }
 
+impl Capture<'_> {
+    /// Whether a correction means this capture: by its name, or by the end of its path, since people drop the same folder from elsewhere.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    }
+}
+
 /// One capture interface of one file: the report's capture point.
 #[derive(Clone, Debug, Default)]
 pub struct Point {
@@ -768,8 +776,7 @@ fn corrections(captures: &[Capture<'_>], points: &mut [Point], inv: &Inventory, 
         let Correction::Placement { input_name, interface_name, at } = correction else { continue };
         for p in points.iter_mut() {
             let Some(capture) = captures.get(p.capture) else { continue };
-            let fits = (capture.name == input_name || capture.name.ends_with(&format!("/{input_name}")))
-                && (interface_name.is_none() || *interface_name == p.interface_name);
+            let fits = capture.is_called(input_name) && (interface_name.is_none() || *interface_name == p.interface_name);
             if fits {
                 p.at = Some(at.clone());
                 let owner = at.strip_prefix("if:").and_then(|r| r.rsplit_once('/')).map_or(at.as_str(), |x| x.0);

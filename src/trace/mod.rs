@@ -19,6 +19,7 @@ use crate::correlate::clocks::{Exchange, Offset};
 use crate::correlate::flows::{Flows, Sighting};
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev};
+use crate::facts::Correction;
 use crate::identify::inventory::{Id, Inventory};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Mac, Nanos};
@@ -188,11 +189,22 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
             flow_logs::lay(ctx, path, &places, book);
         }
     }
-    let clocks = crate::correlate::clocks::solve(ctx.points.len(), &exchanges);
+    let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     for path in &mut paths {
         judge::judge(ctx, path, &clocks, book);
     }
     (paths, clocks)
+}
+
+/// Offsets that a person has given, by point; of several for one capture the last.
+fn clocks_by_hand(ctx: Context<'_>) -> BTreeMap<usize, Nanos> {
+    let mut by_hand = BTreeMap::new();
+    for (correction, _) in &ctx.inv.corrections {
+        let Correction::ClockOffset { input_name, offset_ns } = correction else { continue };
+        let is_meant = |p: &Point| ctx.captures.get(p.capture).is_some_and(|c| c.is_called(input_name));
+        by_hand.extend(ctx.points.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(i, _)| (i, *offset_ns)));
+    }
+    by_hand
 }
 
 /// Packets and bytes where most was seen.
