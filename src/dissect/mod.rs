@@ -3,7 +3,7 @@
 //! Never panics, never allocates for common frames; what the snaplen cut away is *cut*, not broken.
 
 mod describe;
-mod fast;
+pub(crate) mod fast;
 mod ip;
 mod link;
 mod transport;
@@ -22,16 +22,6 @@ pub const MAX_TUNNELS: usize = 4;
 /// Reads a frame. `original_len` is its length on the wire, of which `bytes` may be the beginning only.
 #[must_use]
 pub fn dissect(link_type: LinkType, bytes: &[u8], original_len: u32) -> Observation<'_> {
-    if link_type == LinkType::ETHERNET
-        && let Some(observation) = fast::fast(bytes, original_len)
-    {
-        return observation;
-    }
-    dissect_any(link_type, bytes, original_len)
-}
-
-/// The whole way, for every frame.
-fn dissect_any(link_type: LinkType, bytes: &[u8], original_len: u32) -> Observation<'_> {
     let (link, first) = link::link(link_type, Payload::of_frame(bytes, original_len));
     let mut observation = Observation { link, ..Observation::default() };
     let mut next = first;

@@ -5,52 +5,24 @@
 //! A packet is its stream and what differs: time, identity, sequence number, length, IP id, flags.
 //! Row `n` is frame `n + 1` of the file; every frame has a row, also one that was not understood.
 
+mod column;
+mod identity;
+mod streams;
+
 use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
+use self::column::{BLOCK, Column};
+use self::identity::{Packet, ports_of};
+use self::streams::{Streams, Words};
 use crate::capture::{Checkpoint, FileLayout, FrameSink, InterfaceInfo, LinkType, RawFrame};
-use crate::dissect::{self, Icmp, Ip, Net, Observation, Payload, Tcp, Transport, Tunnel, flags};
+use crate::dissect::{self, Icmp, Ip, Net, Observation, Transport, Tunnel, fast};
 use crate::model::{Direction, Mac, Nanos, Protocol};
 
 /// A frame's time where the capture gives none.
 pub const NO_TIME: Nanos = i64::MIN;
-
-/// Bytes of application payload that go into an identity. Small enough to survive the usual snaplens (96 and more) under
-/// Ethernet, IPv4 and a transport header with options.
-const IDENTITY_PAYLOAD: usize = 24;
-
-const PAGE: usize = 1 << 14;
-
-/// A column that grows by pages: no doubling, so that peak memory is what is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Column<T> {
-    pages: Vec<Vec<T>>,
-}
-
-impl<T: Copy> Column<T> {
-    const fn new() -> Self {
-        Self { pages: Vec::new() }
-    }
-
-    fn push(&mut self, value: T) {
-        if self.pages.last().is_none_or(|p| p.len() == PAGE) {
-            self.pages.push(Vec::with_capacity(PAGE));
-        }
-        if let Some(page) = self.pages.last_mut() {
-            page.push(value);
-        }
-    }
-
-    /// The value of row `row`, if there is one.
-    #[must_use]
-    pub fn get(&self, row: u32) -> Option<T> {
-        let row = row as usize;
-        self.pages.get(row / PAGE)?.get(row % PAGE).copied()
-    }
-}
 
 /// A header that repeats, one way, on one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -244,6 +216,29 @@ impl CaptureDigest {
         Some((self.checkpoints.get(after.checked_sub(1)?)?, next))
     }
 
+    /// Whether every column has as many rows as there are, and no row names a stream that is not there.
+    pub(crate) fn is_sound(&self) -> bool {
+        let rows = self.rows as usize;
+        let lengths = [self.times.len(), self.stream_of.len(), self.idents.len(), self.seqs.len(), self.lens.len(), self.ip_ids.len()];
+        lengths.iter().all(|len| *len == rows)
+            && self.flags.len() == rows
+            && self.stream_of.pages().flatten().all(|stream| (*stream as usize) < self.streams.len())
+    }
+
+    /// Bytes that it takes when it travels, roughly.
+    pub(crate) fn travel_size(&self) -> usize {
+        const STREAM: usize = 96;
+        self.times.travel_size()
+            + self.stream_of.travel_size()
+            + self.idents.travel_size()
+            + self.seqs.travel_size()
+            + self.lens.travel_size()
+            + self.ip_ids.travel_size()
+            + self.flags.travel_size()
+            + self.checkpoints.len() * 12
+            + self.streams.len() * STREAM
+    }
+
     /// All rows in the file's order.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
         (0..self.rows).filter_map(|r| self.row(r))
@@ -257,11 +252,43 @@ type ArpKey = (u32, Option<u32>, u16, Mac, IpAddr, IpAddr);
 #[derive(Debug)]
 pub struct DigestBuilder {
     digest: CaptureDigest,
-    stream_ids: FxHashMap<StreamKey, u32>,
+    streams: Streams,
+    /// Rows that are not in the columns yet.
+    block: Box<Block>,
+    /// The interface of the last frame: nearly always that of the next.
+    link: Option<(u32, LinkType)>,
     arp_ids: FxHashMap<ArpKey, usize>,
     error_ids: FxHashMap<(u32, u8, u8, Tuple), usize>,
     /// First fragments' ports, for the later fragments, which have none: (source, destination, id) → ports.
     fragments: FxHashMap<(IpAddr, IpAddr, u32), (u16, u16)>,
+    /// Whether common frames are read the whole way too.
+    is_always_whole: bool,
+}
+
+/// As many rows as are added to the columns at once: seven columns would be seven looks at a page's length for each frame.
+#[derive(Debug)]
+struct Block {
+    times: [Nanos; BLOCK],
+    stream_of: [u32; BLOCK],
+    idents: [u64; BLOCK],
+    seqs: [u32; BLOCK],
+    lens: [u32; BLOCK],
+    ip_ids: [u16; BLOCK],
+    flags: [u8; BLOCK],
+}
+
+impl Block {
+    /// Adds its first `rows` to the columns.
+    fn add_to(&self, d: &mut CaptureDigest, rows: usize) {
+        let b = self;
+        d.times.extend(b.times.get(..rows).unwrap_or_default());
+        d.stream_of.extend(b.stream_of.get(..rows).unwrap_or_default());
+        d.idents.extend(b.idents.get(..rows).unwrap_or_default());
+        d.seqs.extend(b.seqs.get(..rows).unwrap_or_default());
+        d.lens.extend(b.lens.get(..rows).unwrap_or_default());
+        d.ip_ids.extend(b.ip_ids.get(..rows).unwrap_or_default());
+        d.flags.extend(b.flags.get(..rows).unwrap_or_default());
+    }
 }
 
 impl Default for DigestBuilder {
@@ -293,11 +320,28 @@ impl DigestBuilder {
                 ip_ids: Column::new(),
                 flags: Column::new(),
             },
-            stream_ids: FxHashMap::default(),
+            streams: Streams::default(),
+            block: Box::new(Block {
+                times: [0; BLOCK],
+                stream_of: [0; BLOCK],
+                idents: [0; BLOCK],
+                seqs: [0; BLOCK],
+                lens: [0; BLOCK],
+                ip_ids: [0; BLOCK],
+                flags: [0; BLOCK],
+            }),
+            link: None,
             arp_ids: FxHashMap::default(),
             error_ids: FxHashMap::default(),
             fragments: FxHashMap::default(),
+            is_always_whole: false,
         }
+    }
+
+    /// Takes no short way with any frame: slower by far, and by what is kept the same. Tests hold the short way against it.
+    #[must_use]
+    pub fn whole_way() -> Self {
+        Self { is_always_whole: true, ..Self::new() }
     }
 
     /// Frames so far.
@@ -308,18 +352,33 @@ impl DigestBuilder {
 
     /// The digest of what has been seen so far.
     #[must_use]
-    pub fn so_far(&self) -> &CaptureDigest {
-        &self.digest
+    pub fn so_far(&self) -> CaptureDigest {
+        let mut digest = self.digest.clone();
+        self.block.add_to(&mut digest, self.digest.rows as usize % BLOCK);
+        digest.streams = self.streams.so_far();
+        digest
     }
 
     /// The digest.
     #[must_use]
-    pub fn finish(self) -> CaptureDigest {
+    pub fn finish(mut self) -> CaptureDigest {
+        self.flush(self.digest.rows as usize % BLOCK);
+        self.digest.checkpoints.shrink_to_fit();
+        self.digest.streams = self.streams.finish();
         self.digest
     }
 
-    fn link_type(&self, interface: u32) -> LinkType {
-        self.digest.interfaces.iter().find(|i| i.index == interface).and_then(|i| i.link_type).unwrap_or(LinkType(u32::MAX))
+    #[inline]
+    fn link_type(&mut self, interface: u32) -> LinkType {
+        if let Some((known, link_type)) = self.link
+            && known == interface
+        {
+            return link_type;
+        }
+        let info = self.digest.interfaces.iter().find(|i| i.index == interface);
+        let link_type = info.and_then(|i| i.link_type).unwrap_or(LinkType(u32::MAX));
+        self.link = Some((interface, link_type));
+        link_type
     }
 
     /// Ports (or what stands in their place) of an IP packet.
@@ -338,50 +397,38 @@ impl DigestBuilder {
         }
     }
 
-    fn intern(&mut self, key: StreamKey, row: u32, time: Nanos, length: u32) -> u32 {
-        let next = u32::try_from(self.digest.streams.len()).unwrap_or(u32::MAX);
-        let id = *self.stream_ids.entry(key.clone()).or_insert(next);
-        if id == next {
-            self.digest.streams.push(Stream { key, first_row: row, packets: 0, bytes: 0, first_ns: time, last_ns: time });
+    /// Moves the first `rows` of the block into the columns.
+    fn flush(&mut self, rows: usize) {
+        self.block.add_to(&mut self.digest, rows);
+    }
+
+    /// The stream and the rest of the row of a common frame.
+    #[inline(always)]
+    fn short(&mut self, frame: &RawFrame<'_>, link_type: LinkType, time: Nanos, row: u32) -> Option<(u32, Packet)> {
+        if self.is_always_whole {
+            return None;
         }
-        if let Some(s) = self.digest.streams.get_mut(id as usize) {
-            s.packets = s.packets.saturating_add(1);
-            s.bytes = s.bytes.saturating_add(u64::from(length));
-            if time != NO_TIME {
-                s.first_ns = if s.first_ns == NO_TIME { time } else { s.first_ns.min(time) };
-                s.last_ns = s.last_ns.max(time);
+        let headers = fast::headers(link_type, frame.bytes, frame.original_len)?;
+        let words = Words::of(&headers, frame.interface, frame.direction);
+        let stream = match self.streams.again(&words, time, frame.original_len) {
+            Some(stream) => stream,
+            None => {
+                let (stream, _) = self.whole(frame, link_type, time, row);
+                self.streams.remember(&words, stream);
+                stream
             }
-        }
-        id
-    }
-}
-
-impl FrameSink for DigestBuilder {
-    fn interface(&mut self, info: &InterfaceInfo) {
-        match self.digest.interfaces.iter_mut().find(|i| i.index == info.index) {
-            Some(known) => *known = info.clone(),
-            None => self.digest.interfaces.push(info.clone()),
-        }
+        };
+        let packet = match &headers.transport {
+            fast::Common::Tcp(tcp) => Packet::tcp(headers.ip_id, tcp),
+            fast::Common::Udp(udp) => Packet::udp(headers.ip_id, udp),
+        };
+        Some((stream, packet))
     }
 
-    fn name(&mut self, ip: IpAddr, name: &str) {
-        if self.digest.names.len() < 1 << 16 {
-            self.digest.names.push((ip, name.to_owned()));
-        }
-    }
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) {
-        self.digest.checkpoints.push(checkpoint);
-    }
-
-    fn frame(&mut self, frame: RawFrame<'_>) {
-        let row = self.digest.rows;
-        if row == u32::MAX {
-            return;
-        }
-        let observation = dissect::dissect(self.link_type(frame.interface), frame.bytes, frame.original_len);
-        let time = frame.time_ns.unwrap_or(NO_TIME);
-        let Observation { link, tunnels, net } = observation;
+    /// The same of any frame.
+    #[inline(never)]
+    fn whole(&mut self, frame: &RawFrame<'_>, link_type: LinkType, time: Nanos, row: u32) -> (u32, Packet) {
+        let Observation { link, tunnels, net } = dissect::dissect(link_type, frame.bytes, frame.original_len);
         let mut packet = Packet::default();
         let mut flow = None;
         let mut ttl = 0;
@@ -403,48 +450,37 @@ impl FrameSink for DigestBuilder {
             flow,
             ttl,
         };
-        let stream = self.intern(key, row, time, frame.original_len);
+        let stream = self.streams.whole(key, row, time, frame.original_len);
         match &net {
-            Net::Arp(arp) => {
-                let key = (interface, ifindex, arp.operation, arp.sender_mac, arp.sender_ip.into(), arp.target_ip.into());
-                let next = self.digest.arps.len();
-                let at = *self.arp_ids.entry(key).or_insert(next);
-                if at == next {
-                    self.digest.arps.push(ArpSeen {
-                        interface,
-                        ifindex,
-                        operation: arp.operation,
-                        sender_mac: arp.sender_mac,
-                        sender_ip: arp.sender_ip.into(),
-                        target_mac: arp.target_mac,
-                        target_ip: arp.target_ip.into(),
-                        first_row: row,
-                        count: 0,
-                    });
-                }
-                if let Some(seen) = self.digest.arps.get_mut(at) {
-                    seen.count = seen.count.saturating_add(1);
-                }
-            }
+            Net::Arp(arp) => self.arp(arp, interface, ifindex, row),
             Net::Ip(Ip { transport: Transport::Icmp(icmp), .. }) => self.icmp_error(icmp, stream, row),
             _ => {}
         }
-        let d = &mut self.digest;
-        d.times.push(time);
-        d.stream_of.push(stream);
-        d.idents.push(packet.ident);
-        d.seqs.push(packet.seq);
-        d.lens.push(packet.len);
-        d.ip_ids.push(packet.ip_id);
-        d.flags.push(packet.flags);
-        if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
-            d.cut_frames += 1;
-        }
-        d.rows += 1;
+        (stream, packet)
     }
-}
 
-impl DigestBuilder {
+    fn arp(&mut self, arp: &dissect::Arp, interface: u32, ifindex: Option<u32>, row: u32) {
+        let key = (interface, ifindex, arp.operation, arp.sender_mac, arp.sender_ip.into(), arp.target_ip.into());
+        let next = self.digest.arps.len();
+        let at = *self.arp_ids.entry(key).or_insert(next);
+        if at == next {
+            self.digest.arps.push(ArpSeen {
+                interface,
+                ifindex,
+                operation: arp.operation,
+                sender_mac: arp.sender_mac,
+                sender_ip: arp.sender_ip.into(),
+                target_mac: arp.target_mac,
+                target_ip: arp.target_ip.into(),
+                first_row: row,
+                count: 0,
+            });
+        }
+        if let Some(seen) = self.digest.arps.get_mut(at) {
+            seen.count = seen.count.saturating_add(1);
+        }
+    }
+
     fn icmp_error(&mut self, icmp: &Icmp<'_>, stream: u32, row: u32) {
         let Some(quoted) = icmp.quoted.as_deref() else { return };
         let (src_port, dst_port) = ports_of(&quoted.transport);
@@ -461,132 +497,60 @@ impl DigestBuilder {
     }
 }
 
-/// Ports, or what stands in their place.
-fn ports_of(transport: &Transport<'_>) -> (u16, u16) {
-    match transport {
-        Transport::Tcp(t) => (t.src_port, t.dst_port),
-        Transport::Udp(u) => (u.src_port, u.dst_port),
-        Transport::Sctp(s) => (s.src_port, s.dst_port),
-        Transport::Icmp(i) => i.echo.map_or((0, 0), |(id, _)| (id, id)),
-        Transport::Cut { ports } => ports.unwrap_or((0, 0)),
-        Transport::Other(_) => (0, 0),
-    }
-}
-
-/// What a row holds besides time and stream.
-#[derive(Default)]
-struct Packet {
-    ident: u64,
-    seq: u32,
-    len: u32,
-    ip_id: u16,
-    flags: u8,
-}
-
-impl Packet {
-    fn of(ip: &Ip<'_>) -> Self {
-        let ip_id = ip.id.map_or(0, |id| (id & 0xffff) as u16);
-        let mut p = Self { ip_id, ..Self::default() };
-        let mut hash = Identity::new(ip.protocol);
-        if let Some((offset, _)) = ip.fragment.filter(|f| f.0 > 0) {
-            // A later fragment: no transport header, yet the id names its datagram.
-            if let Transport::Other(payload) = &ip.transport {
-                p.len = payload.len;
-            }
-            hash.u32(ip.id.unwrap_or(0)).u32(offset).u32(p.len);
-            p.ident = hash.finish();
-            return p;
+impl FrameSink for DigestBuilder {
+    fn interface(&mut self, info: &InterfaceInfo) {
+        self.link = None;
+        match self.digest.interfaces.iter_mut().find(|i| i.index == info.index) {
+            Some(known) => *known = info.clone(),
+            None => self.digest.interfaces.push(info.clone()),
         }
-        match &ip.transport {
-            Transport::Tcp(t) => {
-                p.seq = t.seq;
-                p.len = t.payload.len;
-                p.flags = t.flags;
-                p.ident = tcp_identity(hash, t);
-            }
-            Transport::Udp(u) => {
-                p.len = u.payload.len;
-                p.ident = hash.u32(u32::from(ip_id)).payload(&u.payload);
-            }
-            Transport::Icmp(i) => {
-                p.len = i.payload.len;
-                p.seq = i.echo.map_or(0, |(_, seq)| u32::from(seq));
-                p.flags = i.kind;
-                p.ident = hash.u32(u32::from(ip_id)).u32(u32::from(i.kind)).u32(p.seq).payload(&i.payload);
-            }
-            Transport::Sctp(s) => {
-                p.len = s.payload.len;
-                p.ident = hash.u32(u32::from(ip_id)).u32(s.tag).payload(&s.payload);
-            }
-            Transport::Other(payload) => {
-                p.len = payload.len;
-                p.ident = hash.u32(u32::from(ip_id)).payload(payload);
-            }
-            Transport::Cut { .. } => {}
-        }
-        p
     }
-}
 
-/// Neither the length nor PSH and FIN go in: segmentation offload changes them between two points, while the first segment
-/// keeps the sequence number, the acknowledgement and the options of the whole (`net/ipv4/tcp_offload.c`).
-fn tcp_identity(mut hash: Identity, t: &Tcp<'_>) -> u64 {
-    hash.u32(t.seq).u32(t.ack).u32(u32::from(t.flags & (flags::SYN | flags::RST)));
-    match t.timestamps {
-        Some((value, echo)) => hash.u32(value).u32(echo),
-        None => hash.u32(u32::from(t.window)),
-    };
-    hash.finish()
-}
+    fn name(&mut self, ip: IpAddr, name: &str) {
+        if self.digest.names.len() < 1 << 16 {
+            self.digest.names.push((ip, name.to_owned()));
+        }
+    }
 
-/// A hash under construction; at most 64 octets go in.
-struct Identity {
-    bytes: [u8; 64],
-    len: usize,
-}
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.digest.checkpoints.push(checkpoint);
+    }
 
-impl Identity {
-    fn new(protocol: Protocol) -> Self {
-        let mut new = Self { bytes: [0; 64], len: 0 };
-        let number = match protocol {
-            // ICMP's and ICMPv6's numbers differ, and nothing translates one into the other here.
-            Protocol::Icmp => 1,
-            Protocol::Tcp => 6,
-            Protocol::Udp => 17,
-            Protocol::Icmpv6 => 58,
-            Protocol::Sctp => 132,
-            Protocol::Other(n) => n,
+    #[inline]
+    fn frame(&mut self, frame: RawFrame<'_>) {
+        let row = self.digest.rows;
+        if row == u32::MAX {
+            return;
+        }
+        let time = frame.time_ns.unwrap_or(NO_TIME);
+        let link_type = self.link_type(frame.interface);
+        let (stream, packet) = match self.short(&frame, link_type, time, row) {
+            Some(found) => found,
+            None => self.whole(&frame, link_type, time, row),
         };
-        new.u32(u32::from(number));
-        new
-    }
-
-    fn u32(&mut self, value: u32) -> &mut Self {
-        self.slice(&value.to_le_bytes())
-    }
-
-    fn slice(&mut self, from: &[u8]) -> &mut Self {
-        let end = (self.len + from.len()).min(self.bytes.len());
-        if let Some(room) = self.bytes.get_mut(self.len..end) {
-            for (to, byte) in room.iter_mut().zip(from) {
-                *to = *byte;
-            }
+        let at = row as usize % BLOCK;
+        // Every index is below `BLOCK`, which is each array's length.
+        let b = &mut *self.block;
+        put(&mut b.times, at, time);
+        put(&mut b.stream_of, at, stream);
+        put(&mut b.idents, at, packet.ident);
+        put(&mut b.seqs, at, packet.seq);
+        put(&mut b.lens, at, packet.len);
+        put(&mut b.ip_ids, at, packet.ip_id);
+        put(&mut b.flags, at, packet.flags);
+        if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
+            self.digest.cut_frames += 1;
         }
-        self.len = end;
-        self
-    }
-
-    /// Length and first bytes. 0 where fewer were captured than go in: the same packet, cut less elsewhere, would differ.
-    fn payload(&mut self, payload: &Payload<'_>) -> u64 {
-        let wanted = IDENTITY_PAYLOAD.min(payload.len as usize);
-        match payload.bytes.get(..wanted) {
-            Some(bytes) => self.u32(payload.len).slice(bytes).finish(),
-            None => 0,
+        self.digest.rows += 1;
+        if at == BLOCK - 1 {
+            self.flush(BLOCK);
         }
     }
+}
 
-    /// Never 0, which means "none".
-    fn finish(&self) -> u64 {
-        xxh3_64(self.bytes.get(..self.len).unwrap_or_default()).max(1)
+#[inline(always)]
+fn put<T>(to: &mut [T; BLOCK], at: usize, value: T) {
+    if let Some(place) = to.get_mut(at) {
+        *place = value;
     }
 }

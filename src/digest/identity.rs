@@ -1,0 +1,179 @@
+//! What of a packet survives routing and NAT, as a hash; and what else a row holds.
+//! Knows headers; must not know streams or captures.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dissect::{Ip, Payload, Tcp, Transport, Udp, flags};
+use crate::model::Protocol;
+
+/// Bytes of application payload that go into an identity. Small enough to survive the usual snaplens (96 and more) under
+/// Ethernet, IPv4 and a transport header with options.
+const IDENTITY_PAYLOAD: usize = 24;
+
+/// Ports, or what stands in their place.
+pub(super) fn ports_of(transport: &Transport<'_>) -> (u16, u16) {
+    match transport {
+        Transport::Tcp(t) => (t.src_port, t.dst_port),
+        Transport::Udp(u) => (u.src_port, u.dst_port),
+        Transport::Sctp(s) => (s.src_port, s.dst_port),
+        Transport::Icmp(i) => i.echo.map_or((0, 0), |(id, _)| (id, id)),
+        Transport::Cut { ports } => ports.unwrap_or((0, 0)),
+        Transport::Other(_) => (0, 0),
+    }
+}
+
+/// What a row holds besides time and stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Packet {
+    pub(super) ident: u64,
+    pub(super) seq: u32,
+    pub(super) len: u32,
+    pub(super) ip_id: u16,
+    pub(super) flags: u8,
+}
+
+impl Packet {
+    pub(super) fn of(ip: &Ip<'_>) -> Self {
+        let ip_id = ip.id.map_or(0, |id| (id & 0xffff) as u16);
+        let mut p = Self { ip_id, ..Self::default() };
+        let mut hash = Identity::new(ip.protocol);
+        if let Some((offset, _)) = ip.fragment.filter(|f| f.0 > 0) {
+            // A later fragment: no transport header, yet the id names its datagram.
+            if let Transport::Other(payload) = &ip.transport {
+                p.len = payload.len;
+            }
+            hash.u32(ip.id.unwrap_or(0)).u32(offset).u32(p.len);
+            p.ident = hash.finish();
+            return p;
+        }
+        match &ip.transport {
+            Transport::Tcp(t) => return Self::tcp(ip_id, t),
+            Transport::Udp(u) => return Self::udp(ip_id, u),
+            Transport::Icmp(i) => {
+                p.len = i.payload.len;
+                p.seq = i.echo.map_or(0, |(_, seq)| u32::from(seq));
+                p.flags = i.kind;
+                p.ident = hash.u32(u32::from(ip_id)).u32(u32::from(i.kind)).u32(p.seq).payload(&i.payload);
+            }
+            Transport::Sctp(s) => {
+                p.len = s.payload.len;
+                p.ident = hash.u32(u32::from(ip_id)).u32(s.tag).payload(&s.payload);
+            }
+            Transport::Other(payload) => {
+                p.len = payload.len;
+                p.ident = hash.u32(u32::from(ip_id)).payload(payload);
+            }
+            Transport::Cut { .. } => {}
+        }
+        p
+    }
+
+    /// Neither the length nor PSH and FIN go in: segmentation offload changes them between two points, while the first segment
+    /// keeps the sequence number, the acknowledgement and the options of the whole (`net/ipv4/tcp_offload.c`).
+    #[inline(always)]
+    pub(super) fn tcp(ip_id: u16, t: &Tcp<'_>) -> Self {
+        let kept = u32::from(t.flags & (flags::SYN | flags::RST));
+        let ident = match t.timestamps {
+            Some((value, echo)) => identity_of([6, t.seq, t.ack, kept, value, echo]),
+            None => identity_of([6, t.seq, t.ack, kept, u32::from(t.window)]),
+        };
+        Self { ident, seq: t.seq, len: t.payload.len, ip_id, flags: t.flags }
+    }
+
+    #[inline(always)]
+    pub(super) fn udp(ip_id: u16, u: &Udp<'_>) -> Self {
+        let ident = match u.payload.bytes.first_chunk::<IDENTITY_PAYLOAD>() {
+            // The same octets as below, put together faster.
+            Some(first) if u.payload.len as usize >= IDENTITY_PAYLOAD => {
+                let mut octets = [0; 12 + IDENTITY_PAYLOAD];
+                octets[..4].copy_from_slice(&17_u32.to_le_bytes());
+                octets[4..8].copy_from_slice(&u32::from(ip_id).to_le_bytes());
+                octets[8..12].copy_from_slice(&u.payload.len.to_le_bytes());
+                octets[12..].copy_from_slice(first);
+                xxh3_64(&octets).max(1)
+            }
+            _ => Identity::new(Protocol::Udp).u32(u32::from(ip_id)).payload(&u.payload),
+        };
+        Self { ident, seq: 0, len: u.payload.len, ip_id, flags: 0 }
+    }
+}
+
+/// Never 0, which means "none".
+#[inline(always)]
+fn identity_of<const N: usize>(words: [u32; N]) -> u64 {
+    let mut octets = [[0; 4]; N];
+    for (to, word) in octets.iter_mut().zip(words) {
+        *to = word.to_le_bytes();
+    }
+    xxh3_64(octets.as_flattened()).max(1)
+}
+
+/// A hash under construction; at most 64 octets go in.
+struct Identity {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Identity {
+    fn new(protocol: Protocol) -> Self {
+        let mut new = Self { bytes: [0; 64], len: 0 };
+        let number = match protocol {
+            // ICMP's and ICMPv6's numbers differ, and nothing translates one into the other here.
+            Protocol::Icmp => 1,
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Icmpv6 => 58,
+            Protocol::Sctp => 132,
+            Protocol::Other(n) => n,
+        };
+        new.u32(u32::from(number));
+        new
+    }
+
+    fn u32(&mut self, value: u32) -> &mut Self {
+        self.slice(&value.to_le_bytes())
+    }
+
+    fn slice(&mut self, from: &[u8]) -> &mut Self {
+        let end = (self.len + from.len()).min(self.bytes.len());
+        if let Some(room) = self.bytes.get_mut(self.len..end) {
+            for (to, byte) in room.iter_mut().zip(from) {
+                *to = *byte;
+            }
+        }
+        self.len = end;
+        self
+    }
+
+    /// Length and first bytes. 0 where fewer were captured than go in: the same packet, cut less elsewhere, would differ.
+    fn payload(&mut self, payload: &Payload<'_>) -> u64 {
+        let wanted = IDENTITY_PAYLOAD.min(payload.len as usize);
+        match payload.bytes.get(..wanted) {
+            Some(bytes) => self.u32(payload.len).slice(bytes).finish(),
+            None => 0,
+        }
+    }
+
+    /// Never 0, which means "none".
+    fn finish(&self) -> u64 {
+        xxh3_64(self.bytes.get(..self.len).unwrap_or_default()).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Identities of one build are compared with those of another build: in digests that were saved.
+    #[test]
+    fn both_ways_to_an_identity_give_the_same() {
+        let octets: Vec<u8> = (0..40).collect();
+        for (captured, len) in [(40, 40), (24, 1000), (23, 23), (23, 40), (0, 0)] {
+            let payload = Payload { bytes: &octets[..captured], len };
+            let whole = Identity::new(Protocol::Udp).u32(7).payload(&payload);
+            assert_eq!(Packet::udp(7, &Udp { src_port: 1, dst_port: 2, payload }).ident, whole, "{captured} of {len}");
+        }
+        let words = Identity::new(Protocol::Tcp).u32(2).u32(3).finish();
+        assert_eq!(identity_of([6, 2, 3]), words);
+    }
+}

@@ -1,0 +1,273 @@
+//! Which stream a frame belongs to: by its header's words where it is a common one, by its whole key else.
+//! Knows keys and counts; must not know what else of a packet is kept.
+
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::{NO_TIME, Stream, StreamKey};
+use crate::dissect::fast::{Addresses, Headers};
+use crate::model::{Direction, Nanos};
+
+/// The streams of one capture, in order of first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    streams: Vec<Stream>,
+    /// The hash of a key → the latest stream whose key has it. Keys are not kept twice: a million streams are not rare.
+    by_hash: FxHashMap<u64, u32>,
+    /// For each stream an earlier one whose key has the same hash.
+    same_hash: Vec<Option<u32>>,
+    v4: Table<5>,
+    v6: Table<8>,
+}
+
+impl Streams {
+    /// The stream of a frame that was read the whole way; counts the frame.
+    pub(super) fn whole(&mut self, key: StreamKey, row: u32, time: Nanos, length: u32) -> u32 {
+        let mut hasher = FxHasher::default();
+        key.hash(&mut hasher);
+        let hash = hasher.finish();
+        let latest = self.by_hash.get(&hash).copied();
+        let mut known = latest;
+        while let Some(id) = known {
+            match self.streams.get_mut(id as usize) {
+                Some(stream) if stream.key == key => {
+                    stream.count(1, u64::from(length), time, time);
+                    return id;
+                }
+                _ => known = self.same_hash.get(id as usize).copied().flatten(),
+            }
+        }
+        // There are no more streams than rows, whose number fits.
+        let id = u32::try_from(self.streams.len()).unwrap_or(u32::MAX);
+        self.streams.push(Stream { key, first_row: row, packets: 1, bytes: u64::from(length), first_ns: time, last_ns: time });
+        self.same_hash.push(latest);
+        self.by_hash.insert(hash, id);
+        id
+    }
+
+    /// The stream of a frame whose headers have come before; counts the frame. `None`: it has to be read the whole way.
+    #[inline(always)]
+    pub(super) fn again(&mut self, words: &Words, time: Nanos, length: u32) -> Option<u32> {
+        match words {
+            Words::V4(words) => self.v4.again(words, time, length),
+            Words::V6(words) => self.v6.again(words, time, length),
+        }
+    }
+
+    /// From now on frames with these headers are of this stream.
+    pub(super) fn remember(&mut self, words: &Words, stream: u32) {
+        match words {
+            Words::V4(words) => self.v4.insert(words, stream),
+            Words::V6(words) => self.v6.insert(words, stream),
+        }
+    }
+
+    /// All of them, counted.
+    pub(super) fn finish(mut self) -> Vec<Stream> {
+        self.v4.counts(&mut self.streams);
+        self.v6.counts(&mut self.streams);
+        self.streams.shrink_to_fit();
+        self.streams
+    }
+
+    /// All of them as they are now.
+    pub(super) fn so_far(&self) -> Vec<Stream> {
+        let mut streams = self.streams.clone();
+        self.v4.counts(&mut streams);
+        self.v6.counts(&mut streams);
+        streams
+    }
+}
+
+impl Stream {
+    fn count(&mut self, packets: u32, bytes: u64, first_ns: Nanos, last_ns: Nanos) {
+        self.packets = self.packets.saturating_add(packets);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if first_ns != NO_TIME {
+            self.first_ns = if self.first_ns == NO_TIME { first_ns } else { self.first_ns.min(first_ns) };
+            self.last_ns = self.last_ns.max(last_ns);
+        }
+    }
+}
+
+/// All that a stream's key is made of, as it stands in a common frame: equal words, equal keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    V4([u64; 5]),
+    V6([u64; 8]),
+}
+
+impl Words {
+    #[inline(always)]
+    pub(super) fn of(headers: &Headers<'_>, interface: u32, direction: Option<Direction>) -> Self {
+        let [a, b] = headers.link;
+        let place = u64::from(headers.link_rest) << 32 | u64::from(interface);
+        let way = match direction {
+            None => 0,
+            Some(Direction::In) => 1,
+            Some(Direction::Out) => 2,
+        };
+        let rest = u64::from(headers.ports) << 32 | u64::from(headers.ttl) << 16 | u64::from(headers.protocol) << 8 | way;
+        match headers.addresses {
+            Addresses::V4(ends) => Self::V4([a, b, place, rest, ends]),
+            Addresses::V6([c, d, e, f]) => Self::V6([a, b, place, rest, c, d, e, f]),
+        }
+    }
+}
+
+/// Where the words of a stream stand in its table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// A part of the hash: most others are told apart without a look at their words.
+    tag: u32,
+    /// Position in the entries, from 1; 0: free.
+    entry: u32,
+}
+
+/// Words and what is counted of their frames, side by side: one look into memory for each frame.
+#[derive(Clone, Debug)]
+struct Entry<const N: usize> {
+    words: [u64; N],
+    bytes: u64,
+    first_ns: Nanos,
+    last_ns: Nanos,
+    stream: u32,
+    packets: u32,
+}
+
+/// An open-addressed table. A chain that is too long is cut off: whoever makes words collide gets the whole way, not a slow one.
+#[derive(Debug)]
+struct Table<const N: usize> {
+    slots: Vec<Slot>,
+    entries: Vec<Entry<N>>,
+}
+
+impl<const N: usize> Default for Table<N> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), entries: Vec::new() }
+    }
+}
+
+/// Neighbours that are looked at.
+const PROBES: usize = 16;
+
+impl<const N: usize> Table<N> {
+    /// Multiply-shift over all words at once; only the high half is good.
+    #[inline(always)]
+    fn hash(words: &[u64; N]) -> u64 {
+        const ODD: [u64; 8] = [
+            0x9e37_79b9_7f4a_7c15,
+            0xbf58_476d_1ce4_e5b9,
+            0x94d0_49bb_1331_11eb,
+            0xd6e8_feb8_6659_fd93,
+            0xa076_1d64_78bd_642f,
+            0xe703_7ed1_a0b4_28db,
+            0x8ebc_6af0_9c88_c6e3,
+            0x5899_65cc_7537_4cc3,
+        ];
+        let mut sum = 0_u64;
+        for (word, odd) in words.iter().zip(ODD) {
+            // The fold brings a word's high half down, which a product alone never does.
+            sum = sum.wrapping_add((word ^ word >> 32).wrapping_mul(odd)).rotate_left(7);
+        }
+        (sum ^ sum >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    #[inline(always)]
+    fn again(&mut self, words: &[u64; N], time: Nanos, length: u32) -> Option<u32> {
+        let hash = Self::hash(words);
+        let mask = self.slots.len().wrapping_sub(1);
+        let (mut at, tag) = ((hash >> 32) as usize, hash as u32);
+        for _ in 0..PROBES {
+            let slot = self.slots.get(at & mask)?;
+            if slot.entry == 0 {
+                return None;
+            }
+            if slot.tag == tag
+                && let Some(entry) = self.entries.get_mut(slot.entry as usize - 1)
+                && entry.words == *words
+            {
+                entry.packets = entry.packets.saturating_add(1);
+                entry.bytes = entry.bytes.saturating_add(u64::from(length));
+                if time != NO_TIME {
+                    entry.first_ns = entry.first_ns.min(time);
+                    entry.last_ns = entry.last_ns.max(time);
+                }
+                return Some(entry.stream);
+            }
+            at = at.wrapping_add(1);
+        }
+        None
+    }
+
+    #[cold]
+    fn insert(&mut self, words: &[u64; N], stream: u32) {
+        if self.entries.len() * 2 >= self.slots.len() {
+            self.grow();
+        }
+        let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX).saturating_add(1);
+        if self.place(Self::hash(words), entry) {
+            self.entries.push(Entry { words: *words, bytes: 0, first_ns: Nanos::MAX, last_ns: NO_TIME, stream, packets: 0 });
+        }
+    }
+
+    fn grow(&mut self) {
+        let larger = (self.slots.len() * 2).max(256);
+        // The old one goes first.
+        self.slots = Vec::new();
+        self.slots = vec![Slot::default(); larger];
+        for n in 0..self.entries.len() {
+            let Some(hash) = self.entries.get(n).map(|e| Self::hash(&e.words)) else { continue };
+            let entry = u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+            // One that finds no place keeps its counts and is read the whole way from now on.
+            self.place(hash, entry);
+        }
+    }
+
+    fn place(&mut self, hash: u64, entry: u32) -> bool {
+        let mask = self.slots.len().wrapping_sub(1);
+        for probe in 0..PROBES {
+            let at = ((hash >> 32) as usize).wrapping_add(probe) & mask;
+            if let Some(slot) = self.slots.get_mut(at).filter(|s| s.entry == 0) {
+                *slot = Slot { tag: hash as u32, entry };
+                return true;
+            }
+        }
+        false
+    }
+
+    fn counts(&self, streams: &mut [Stream]) {
+        for entry in &self.entries {
+            if let Some(stream) = streams.get_mut(entry.stream as usize).filter(|_| entry.packets > 0) {
+                let first_ns = if entry.last_ns == NO_TIME { NO_TIME } else { entry.first_ns };
+                stream.count(entry.packets, entry.bytes, first_ns, entry.last_ns);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_again_while_the_table_grows() {
+        let mut table = Table::<5>::default();
+        let words = |n: u64| [n, n >> 3, 7, n << 40, 0x0a00_0001_0a00_0000 + n];
+        for n in 0..20_000 {
+            assert_eq!(table.again(&words(n), 5, 60), None);
+            table.insert(&words(n), n as u32);
+        }
+        let found = (0..20_000).filter(|n| table.again(&words(*n), 5, 60) == Some(*n as u32)).count();
+        assert!(found > 19_900, "{found}: chains are short");
+    }
+
+    #[test]
+    fn words_that_collide_are_refused_not_sought_for_long() {
+        let mut table = Table::<5> { slots: vec![Slot { tag: 1, entry: 1 }; 256], entries: Vec::new() };
+        assert_eq!(table.again(&[1; 5], 0, 0), None);
+        table.insert(&[1; 5], 0);
+        assert!(table.entries.is_empty());
+    }
+}
