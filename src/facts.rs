@@ -49,6 +49,9 @@ pub enum Fact {
     Rule(Rule),
     Iptables(IptablesRule),
     Conntrack(Conntrack),
+    VirtualServer(VirtualServer),
+    Socket(Socket),
+    Fdb(FdbEntry),
     FlowLog(FlowLog),
     FlowLogGap(FlowLogGap),
     /// A name for an address: pcapng name resolution blocks, hosts files.
@@ -454,12 +457,14 @@ pub struct Rule {
     pub table: Option<String>,
 }
 
-/// A rule of `iptables-save` that names an address, a port or a translation.
+/// A rule of `iptables-save`, `iptables -L` or `nft list ruleset` that names an address, a port or a translation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IptablesRule {
+    /// Empty where `iptables -L` does not say which it was.
     pub table: String,
+    /// Of an nftables verdict map, the map's name: each element is a rule of it.
     pub chain: String,
-    /// The whole line.
+    /// The whole line; empty for a rule from JSON.
     pub text: String,
     pub source: Option<IpNet>,
     pub destination: Option<IpNet>,
@@ -485,6 +490,65 @@ pub struct Conntrack {
     pub reply: Tuple,
     pub state: Option<String>,
     pub mark: Option<u32>,
+}
+
+/// A virtual server of `ipvsadm`: kube-proxy in IPVS mode makes one of each address and port of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualServer {
+    pub protocol: Protocol,
+    pub ip: IpAddr,
+    pub port: u16,
+    /// `rr`, `lc` …
+    pub scheduler: String,
+    pub servers: Vec<RealServer>,
+}
+
+/// A real server behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealServer {
+    pub ip: IpAddr,
+    pub port: u16,
+    /// `Masq`, `Route`, `Tunnel`, `Local`.
+    pub forward: String,
+    pub weight: u32,
+}
+
+/// A socket of `ss` or `netstat`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    pub protocol: Protocol,
+    /// As `ss` prints it: `ESTAB`, `LISTEN`, `UNCONN` …
+    pub state: Option<String>,
+    /// Unspecified: every address of the namespace.
+    pub local: IpAddr,
+    pub local_port: u16,
+    /// `None`: it listens.
+    pub peer: Option<(IpAddr, u16)>,
+    pub process: Option<String>,
+    pub pid: Option<u32>,
+    /// Segments sent again, in all (`retrans:0/3` of `ss -i`).
+    pub retransmits: Option<u32>,
+    /// Smoothed round-trip time in microseconds.
+    pub rtt_us: Option<u64>,
+    /// `pmtu`.
+    pub path_mtu: Option<u32>,
+}
+
+/// An entry of `bridge fdb`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FdbEntry {
+    pub mac: Mac,
+    /// The port.
+    pub dev: String,
+    /// The bridge.
+    pub master: Option<String>,
+    /// The tunnel's other end (`dst`).
+    pub remote: Option<IpAddr>,
+    pub vlan: Option<u16>,
+    /// `permanent`: the port's own, or put there by a program; `None`: learnt from a frame.
+    pub state: Option<String>,
+    /// Of the device itself, not of its bridge.
+    pub is_self: bool,
 }
 
 /// Records of a VPC Flow Log for one flow, one way, at one ENI: what the VPC counted there, not packets that anybody captured.

@@ -35,10 +35,16 @@ pub enum Format {
     IpRoute,
     /// `ip rule`.
     IpRule,
-    /// `iptables-save`.
+    /// `iptables-save`, `iptables -L`, `nft list ruleset`.
     Iptables,
     /// `conntrack -L`.
     Conntrack,
+    /// `ipvsadm -Ln`, `-Sn`.
+    Ipvs,
+    /// `ss`, `netstat`.
+    Sockets,
+    /// `bridge fdb`, text or `-j`.
+    BridgeFdb,
     /// VPC Flow Logs: records as text, with or without a header line, or as `aws logs` wraps them.
     FlowLog,
     /// The VPC CNI's books on a node: `/v1/enis`, `/v1/pods`, `ipam.json`.
@@ -75,6 +81,9 @@ impl Format {
             Self::IpRule => "ip_rule",
             Self::Iptables => "iptables",
             Self::Conntrack => "conntrack",
+            Self::Ipvs => "ipvs",
+            Self::Sockets => "sockets",
+            Self::BridgeFdb => "bridge_fdb",
             Self::FlowLog => "flow_log",
             Self::Ipamd => "ipamd",
             Self::TcpdumpText => "tcpdump_text",

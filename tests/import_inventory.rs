@@ -46,7 +46,10 @@ fn expected(name: &str) -> Format {
         ("amazon-vpc-cni-k8s", _) => Format::Ipamd,
         ("awscli", f) if f.starts_with("elb") => Format::Elb,
         ("awscli", _) => Format::Ec2,
-        ("iptables", _) => Format::Iptables,
+        ("iptables" | "nftables", _) => Format::Iptables,
+        ("ipvsadm", _) => Format::Ipvs,
+        ("iproute2", f) if f.starts_with("ss-") => Format::Sockets,
+        ("iproute2", f) if f.starts_with("bridge-fdb") => Format::BridgeFdb,
         ("linux" | "conntrack", _) => Format::Conntrack,
         ("vpc-flow-logs", _) => Format::FlowLog,
         (_, f) if f.contains("neigh") || f.starts_with("arp") => Format::IpNeigh,
@@ -135,7 +138,7 @@ fn text_and_json_of_one_host_say_the_same() {
         assert_eq!(facts(text), facts(json), "{} and {}", text.name, json.name);
         pairs += 1;
     }
-    assert_eq!(pairs, 5);
+    assert_eq!(pairs, 6);
 }
 
 /// The text form looks a namespace's name up; the JSON form gives its number.
@@ -170,12 +173,15 @@ fn places_lead_to_what_they_name() {
                         Fact::Neighbour(f) => f.ip.to_string(),
                         Fact::Route(f) => f.destination.map_or("default".to_owned(), |d| d.addr().to_string()),
                         Fact::Rule(f) => f.priority.to_string(),
-                        Fact::Iptables(f) => f.chain.clone(),
+                        Fact::Iptables(f) => f.text.clone(),
                         Fact::Conntrack(f) => f.original.src.to_string(),
                         Fact::Pod(f) => f.name.clone(),
                         Fact::Node(f) => f.name.clone(),
                         Fact::Service(f) => f.name.clone(),
                         Fact::Endpoints(f) => f.service.clone(),
+                        Fact::VirtualServer(f) => f.ip.to_string(),
+                        Fact::Socket(f) => f.local_port.to_string(),
+                        Fact::Fdb(f) => f.mac.to_string(),
                         Fact::FlowLog(f) => f.src.to_string(),
                         Fact::FlowLogGap(f) => f.eni.clone(),
                         other => panic!("{name}: {other:?} from a text"),

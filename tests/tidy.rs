@@ -61,7 +61,8 @@ fn importers_do_not_know_each_other() {
     // What all of them use: the structure of JSON and text, and who prints what.
     const SHARED: [&str; 6] = ["json", "text", "scan", "shape", "locate", "mod"];
     // A host's commands write addresses and interfaces in one way; kubectl's JSON and its tables have the same annotations.
-    const OF_ONE_TONGUE: [(&str, &str); 3] = [("arp", "ip"), ("iptables", "ip"), ("kubectl_text", "kubectl")];
+    const OF_ONE_TONGUE: [(&str, &str); 6] =
+        [("arp", "ip"), ("fdb", "ip"), ("nft", "ip"), ("nft", "iptables"), ("iptables", "ip"), ("kubectl_text", "kubectl")];
     let folder = src().join("import");
     let all: Vec<String> =
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap().replace(".rs", "")).collect();

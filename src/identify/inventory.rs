@@ -150,6 +150,9 @@ pub struct HostInfo {
     pub rules: Vec<(facts::Rule, Place)>,
     pub iptables: Vec<(facts::IptablesRule, Place)>,
     pub conntrack: Vec<(facts::Conntrack, Place)>,
+    pub virtual_servers: Vec<(facts::VirtualServer, Place)>,
+    pub sockets: Vec<(facts::Socket, Place)>,
+    pub fdb: Vec<(facts::FdbEntry, Place)>,
 }
 
 /// Who is said to own an address.
@@ -256,6 +259,9 @@ impl Inventory {
                     Fact::Rule(x) => host.rules.push((x.clone(), place)),
                     Fact::Iptables(x) => host.iptables.push((x.clone(), place)),
                     Fact::Conntrack(x) => host.conntrack.push((x.clone(), place)),
+                    Fact::VirtualServer(x) => host.virtual_servers.push((x.clone(), place)),
+                    Fact::Socket(x) => host.sockets.push((x.clone(), place)),
+                    Fact::Fdb(x) => host.fdb.push((x.clone(), place)),
                     Fact::Correction(x) => inv.corrections.push((x.clone(), place)),
                     Fact::FlowLog(x) => inv.flow_logs.entry(x.eni.clone()).or_default().push((x.clone(), place)),
                     Fact::FlowLogGap(x) => inv.flow_log_gaps.push((x.clone(), place)),
@@ -267,7 +273,10 @@ impl Inventory {
                 && host.routes.is_empty()
                 && host.rules.is_empty()
                 && host.iptables.is_empty()
-                && host.conntrack.is_empty())
+                && host.conntrack.is_empty()
+                && host.virtual_servers.is_empty()
+                && host.sockets.is_empty()
+                && host.fdb.is_empty())
             {
                 inv.hosts.push(host);
             }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::scan::{self, Step, Stop, Why};
-use super::{Import, aws, flow_log, ip, ipamd, kubectl, session, shape};
+use super::{Import, aws, fdb, flow_log, ip, ipamd, kubectl, nft, session, shape};
 use crate::facts::{Fact, Located};
 use crate::model::{Locator, Note};
 
@@ -87,6 +87,8 @@ fn any(reader: &mut Reader<'_>, at: usize, depth: usize) -> Step {
             Some(shape::Shape::Neighbour) => ip::json_neighbour(reader, at),
             Some(shape::Shape::Route) => ip::json_route(reader, at),
             Some(shape::Shape::Rule) => ip::json_rule(reader, at),
+            Some(shape::Shape::Nft) => nft::document(reader, at),
+            Some(shape::Shape::Fdb) => fdb::json(reader, at),
             Some(shape::Shape::LogEvents) => log_events(reader, at),
             Some(shape::Shape::Ipamd) => ipamd::document(reader, at),
             Some(shape::Shape::Session) => session::document(reader, at),

@@ -8,17 +8,21 @@
 mod arp;
 mod aws;
 mod conntrack;
+mod fdb;
 mod flow_log;
 mod ip;
 mod ipamd;
 mod iptables;
+mod ipvs;
 mod json;
 mod kubectl;
 mod kubectl_text;
 pub mod locate;
+mod nft;
 mod scan;
 pub mod session;
 mod shape;
+mod sockets;
 pub mod tcpdump;
 mod text;
 
@@ -51,6 +55,9 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
         | Format::IpRule
         | Format::Iptables
         | Format::Conntrack
+        | Format::Ipvs
+        | Format::Sockets
+        | Format::BridgeFdb
         | Format::FlowLog
         | Format::Ipamd
         | Format::Session

@@ -23,6 +23,10 @@ pub(crate) enum Shape {
     Route,
     /// `ip -j rule`.
     Rule,
+    /// `nft -j list ruleset`.
+    Nft,
+    /// `bridge -j fdb`.
+    Fdb,
     /// `aws logs get-log-events`, `filter-log-events`: what the events say is told by their messages.
     LogEvents,
     /// The VPC CNI's books.
@@ -42,6 +46,8 @@ impl Shape {
             Self::Neighbour => Format::IpNeigh,
             Self::Route => Format::IpRoute,
             Self::Rule => Format::IpRule,
+            Self::Nft => Format::Iptables,
+            Self::Fdb => Format::BridgeFdb,
             Self::LogEvents => Format::FlowLog,
             Self::Ipamd => Format::Ipamd,
             Self::Session => Format::Session,
@@ -110,6 +116,12 @@ fn shape(names: &[String]) -> Option<Shape> {
         || has("message") && has("ingestionTime")
     {
         return Some(Shape::LogEvents);
+    }
+    if has("nftables") {
+        return Some(Shape::Nft);
+    }
+    if has("mac") && has("ifname") && !has("ifindex") {
+        return Some(Shape::Fdb);
     }
     if has("ifname") || has("ifindex") {
         return Some(Shape::Link);

@@ -2,8 +2,8 @@
 //! prompts, comments and blank lines between. Knows which line belongs to which; the readers know what it says.
 
 use super::kubectl_text::{self, Description, Row, Table};
-use super::{Import, arp, conntrack, flow_log, ip, iptables, tcpdump};
-use crate::facts::{Fact, HostInterface, Located, Route};
+use super::{Import, arp, conntrack, fdb, flow_log, ip, iptables, ipvs, nft, sockets, tcpdump};
+use crate::facts::{Fact, HostInterface, Located, Route, Socket, VirtualServer};
 use crate::model::{Locator, Note};
 use crate::sniff::Format;
 
@@ -15,12 +15,23 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
     let line = line.trim_end();
     if line.starts_with([' ', '\t']) {
         // Windows indents the rows of its ARP table.
-        return arp::line(line).map(|_| Format::IpNeigh);
+        if arp::line(line).is_some() {
+            return Some(Format::IpNeigh);
+        }
+        return ipvs::line(line).map(|_| Format::Ipvs);
     }
     if tcpdump::is_packet_line(line) {
         Some(Format::TcpdumpText)
     } else if flow_log::default_row(line).is_some() || flow_log::heading(line).is_some() {
         Some(Format::FlowLog)
+    } else if ipvs::is_heading(line) || ipvs::line(line).is_some() {
+        Some(Format::Ipvs)
+    } else if nft::table_line(line).is_some() || iptables::listed_chain(line).is_some() {
+        Some(Format::Iptables)
+    } else if sockets::line(line).is_some() {
+        Some(Format::Sockets)
+    } else if fdb::line(line).is_some() {
+        Some(Format::BridgeFdb)
     } else if ip::interface_line(line).is_some() || ip::brief_line(line).is_some() || arp::ifconfig_line(line).is_some() {
         Some(Format::IpAddr)
     } else if ip::rule_line(line).is_some() {
@@ -53,6 +64,15 @@ struct Reader {
     /// The last route, whose next hops may follow, and where in the facts it stands.
     route: Option<(Route, usize)>,
     table: String,
+    /// The chain that `iptables -L` lists, once its name was read.
+    listed: Option<String>,
+    /// The table that the command on the terminal asked for.
+    asked: String,
+    rules: nft::Ruleset,
+    /// The virtual server whose real ones follow, and its line.
+    server: Option<(u64, VirtualServer)>,
+    /// A socket whose details may follow, and its line.
+    socket: Option<(u64, Socket)>,
     /// kubectl's table whose rows are being read.
     sheet: Option<Table>,
     /// What the columns of a VPC Flow Log are, from its header line on.
@@ -73,6 +93,11 @@ pub(crate) fn import(text: &str) -> Import {
         open: None,
         route: None,
         table: String::new(),
+        listed: None,
+        asked: String::new(),
+        rules: nft::Ruleset::default(),
+        server: None,
+        socket: None,
         sheet: None,
         columns: None,
         log: flow_log::Log::default(),
@@ -110,6 +135,19 @@ impl Reader {
     fn line(&mut self, number: u64, line: &str) {
         if line.is_empty() {
             self.sheet = None;
+            self.listed = None;
+            return;
+        }
+        if self.rules.is_open() || nft::table_line(line).is_some() {
+            if !self.rules.is_open() {
+                self.close();
+            }
+            for rule in self.rules.line(line) {
+                self.push(number, Fact::Iptables(rule));
+            }
+            return;
+        }
+        if self.tables_of_host(number, line) {
             return;
         }
         if self.flow_log(number, line) {
@@ -173,6 +211,8 @@ impl Reader {
             Some(Fact::Route(route))
         } else if let Some(rule) = iptables::rule_line(line, &self.table) {
             Some(Fact::Iptables(rule))
+        } else if let Some(entry) = fdb::line(line) {
+            Some(Fact::Fdb(entry))
         } else {
             conntrack::line(line).map(Fact::Conntrack)
         };
@@ -189,6 +229,53 @@ impl Reader {
         } else {
             self.unknown(number, line);
         }
+    }
+
+    /// Whether the line is one of `iptables -L`, `ipvsadm` or `ss`, which have rows below one another.
+    fn tables_of_host(&mut self, number: u64, line: &str) -> bool {
+        if let Some(chain) = iptables::listed_chain(line) {
+            self.close();
+            self.listed = Some(chain.to_owned());
+            return true;
+        }
+        if let Some(chain) = &self.listed {
+            if iptables::is_listed_heading(line) {
+                return true;
+            }
+            if let Some(rule) = iptables::listed_rule(line, chain, &self.asked) {
+                self.push(number, Fact::Iptables(rule));
+                return true;
+            }
+            self.listed = None;
+        }
+        if let Some(table) = iptables::table_of_command(line) {
+            table.clone_into(&mut self.asked);
+        }
+        match ipvs::line(line) {
+            Some(ipvs::Line::Virtual(server)) => {
+                self.close();
+                self.server = Some((number, server));
+                return true;
+            }
+            Some(ipvs::Line::Real(of, real)) => {
+                let is_same = |s: &VirtualServer| of.is_none_or(|o| o == (s.protocol, s.ip, s.port));
+                if let Some((_, server)) = self.server.as_mut().filter(|(_, s)| is_same(s)) {
+                    server.servers.push(real);
+                }
+                return true;
+            }
+            None => {}
+        }
+        if let Some((_, socket)) = self.socket.as_mut().filter(|_| line.starts_with([' ', '\t'])) {
+            sockets::detail(socket, line);
+            return true;
+        }
+        if let Some(socket) = sockets::line(line) {
+            self.close();
+            self.socket = Some((number, socket));
+            return true;
+        }
+        false
     }
 
     /// Whether the line is a flow log's header or one of its records.
@@ -255,6 +342,12 @@ impl Reader {
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
             self.push(open.line, Fact::HostInterface(open.interface));
+        }
+        if let Some((line, server)) = self.server.take() {
+            self.push(line, Fact::VirtualServer(server));
+        }
+        if let Some((line, socket)) = self.socket.take() {
+            self.push(line, Fact::Socket(socket));
         }
         if let Some(description) = self.description.take() {
             self.import.facts.extend(description.finish());
