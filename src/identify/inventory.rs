@@ -283,6 +283,7 @@ impl Inventory {
         }
         inv.aws(&rest, book);
         inv.kubernetes(&rest, book);
+        inv.services_from_hosts(book);
         inv.assign_enis();
         inv.index();
         inv.settle_pods(book);
@@ -918,6 +919,11 @@ impl Inventory {
                 }
             }
         }
+        for (s, _) in &host.sockets {
+            for c in self.by_ip.get(&s.local).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
+                vote(&c.owner, 3.0);
+            }
+        }
         for (r, _) in &host.iptables {
             if let Some(ip) = r.to_source {
                 for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > 0.5) {
@@ -1099,6 +1105,7 @@ impl Inventory {
                 }
             }
         }
+        self.learnt(&hosts, book);
         self.hosts = hosts;
         // Interface names may have changed by what hosts said.
         let names: BTreeMap<Mac, Id> = self

@@ -12,6 +12,7 @@ pub mod judge;
 mod legs;
 pub mod model;
 mod overlay;
+mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,6 +188,11 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
     if let Some(places) = flow_logs::Places::of(ctx.inv) {
         for path in &mut paths {
             flow_logs::lay(ctx, path, &places, book);
+        }
+    }
+    if let Some(sockets) = sockets::Sockets::of(ctx) {
+        for path in &mut paths {
+            sockets.lay(path, book);
         }
     }
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));

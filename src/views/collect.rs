@@ -110,6 +110,10 @@ pub fn commands(target: &Target) -> Vec<Command> {
             ("ip route show table all", "ip-route.txt", "every routing table: which interface a packet leaves by"),
             ("ip rule", "ip-rule.txt", "which routing table applies to which pod"),
             ("iptables-save -c", "iptables-save.txt", "address translation of services, and rules that drop, with counters"),
+            ("nft list ruleset", "nft.txt", "the same rules where kube-proxy or a policy engine writes them with nftables"),
+            ("ipvsadm -Ln", "ipvsadm.txt", "services' addresses and endpoints, where kube-proxy runs in IPVS mode"),
+            ("ss -tunapi", "ss.txt", "sockets of the host with their processes, and how often each sent again"),
+            ("bridge fdb", "bridge-fdb.txt", "which MAC is behind which port of a bridge or behind which tunnel"),
             ("conntrack -L", "conntrack.txt", "connections with their addresses before and after translation"),
         ] {
             add(place, why, format!("{command} > {}", file(what)));

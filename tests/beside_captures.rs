@@ -1,4 +1,5 @@
-//! VPC Flow Logs beside captures: a record at an ENI settles what the captures leave open. The captures and inventories are those of the case
+//! What AWS and hosts say beside captures: VPC Flow Logs and sockets.
+//! Of flow logs: a record at an ENI settles what the captures leave open. The captures and inventories are those of the case
 //! `drop-midway-1`, without what was captured on the server's node; the records are written for it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
 
@@ -135,4 +136,28 @@ fn records_of_one_flow_that_follow_one_another_are_one_statement() {
     let report = report(&(minutes + &format!("2 123456789012 {SERVER_ENI} - - - - - - - {FIRST_S} {FIRST_S} - SKIPDATA\n")));
     assert!(rejected(&report)[0].summary.contains("rejected 20 packets"), "{:?}", rejected(&report));
     assert_eq!(report.findings.iter().filter(|f| f.kind == "flow_log_gap").count(), 1);
+}
+
+/// `ss -tnpi` of the client's node lists no socket of a pod; that of the pod's namespace does.
+#[test]
+fn sockets_name_the_process_at_their_end() {
+    let mut all = inputs();
+    let ip_addr = format!("2: eth0@if7: <BROADCAST,UP,LOWER_UP> mtu 9001 qdisc noqueue state UP\n    inet {CLIENT}/32 scope global eth0\n");
+    let ss = format!(
+        "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\nSYN-SENT 0 1 {CLIENT}:{} {SERVER}:{} users:((\"java\",pid=7,fd=45))\n\t cubic rto:4000 mss:524 retrans:1/3\n",
+        PORTS.0, PORTS.1
+    );
+    all.extend(read("pod/ip-addr.txt", ip_addr.as_bytes()));
+    let sockets = read("pod/ss.txt", ss.as_bytes());
+    assert!(sockets.iter().all(|i| i.kind == "sockets" && i.status == Status::Ok), "{sockets:?}");
+    all.extend(sockets);
+    let report = analyze(&all);
+    let first = &request(&report).hops[0];
+    assert!(first.owner.starts_with("pod:shop/orders"), "{}", first.owner);
+    let said = report.evidence.iter().find(|e| e.kind == "socket").expect("evidence");
+    assert!(first.evidence.contains(&said.id));
+    assert_eq!(
+        said.statement,
+        format!("the socket {CLIENT}:{} → {SERVER}:{} is SYN-SENT, held by java (pid 7), 3 segments sent again", PORTS.0, PORTS.1)
+    );
 }
