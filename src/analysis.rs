@@ -35,7 +35,7 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
         .iter()
         .enumerate()
         .filter_map(|(n, i)| match &i.data {
-            Data::Capture(digest) => Some(Capture { input: n, name: &i.name, digest }),
+            Data::Capture(digest) => Some(Capture::new(n, &i.name, digest)),
             _ => None,
         })
         .collect();

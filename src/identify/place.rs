@@ -25,6 +25,18 @@ pub struct Capture<'a> {
     pub name: &'a str,
     /// What was kept of it.
     pub digest: &'a CaptureDigest,
+    /// Its first and last time; `None` where no frame has one. Asked for each packet, so it is kept and not looked for.
+    pub span: Option<(Nanos, Nanos)>,
+}
+
+impl<'a> Capture<'a> {
+    /// A capture called `name`, the `input`th of the analysis.
+    #[must_use]
+    pub fn new(input: usize, name: &'a str, digest: &'a CaptureDigest) -> Self {
+        let timed = digest.streams.iter().filter(|s| s.first_ns != NO_TIME);
+        let span = timed.map(|s| (s.first_ns, s.last_ns)).reduce(|(f, l), (first, last)| (f.min(first), l.max(last)));
+        Self { input, name, digest, span }
+    }
 }
 
 impl Capture<'_> {

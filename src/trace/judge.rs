@@ -72,14 +72,13 @@ fn translate(time: Nanos, from: usize, to: usize, clocks: &Clocks) -> Nanos {
 fn ran_at(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
     let Some((capture, p)) = ctx.points.get(point).and_then(|p| Some((ctx.captures.get(p.capture)?, p))) else { return false };
     // All interfaces of one file were captured by one program, from its start to its end.
-    let spans = capture.digest.streams.iter().filter(|s| s.first_ns != NO_TIME);
-    let (first, last) = spans.fold((Nanos::MAX, Nanos::MIN), |(f, l), s| (f.min(s.first_ns), l.max(s.last_ns)));
     let dropped = capture.digest.interfaces.iter().find(|i| i.index == p.interface).and_then(|i| i.dropped).unwrap_or(0);
     if capture.digest.is_empty() {
         // Nothing says when it ran; people start all captures of an incident together.
         return dropped == 0;
     }
-    dropped == 0 && first <= last && (first.saturating_sub(MARGIN)..=last.saturating_add(MARGIN)).contains(&time)
+    let is_in = |(first, last): (Nanos, Nanos)| (first.saturating_sub(MARGIN)..=last.saturating_add(MARGIN)).contains(&time);
+    dropped == 0 && capture.span.is_some_and(is_in)
 }
 
 /// The packets of a hop, in a form that two hops can be compared by.
@@ -184,9 +183,7 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
 /// Well inside a point's capture: the margin at its ends is for verdicts on whole conversations, not for counting packets.
 fn inside(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
     let Some(capture) = ctx.points.get(point).and_then(|p| ctx.captures.get(p.capture)) else { return false };
-    let spans = capture.digest.streams.iter().filter(|s| s.first_ns != NO_TIME);
-    let (first, last) = spans.fold((Nanos::MAX, Nanos::MIN), |(f, l), s| (f.min(s.first_ns), l.max(s.last_ns)));
-    first <= last && (first..=last).contains(&time) && ran_at(ctx, point, time)
+    capture.span.is_some_and(|(first, last)| (first..=last).contains(&time)) && ran_at(ctx, point, time)
 }
 
 /// A delay that exceeds what the clocks leave open. Captures of one host have one clock.
