@@ -398,15 +398,16 @@ impl Publisher<'_> {
                     if let Some(pod) = inv.pods.get(owner) {
                         d.ips.extend(pod.ips.iter().copied());
                     }
-                } else if let Some(e) = rest.parse::<Mac>().ok().and_then(|m| inv.enis.values().find(|e| e.mac == Some(m))) {
+                } else if let Some(e) = rest.parse::<Mac>().ok().and_then(|m| inv.eni_of_mac(m)).filter(|e| e.id.starts_with("eni-")) {
                     d.aliases.insert(format!("eni:{}", e.id));
                     d.name = if e.description.is_empty() { e.id.clone() } else { e.description.clone() };
                     d.macs.extend(e.mac);
                     d.parent = e.subnet.as_ref().map(|s| format!("subnet:{s}"));
                     d.ev.extend(e.ev.iter().copied());
                 } else {
-                    let owner = self.ctx.points.iter().find(|p| p.at.as_deref() == Some(id)).and_then(|p| p.owner.clone());
-                    d.parent = owner;
+                    let claim = rest.parse::<Mac>().ok().and_then(|m| inv.owner_of_mac(m)).filter(|c| c.interface.as_deref() == Some(id));
+                    let placed = || self.ctx.points.iter().find(|p| p.at.as_deref() == Some(id)).and_then(|p| p.owner.clone());
+                    d.parent = claim.map(|c| c.owner.clone()).or_else(placed);
                     d.macs.extend(rest.parse::<Mac>());
                 }
             }
@@ -474,7 +475,13 @@ impl Publisher<'_> {
                 }
             }
             "external" => d.kind = EntityKind::External,
-            _ => d.kind = EntityKind::Unknown,
+            _ => {
+                d.kind = EntityKind::Unknown;
+                if let Some(pod) = inv.pods.get(id) {
+                    d.parent.clone_from(&pod.node);
+                    d.ev.extend(pod.ev.iter().copied());
+                }
+            }
         }
         if matches!(d.kind, EntityKind::External | EntityKind::Unknown) {
             d.ips.extend(rest.parse::<IpAddr>());

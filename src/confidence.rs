@@ -15,6 +15,8 @@ pub const POD_IP_IN_EVERY_FRAME: f64 = 60.0;
 pub const TTL_STARTS_HERE: f64 = 40.0;
 /// The reverse of that.
 pub const TTL_STARTS_ELSEWHERE: f64 = 0.02;
+/// Nothing that the pod sends has such a TTL here: a host has taken from it on the way, unless the pod sets its own.
+pub const NO_TTL_STARTS_HERE: f64 = 0.005;
 /// An interface name that the capture program wrote into the file.
 pub const INTERFACE_NAME: f64 = 60.0;
 /// A file name that contains the name: people rename, copy and mistype.

@@ -9,6 +9,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{self, Fact, Located};
+use crate::identify::unlisted;
 use crate::model::{Mac, Protocol};
 
 /// An entity's id, as the report has it.
@@ -54,6 +55,8 @@ pub struct EniInfo {
     pub instance: Option<String>,
     pub description: String,
     pub kind: String,
+    /// What its interface is called, where that is told from captures alone.
+    pub name: Option<String>,
     pub ev: Vec<Ev>,
 }
 
@@ -227,10 +230,10 @@ pub fn host_veth_name(prefix: &str, namespace: &str, pod: &str) -> String {
     name
 }
 
-/// `if:<owner>/<name>`.
+/// `if:<owner>/<name>`; an interface without a name goes by its MAC: `if:<MAC>`.
 #[must_use]
 pub fn interface_id(owner: &str, name: &str) -> Id {
-    format!("if:{owner}/{name}")
+    if name.parse::<Mac>().is_ok() { format!("if:{name}") } else { format!("if:{owner}/{name}") }
 }
 
 /// Loopback, link-local, multicast, unspecified: nobody's address in particular.
@@ -288,7 +291,9 @@ impl Inventory {
         inv.index();
         inv.settle_pods(book);
         inv.claim_addresses();
+        unlisted::unnamed_hosts(&mut inv, &inputs, book);
         inv.locate_hosts(&inputs);
+        unlisted::routed_pods(&mut inv, book);
         inv.name_links(book);
         inv.enis_from_hosts(book);
         inv.host_claims(book);
@@ -745,7 +750,7 @@ impl Inventory {
         }
     }
 
-    fn index(&mut self) {
+    pub(super) fn index(&mut self) {
         let mut index = Index::default();
         for e in self.enis.values() {
             for ip in &e.ips {
@@ -841,7 +846,7 @@ impl Inventory {
     #[must_use]
     pub fn eni_name(&self, e: &EniInfo) -> String {
         let said = e.mac.and_then(|m| self.names_by_mac.get(&(e.owner.clone(), m))).map(|n| n.0.clone());
-        said.unwrap_or_else(|| format!("eth{}", e.device_index.unwrap_or(0)))
+        said.or_else(|| e.name.clone()).unwrap_or_else(|| format!("eth{}", e.device_index.unwrap_or(0)))
     }
 
     /// Which host each input with host facts comes from.
@@ -871,7 +876,7 @@ impl Inventory {
         }
     }
 
-    fn host_owner(&self, host: &HostInfo) -> Option<(Id, f64)> {
+    pub(super) fn host_owner(&self, host: &HostInfo) -> Option<(Id, f64)> {
         let mut votes: BTreeMap<Id, f64> = BTreeMap::new();
         let mut vote = |id: &Id, weight: f64| *votes.entry(id.clone()).or_default() += weight;
         let veths: BTreeMap<&str, &PodInfo> = self.pods.values().map(|p| (p.veth.as_str(), p)).collect();
@@ -931,7 +936,7 @@ impl Inventory {
                 }
             }
         }
-        votes.retain(|id, _| id.starts_with("node:") || id.starts_with("instance:") || id.starts_with("pod:"));
+        votes.retain(|id, _| self.nodes.contains_key(id) || self.pods.contains_key(id));
         let total: f64 = votes.values().sum();
         let best = votes.into_iter().max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))?;
         (best.1 * 2.0 > total).then_some((best.0, 0.98))
@@ -951,12 +956,12 @@ impl Inventory {
                 let (Some(mac), Some(address)) = (i.mac.filter(|m| !m.is_zero()), i.addresses.iter().find(|a| a.addr().is_ipv4())) else {
                     continue;
                 };
-                let ev = book.add("stated", format!("{} has {address} at its {}", short(&node), i.name), vec![place.clone()]);
+                let ev = book.add("stated", format!("{} has {address} at its {}", spoken(&node), i.name), vec![place.clone()]);
                 let cidr = address.trunc();
                 let gateway = gateway_of(&cidr).and_then(|g| Some((g, macs.get(&g)?)));
                 let subnet = gateway.map(|(g, (router, at))| {
                     let key = router.to_string();
-                    let ev = book.add("neighbour_table", format!("{} has its gateway {g} at {router}", short(&node)), vec![(*at).clone()]);
+                    let ev = book.add("neighbour_table", format!("{} has its gateway {g} at {router}", spoken(&node)), vec![(*at).clone()]);
                     let s = self.subnets.entry(key.clone()).or_default();
                     s.is_nameless = true;
                     merge(&mut s.cidrs, &[cidr]);
@@ -1024,7 +1029,7 @@ impl Inventory {
                     .and_then(|c| self.pods.get(&c.owner))
                     .filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
                 if let Some(pod) = pod.filter(|_| !is_eni_name(dev)) {
-                    let ev = book.add("stated", format!("{} reaches {ip} by {dev}", short(owner)), vec![place.clone()]);
+                    let ev = book.add("stated", format!("{} reaches {ip} by {dev}", spoken(owner)), vec![place.clone()]);
                     named.push((pod.id.clone(), dev.clone(), ev));
                 }
             }
@@ -1050,7 +1055,7 @@ impl Inventory {
             let is_pod = owner.starts_with("pod:");
             for (i, place) in &host.interfaces {
                 let said = i.mac.map_or(String::new(), |m| format!(" with {m}"));
-                let ev = book.add("stated", format!("{} has the interface {}{said}", short(&owner), i.name), vec![place.clone()]);
+                let ev = book.add("stated", format!("{} has the interface {}{said}", spoken(&owner), i.name), vec![place.clone()]);
                 if let Some(mac) = i.mac.filter(|m| !m.is_zero()) {
                     self.names_by_mac.insert((owner.clone(), mac), (i.name.clone(), ev));
                     if i.kind.as_deref() != Some("vlan") {
@@ -1080,7 +1085,7 @@ impl Inventory {
             for (n, place) in &host.neighbours {
                 let Some(mac) = n.mac.filter(|m| !m.is_zero() && !m.is_group()) else { continue };
                 let dev = n.dev.as_deref().map_or(String::new(), |d| format!(" on {d}"));
-                let ev = book.add("neighbour_table", format!("{} knows {} at {mac}{dev}", short(&owner), n.ip), vec![place.clone()]);
+                let ev = book.add("neighbour_table", format!("{} knows {} at {mac}{dev}", spoken(&owner), n.ip), vec![place.clone()]);
                 let on_veth = !is_pod && n.dev.as_deref().is_some_and(|d| !is_eni_name(d));
                 let claims = self.by_ip.get(&n.ip).cloned().unwrap_or_default();
                 if let Some(c) = claims.iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
@@ -1222,7 +1227,7 @@ pub fn is_eni_name(dev: &str) -> bool {
 }
 
 /// The address of a route to one host.
-fn host_route(r: &facts::Route) -> Option<IpAddr> {
+pub(super) fn host_route(r: &facts::Route) -> Option<IpAddr> {
     r.destination.filter(|d| d.prefix_len() == d.max_prefix_len() && r.kind == "unicast" && r.via.is_none()).map(|d| d.addr())
 }
 
@@ -1233,6 +1238,11 @@ pub fn gateway_of(cidr: &IpNet) -> Option<IpAddr> {
         IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|n| IpAddr::from(n.to_be_bytes())),
         IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|n| IpAddr::from(n.to_be_bytes())),
     }
+}
+
+/// A host in a sentence about its own words, where a name made of its MAC would state what they do not.
+pub(super) fn spoken(id: &str) -> &str {
+    if id.starts_with("host:") { "the host" } else { short(id) }
 }
 
 /// An id without its kind, for sentences.
@@ -1246,7 +1256,7 @@ pub fn short(id: &str) -> &str {
     }
 }
 
-fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, claim: Claim) {
+pub(super) fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, claim: Claim) {
     let claims = map.entry(key).or_default();
     match claims.iter_mut().find(|c| c.owner == claim.owner) {
         Some(known) => {
@@ -1258,7 +1268,7 @@ fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, claim: Claim) {
     }
 }
 
-fn merge<T: Clone + PartialEq>(into: &mut Vec<T>, from: &[T]) {
+pub(super) fn merge<T: Clone + PartialEq>(into: &mut Vec<T>, from: &[T]) {
     for x in from {
         if !into.contains(x) {
             into.push(x.clone());

@@ -4,3 +4,4 @@
 pub mod inventory;
 pub mod place;
 mod rules;
+mod unlisted;

@@ -11,6 +11,7 @@ use crate::digest::{CaptureDigest, NO_TIME, Stream, StreamKey};
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
 use crate::identify::inventory::{Claim, Id, Inventory, interface_id, is_special, short};
+use crate::identify::unlisted;
 use crate::model::{Direction, Mac, Nanos};
 
 /// TTLs that operating systems start with (Linux and macOS 64, Windows 128, some appliances and EKS's AL2 pods 255, old stacks 32).
@@ -84,6 +85,8 @@ struct Candidate {
     /// What the interface is called.
     name: String,
     odds: f64,
+    /// How sure it is that there is such a place at all.
+    trust: f64,
     ev: Vec<Ev>,
     /// For the two ends of a pod's link: the pod, and whether it is the pod's end.
     link: Option<(Id, bool)>,
@@ -92,6 +95,7 @@ struct Candidate {
 /// Places every capture, and enters what that proves about MACs and addresses into `inv`.
 pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> Vec<Point> {
     let mut points = points_of(captures);
+    unlisted::glean(captures, &points, inv, book);
     learn_interface_names(captures, &points, inv, book);
     let mut candidates: Vec<Vec<Candidate>> = points.iter().map(|p| candidates(captures, p, inv, book)).collect();
     by_index(captures, &mut points, &mut candidates, inv, book);
@@ -288,11 +292,12 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
             let at_node = pod.node.clone().map(|node| (node, pod.veth.clone(), false));
             for (owner, name, is_pod) in [Some(at_pod), at_node].into_iter().flatten() {
                 let link = Some((pod.id.clone(), is_pod));
-                push(&mut found, Candidate { interface: interface_id(&owner, &name), owner, name, odds, ev: vec![ev], link });
+                let trust = claim.p;
+                push(&mut found, Candidate { interface: interface_id(&owner, &name), owner, name, odds, trust, ev: vec![ev], link });
             }
             continue;
         }
-        found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, ev: vec![ev], link });
+        found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, trust: claim.p, ev: vec![ev], link });
     }
     pod_links(capture, &seen, inv, book, &mut found);
     // A pod's address in every packet, yet no packet fresh from it: the wire of its node, most likely.
@@ -331,7 +336,7 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
                 why = ", and only what it sends has a TTL that a sender starts with".to_owned();
             }
         } else if sent.1 > 0 {
-            odds *= weight::TTL_STARTS_ELSEWHERE;
+            odds *= if sent.0 > 0 { weight::TTL_STARTS_ELSEWHERE } else { weight::NO_TTL_STARTS_HERE };
         }
         let mut places = vec![Place::frame(capture.input, row)];
         pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
@@ -340,10 +345,13 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
         let came: u64 = pod.ips.iter().filter_map(|ip| seen.came_in.get(ip)).sum();
         let went: u64 = pod.ips.iter().filter_map(|ip| seen.went_out.get(ip)).sum();
         // Where the capture states directions: at the node's end the pod's packets come in, at the pod's end they go out.
+        let trust = inv.owner_of_ip(ip).map_or(1.0, |c| c.p);
         let (mut node_odds, mut pod_odds) = (odds * weight::PRIOR_NODE_SIDE, odds);
         if seen.in_frames + seen.out_frames > 0 {
             let node_side = came + went > 0;
-            let (up, down) = (weight::INTERFACE_INDEX, 1.0 / weight::INTERFACE_INDEX);
+            // By an ENI a node sends to pods that are elsewhere, and for its own; only on the link is what the pod sends fresh.
+            let weight = if sent.0 > 0 && sent.1 == 0 { weight::INTERFACE_INDEX } else { 1.0 };
+            let (up, down) = (weight, 1.0 / weight);
             node_odds *= if node_side { up } else { down };
             pod_odds *= if node_side { down } else { up };
         }
@@ -352,7 +360,15 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
             let interface = interface_id(node, &name);
             push(
                 found,
-                Candidate { interface, owner: node.clone(), name, odds: node_odds, ev: vec![ev], link: Some((pod.id.clone(), false)) },
+                Candidate {
+                    interface,
+                    owner: node.clone(),
+                    name,
+                    odds: node_odds,
+                    trust,
+                    ev: vec![ev],
+                    link: Some((pod.id.clone(), false)),
+                },
             );
         }
         let interface = interface_id(&pod.id, "eth0");
@@ -363,6 +379,7 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
                 owner: pod.id.clone(),
                 name: "eth0".to_owned(),
                 odds: pod_odds,
+                trust,
                 ev: vec![ev],
                 link: Some((pod.id.clone(), true)),
             },
@@ -401,7 +418,7 @@ fn strangers(capture: &Capture<'_>, seen: &Seen, everywhere: &[(Mac, u32)], inv:
     };
     let owner = owner.filter(|o| o.starts_with("node:") || o.starts_with("instance:") || o.starts_with("pod:"));
     let owner = owner.unwrap_or_else(|| format!("host:{mac}"));
-    found.push(Candidate { interface: format!("if:{mac}"), owner, name: mac.to_string(), odds, ev: vec![ev], link: None });
+    found.push(Candidate { interface: format!("if:{mac}"), owner, name: mac.to_string(), odds, trust: 1.0, ev: vec![ev], link: None });
 }
 
 fn sum<'a>(pairs: impl Iterator<Item = &'a (u64, u64)>) -> (u64, u64) {
@@ -412,6 +429,7 @@ fn push(found: &mut Vec<Candidate>, new: Candidate) {
     match found.iter_mut().find(|c| c.interface == new.interface) {
         Some(known) => {
             known.odds *= new.odds;
+            known.trust = known.trust.max(new.trust);
             known.ev.extend(new.ev);
             known.link = known.link.take().or(new.link);
         }
@@ -445,7 +463,18 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
         for x in c.iter_mut().filter(|x| x.interface != interface) {
             x.odds /= weight::INTERFACE_INDEX;
         }
-        push(c, Candidate { interface, owner: owner.clone(), name: name.clone(), odds: weight::INTERFACE_INDEX, ev: vec![ev], link });
+        push(
+            c,
+            Candidate {
+                interface,
+                owner: owner.clone(),
+                name: name.clone(),
+                odds: weight::INTERFACE_INDEX,
+                trust: 1.0,
+                ev: vec![ev],
+                link,
+            },
+        );
     }
 }
 
@@ -494,7 +523,7 @@ fn silent_by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [
         let file = capture.name.to_lowercase();
         let mut all: Vec<Candidate> = Vec::new();
         let mut add = |interface: Id, owner: &Id, name: String, ev: &[Ev], link| {
-            all.push(Candidate { interface, owner: owner.clone(), name, odds: 1.0, ev: ev.to_vec(), link });
+            all.push(Candidate { interface, owner: owner.clone(), name, odds: 1.0, trust: 1.0, ev: ev.to_vec(), link });
         };
         for pod in inv.pods.values().filter(|p| !p.host_network) {
             add(interface_id(&pod.id, "eth0"), &pod.id, "eth0".to_owned(), &pod.ev, Some((pod.id.clone(), true)));
@@ -629,6 +658,10 @@ fn file_name_says(file: &str, c: &Candidate, inv: &Inventory) -> u8 {
     if interface && c.name.len() > 8 {
         return 3;
     }
+    // `node1-eth1` names node 1, and says that it is none of its links.
+    if !interface && unlisted::eni_word(file).is_some_and(|w| w != c.name) {
+        return 0;
+    }
     let owner = match inv.pods.get(&c.owner) {
         Some(p) => has(&p.name),
         None => has(short(&c.owner).split('.').next().unwrap_or_default()),
@@ -719,10 +752,22 @@ fn macs_of_pod(seen: &Seen, inv: &Inventory, pod: &str) -> Vec<Mac> {
     ips.iter().filter_map(|ip| seen.macs_of.get(ip)).flatten().copied().collect()
 }
 
-/// Identity → (time, row, sender's MAC, or none where the identity came twice).
-type Sample = BTreeMap<u64, Option<(Nanos, u32, Option<Mac>)>>;
+/// Identity → its packet, or none where the identity came twice.
+pub(super) type Sample = BTreeMap<u64, Option<Sampled>>;
 
-fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
+/// A packet of a [`Sample`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampled {
+    pub(super) time: Nanos,
+    row: u32,
+    /// The sender's MAC.
+    mac: Option<Mac>,
+    /// The sender's address.
+    pub(super) src: Option<IpAddr>,
+}
+
+/// The packets of a point with the lowest identities.
+pub(super) fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
     const ENOUGH: usize = 512;
     let mut sample = Sample::new();
     let Some(capture) = captures.get(point.capture) else { return sample };
@@ -732,8 +777,9 @@ fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
         if sample.len() >= ENOUGH && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
             continue;
         }
-        let mac = capture.digest.streams.get(row.stream as usize).and_then(|s| s.key.src_mac);
-        sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some((row.time, row.row, mac)));
+        let key = capture.digest.streams.get(row.stream as usize).map(|s| &s.key);
+        let (mac, src) = (key.and_then(|k| k.src_mac), key.and_then(|k| k.flow).map(|f| f.src));
+        sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some(Sampled { time: row.time, row: row.row, mac, src }));
         if sample.len() > ENOUGH {
             sample.pop_last();
         }
@@ -747,9 +793,9 @@ fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
 fn owner_at_first(a: &Sample, b: &Sample) -> Option<(Mac, u32, u32)> {
     let mut by_mac: BTreeMap<Mac, Vec<(Nanos, u32, u32)>> = BTreeMap::new();
     for (ident, x) in a {
-        let (Some((ta, ra, Some(mac))), Some(Some((tb, rb, Some(mac_b))))) = (x, b.get(ident)) else { continue };
-        if mac == mac_b {
-            by_mac.entry(*mac).or_default().push((tb.saturating_sub(*ta), *ra, *rb));
+        let (Some(x), Some(Some(y))) = (x, b.get(ident)) else { continue };
+        if let (Some(mac), true) = (x.mac, x.mac == y.mac) {
+            by_mac.entry(mac).or_default().push((y.time.saturating_sub(x.time), x.row, y.row));
         }
     }
     let median = |mut v: Vec<(Nanos, u32, u32)>| {
@@ -775,11 +821,11 @@ fn choose(point: &mut Point, candidates: &[Candidate]) {
     let all: f64 = candidates.iter().map(|c| c.odds).sum::<f64>() + 1.0;
     point.at = Some(best.interface.clone());
     point.owner = Some(best.owner.clone());
-    point.p = weight::round(best.odds / all);
+    point.p = weight::round((best.odds / all).min(best.trust));
     point.ev.clone_from(&best.ev);
     point.link = best.link.as_ref().map(|l| l.0.clone());
     let on_link = candidates.iter().filter(|c| c.link.is_some() && c.link.as_ref().map(|l| &l.0) == point.link.as_ref());
-    point.link_p = weight::round(on_link.map(|c| c.odds).sum::<f64>() / all);
+    point.link_p = weight::round((on_link.map(|c| c.odds).sum::<f64>() / all).min(best.trust));
 }
 
 /// A person's word outweighs what is inferred.
@@ -827,13 +873,15 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             None => continue,
         };
         let own = eni.mac;
+        // Where not all ENIs are listed, a MAC may be that of another; the router of such a subnet is known by its own.
+        let is_listed = eni.subnet.as_ref().and_then(|s| inv.subnets.get(s)).is_none_or(|s| !s.is_nameless);
         for (mac, ips) in &seen.macs_of.iter().fold(BTreeMap::<Mac, BTreeSet<IpAddr>>::new(), |mut all, (ip, macs)| {
             macs.iter().for_each(|m| {
                 all.entry(*m).or_default().insert(*ip);
             });
             all
         }) {
-            if Some(*mac) == own || inv.eni_of_mac(*mac).is_some() {
+            if !is_listed || Some(*mac) == own || inv.eni_of_mac(*mac).is_some() {
                 continue;
             }
             // A MAC of no ENI that speaks for addresses of other subnets, or of ENIs with other MACs, is the router's.
@@ -858,7 +906,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
         }
         for arp in capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex && a.operation == 2) {
             let owner = inv.owner_of_ip(arp.sender_ip).map(|c| c.owner.clone()).unwrap_or_default();
-            if owner == router && inv.eni_of_mac(arp.sender_mac).is_none() {
+            if owner == router && is_listed && inv.eni_of_mac(arp.sender_mac).is_none() {
                 let statement = format!("{} answers ARP for {}, the gateway of {}", arp.sender_mac, arp.sender_ip, short(&router));
                 let ev = book.add("arp", statement, vec![Place::frame(capture.input, arp.first_row)]);
                 new.push((arp.sender_mac, Claim { owner, interface: None, p: 0.99, ev: vec![ev] }));
@@ -908,7 +956,10 @@ fn learn_link(
     new: &mut Vec<(Mac, Claim)>,
 ) {
     let all_macs: BTreeSet<Mac> = seen.macs.keys().chain(seen.sent_by.keys()).copied().collect();
-    let pod_mac = pod.ips.iter().find_map(|ip| seen.macs_of.get(ip)).and_then(|m| m.first()).copied();
+    let arps = capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex);
+    let by_arp = arps.filter(|a| pod.ips.contains(&a.sender_ip)).map(|a| a.sender_mac).next();
+    let by_ip = pod.ips.iter().find_map(|ip| seen.macs_of.get(ip)).and_then(|m| m.first()).copied();
+    let Some(pod_mac) = by_ip.or(by_arp) else { return };
     let row_of = |m: &Mac| {
         seen.macs.get(m).map(|x| x.1).or_else(|| first_row_from(std::slice::from_ref(capture), &Point { capture: 0, ..point.clone() }, *m))
     };
@@ -917,7 +968,7 @@ fn learn_link(
         if inv.owner_of_mac(mac).is_some_and(|c| c.p > 0.995) {
             continue;
         }
-        let is_pod = Some(mac) == pod_mac;
+        let is_pod = mac == pod_mac;
         let (owner, interface, what) = if is_pod {
             (pod.id.clone(), interface_id(&pod.id, "eth0"), "the pod's own")
         } else if let Some(node) = &pod.node {

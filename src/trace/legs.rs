@@ -195,7 +195,7 @@ fn masquerade_of_cni(ctx: Context<'_>, last: &Leg) -> Option<Leg> {
     let t = last.tuple;
     let pod = inv.owner_of_ip(t.src).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network && p.eni.is_some())?;
     let node = pod.node.as_ref().and_then(|n| inv.nodes.get(n))?;
-    let outside = inv.knows_networks() && inv.owner_of_ip(t.dst).is_none() && !inv.is_inside(t.dst) && !is_private(t.dst);
+    let outside = inv.owner_of_ip(t.dst).is_none() && !inv.is_inside(t.dst) && !is_private(t.dst);
     if !outside || t.dst.is_ipv6() {
         return None;
     }
@@ -205,7 +205,8 @@ fn masquerade_of_cni(ctx: Context<'_>, last: &Leg) -> Option<Leg> {
         return None;
     }
     let primary = node.enis.first().and_then(|e| inv.enis.get(e))?;
-    let tuple = Tuple { src: primary.primary?, src_port: 0, ..t };
+    let src = primary.primary.or_else(|| node.ips.iter().copied().find(IpAddr::is_ipv4))?;
+    let tuple = Tuple { src, src_port: 0, ..t };
     Some(Leg { tuple, flow: None, ev: primary.ev.clone() })
 }
 

@@ -46,6 +46,8 @@ pub struct Walk {
 
 /// Confidence of a step that inventories state.
 const STATED: f64 = 0.97;
+/// Confidence of a step over an ENI or a router that no AWS inventory lists: what else the node has is not known.
+const TOLD: f64 = 0.88;
 /// Confidence of a step that convention suggests.
 const GUESSED: f64 = 0.75;
 
@@ -198,7 +200,7 @@ impl<'a> Walker<'a> {
             // The inventories send the packet round and round; what they say of its way can't be right.
             return At::Done(End::Unknown);
         }
-        let p = if eni.is_some() { self.certainty(tuple.dst) } else { GUESSED };
+        let p = eni.map_or(GUESSED, |e| self.certainty(tuple.dst).min(listed(e)));
         let ev = match eni {
             Some(e) => e.ev.clone(),
             None => inv.nodes.get(node).map(|n| n.ev.clone()).unwrap_or_default(),
@@ -241,7 +243,7 @@ impl<'a> Walker<'a> {
             }
             if inv.nodes.contains_key(&to.owner) {
                 let name = inv.eni_name(to);
-                self.step(&to.owner, Some(interface_id(&to.owner, &name)), STATED, &to.ev);
+                self.step(&to.owner, Some(interface_id(&to.owner, &name)), listed(to), &to.ev);
                 return At::Node(to.owner.clone());
             }
             self.step(&to.owner, None, STATED, &to.ev);
@@ -307,7 +309,9 @@ impl<'a> Walker<'a> {
         self.internet_gateway(vpc);
         let inv = self.inv;
         self.advance_if(|next, current| next.dst == current.dst && inv.is_translation(current.src, next.src), |_| None);
-        let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst));
+        // Where no network is known, what a node does to packets that leave it is not either.
+        let most = if inv.knows_networks() { STATED } else { TOLD };
+        let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst)).min(most);
         self.step(owner, None, p, &[]);
         At::Done(End::Arrived)
     }
@@ -321,10 +325,17 @@ impl<'a> Walker<'a> {
 
     fn router(&mut self, subnet: Option<&str>) {
         let Some(subnet) = subnet else { return };
-        let ev = self.inv.subnets.get(subnet).map(|s| s.ev.clone()).unwrap_or_default();
-        let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst)).min(0.96);
+        let info = self.inv.subnets.get(subnet);
+        let ev = info.map(|s| s.ev.clone()).unwrap_or_default();
+        let most = if info.is_some_and(|s| s.is_nameless) { TOLD } else { 0.96 };
+        let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst)).min(most);
         self.step(&format!("router:{subnet}"), None, p, &ev);
     }
+}
+
+/// How sure a step over an ENI is, by who says that there is one.
+fn listed(e: &EniInfo) -> f64 {
+    if e.id.starts_with("eni-") { STATED } else { TOLD }
 }
 
 /// The target of a subnet's default route: its own table's, else the VPC's main table's.
