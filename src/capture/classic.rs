@@ -12,7 +12,7 @@ pub(super) struct Classic {
     pub(super) big_endian: bool,
     /// Nanoseconds in one unit of a record's fraction: 1000 or 1.
     pub(super) fraction_ns: u32,
-    /// Length of a record header: 16, or 24 in Kuznetzov's "modified" format (interface, protocol and packet type follow).
+    /// Length of a record header: one of [`Self::record_headers`].
     pub(super) record_header: u8,
     pub(super) lengths: Lengths,
     /// The longest frame that is believed.
@@ -54,6 +54,12 @@ struct Variant {
     header: usize,
 }
 
+/// Record headers behind the usual magic number: everybody's; with Kuznetzov's first patch (Red Hat 6.1: interface, protocol and
+/// packet type follow); Nokia's (four octets follow).
+const USUAL_RECORDS: [u8; 3] = [16, 24, 20];
+/// Those behind the magic number of his later patches; the first of them (SuSE 6.3) put the processors' numbers in too.
+const MODIFIED_RECORDS: [u8; 2] = [24, 28];
+
 fn variant(magic: [u8; 4]) -> Option<Variant> {
     let plain = |big_endian, fraction_ns| Variant { big_endian, fraction_ns, record_header: 16, header: HEADER };
     Some(match magic {
@@ -90,14 +96,19 @@ pub(super) fn header(bytes: &[u8], interface: u32) -> Option<Header> {
     usual[..4].copy_from_slice(if big_endian { &[0xa1, 0xb2, 0xc3, 0xd4] } else { &[0xd4, 0xc3, 0xb2, 0xa1] });
     let (_, header) = parse_pcap_header(&usual).ok()?;
     let lengths = match (header.version_major, header.version_minor) {
+        (0 | 1, _) => return None,
         // 543.0 is what Digital Unix wrote.
         (2, 0..=2) | (543, 0) => Lengths::OriginalFirst,
         (2, 3) => Lengths::LargerIsOriginal,
-        (2, _) => Lengths::CapturedFirst,
-        _ => return None,
+        _ => Lengths::CapturedFirst,
     };
     #[expect(clippy::cast_sign_loss, reason = "the field is unsigned; pcap-parser reads it as signed")]
     let network = header.network.0 as u32;
+    let aix = if (header.version_major, header.version_minor, fraction_ns) == (2, 2, 1_000) { aix_link_type(network) } else { None };
+    let (network, fraction_ns, lengths) = match aix {
+        Some(network) => (network, 1, Lengths::LargerIsOriginal),
+        None => (network, fraction_ns, lengths),
+    };
     Some(Header {
         classic: Classic {
             big_endian,
@@ -114,6 +125,18 @@ pub(super) fn header(bytes: &[u8], interface: u32) -> Option<Header> {
     })
 }
 
+/// AIX writes version 2.2, nanoseconds, and an interface's type (RFC 1573) where others write a link type. Of the values that an
+/// older libpcap of that version may mean by them none is a link type that we read.
+fn aix_link_type(network: u32) -> Option<u32> {
+    match network {
+        6 => Some(1),   // Ethernet
+        9 => Some(6),   // token ring
+        15 => Some(10), // FDDI
+        24 => Some(0),  // loopback
+        _ => None,
+    }
+}
+
 /// A record header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
@@ -125,6 +148,16 @@ pub(super) struct Record {
 }
 
 impl Classic {
+    /// The lengths that a record header may have in a file with such a header, the likeliest first: nothing but the records
+    /// themselves tells them apart.
+    pub(super) fn record_headers(&self) -> &'static [u8] {
+        match (self.record_header, self.fraction_ns, self.lengths) {
+            (16, 1_000, Lengths::CapturedFirst) => &USUAL_RECORDS,
+            (24, _, Lengths::CapturedFirst) => &MODIFIED_RECORDS,
+            _ => &[],
+        }
+    }
+
     /// `None`: there are fewer than 16 bytes.
     #[inline]
     pub(super) fn record(&self, bytes: &[u8]) -> Option<Record> {

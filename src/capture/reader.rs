@@ -124,6 +124,8 @@ enum State {
     /// Before the first byte.
     #[default]
     Start,
+    /// Where a classic file's first record is to begin, which tells how long its header is.
+    Undecided(Classic),
     /// Where a record is to begin.
     Segment(Segment),
     /// Between damage and the next record that can be believed.
@@ -202,6 +204,7 @@ impl Core {
             State::Segment(Segment::Classic(classic)) => self.classic(classic, bytes, sink),
             State::Segment(Segment::Pcapng(section)) => self.block(section, bytes, sink),
             State::Start => self.start(bytes, sink),
+            State::Undecided(classic) => self.decide(classic, bytes, is_last),
             State::Lost { segment, is_zeros, .. } => self.search(segment, is_zeros, bytes, is_last),
             State::Stopped if bytes.is_empty() => Step::Need(1),
             State::Stopped => Step::Done(bytes.len()),
@@ -251,8 +254,28 @@ impl Core {
         }
         sink.interface(&info);
         self.layout.interfaces.push(Interface { info, clock: Clock::default() });
-        self.enter(Segment::Classic(header.classic));
+        self.last_seconds = None;
+        self.state = State::Undecided(header.classic);
         Some(Step::Done(header.len))
+    }
+
+    /// How long this file's record headers are: such that two records, or one and the file's end, make sense.
+    fn decide(&mut self, classic: Classic, bytes: &[u8], is_last: bool) -> Step {
+        for (place, record_header) in classic.record_headers().iter().enumerate() {
+            let candidate = Classic { record_header: *record_header, ..classic };
+            // That one record ends where the file does proves nothing for an unlikely header: a usual file may be cut there.
+            match self.believable_record(candidate, bytes, is_last && place == 0) {
+                Candidate::Yes => {
+                    self.enter(Segment::Classic(candidate));
+                    return Step::Done(0);
+                }
+                Candidate::Need(len) if !is_last => return Step::Need(len),
+                Candidate::Need(_) | Candidate::No => {}
+            }
+        }
+        // None does, so that the first is the likeliest; what is wrong with the record is said where it is read.
+        self.enter(Segment::Classic(classic));
+        Step::Done(0)
     }
 
     fn enter(&mut self, segment: Segment) {
@@ -547,7 +570,7 @@ impl Core {
                 self.note(Note::loss(format!("the file ends inside a block: the last {missing} bytes of it are missing")));
             }
             State::Segment(segment) if !left.is_empty() => self.note(Note::loss(segment.cut(frame, offset, left, need))),
-            State::Segment(_) | State::Stopped => {}
+            State::Segment(_) | State::Undecided(_) | State::Stopped => {}
         }
         for (repeated, what) in [
             (&self.overlong, "claims more bytes than its block has room for, and was left out"),

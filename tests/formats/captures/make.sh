@@ -68,7 +68,7 @@ ip netns exec ha dumpcap -q -i va -i lo -f "not arp" -w $wireshark/dumpcap-two-i
 sleep 2; ip netns exec ha python3 /tmp/traffic.py 10.9.0.2; sleep 1; kill -TERM $recorder; wait $recorder || true
 kill $server
 
-for format in nsecpcap modpcap pcapng; do
+for format in nsecpcap modpcap nokiapcap rh6_1pcap suse6_3pcap pcapng; do
     editcap -F $format $tcpdump/veth.pcap $wireshark/editcap-$format.${format/#*pcapng/pcapng} || true
 done
 editcap -s 60 -F pcap $tcpdump/veth.pcap $wireshark/editcap-snaplen-60.pcap
