@@ -18,6 +18,7 @@ pub mod identify;
 pub mod import;
 pub mod ingest;
 pub mod model;
+pub mod redact;
 pub mod report;
 pub mod sniff;
 pub mod trace;

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("trace", &["confidence", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),
     ("diagnose", &["correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report", "trace"]),
     ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "report", "trace"]),
+    ("redact", &["model", "report"]),
     ("views", &["model", "report"]),
 ];
 

@@ -75,6 +75,12 @@ struct Shown {
     /// Only this path (its id in the report, such as p1).
     #[arg(long, value_name = "ID")]
     path: Option<String>,
+    /// Give every address and name a pseudonym, the same everywhere in the report, so that it can be shared. Times, ports, lengths and TTLs stay.
+    #[arg(long)]
+    redact: bool,
+    /// Make the pseudonyms from this secret: reports with the same one have the same pseudonyms. Without it they follow from the report's content.
+    #[arg(long, value_name = "SECRET", requires = "redact")]
+    redact_key: Option<String>,
     /// Write to this file and not to standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -89,6 +95,7 @@ Examples:
   hopscope analyze eks-logs.tar.gz *.pcap      archives are read as the files in them
   hopscope analyze --format json . > report.json
   hopscope analyze --format svg --path p1 -o p1.svg .
+  hopscope analyze --redact --format html -o report.html .    to show to others
   ssh node1 sudo tcpdump -c 100 -w - -i any | hopscope analyze - pods.json
 
 Exit status:
@@ -147,7 +154,7 @@ fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
         return Err("nothing could be read".to_owned());
     }
     let report = analyze(&ingested);
-    output.write(&chosen(report, args.shown.path.as_deref())?)?;
+    output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
     Ok(ExitCode::from(status))
 }
 
@@ -163,7 +170,7 @@ fn run_render(args: &Render) -> Result<ExitCode, Fault> {
             args.report.display()
         ));
     }
-    output.write(&chosen(report, args.shown.path.as_deref())?)?;
+    output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,6 +178,15 @@ fn run_collect(args: Collect) -> Result<ExitCode, Fault> {
     let target = hopscope::views::collect::Target { pods: args.pod.into_iter().chain(args.to).collect(), nodes: args.node };
     output::print(&hopscope::views::collect::script(&target))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The report as it is, or with pseudonyms.
+fn shareable(report: Report, shown: &Shown) -> Report {
+    if !shown.redact {
+        return report;
+    }
+    let key = shown.redact_key.clone().unwrap_or_else(|| hopscope::redact::key_of(&report));
+    hopscope::redact::redact(&report, &key)
 }
 
 /// The whole report, or the one path that the person asked for.

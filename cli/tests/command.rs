@@ -160,3 +160,23 @@ fn collect_prints_commands_for_the_named_pods() {
     assert!(out.contains("--name '^orders-0$'") && out.contains("on the node that runs shop/payments-0"));
     assert_eq!(hopscope(&["collect", "--to", "shop/x"], &here).status.code(), Some(2));
 }
+
+#[test]
+fn redacted_reports_hold_no_address_and_agree_where_the_key_does() {
+    let here = folder("redact");
+    fs::write(here.join("acme-prod.pcap"), capture()).unwrap();
+    let run = |more: &[&str]| text(&hopscope(&[&["analyze", "acme-prod.pcap", "--redact"], more].concat(), &here).stdout);
+    let report = run(&[]);
+    assert!(report.contains(" → 10.") && !report.contains("10.0.0.1") && !report.contains("acme"), "{report}");
+    assert_eq!(report, run(&[]));
+    let with_key = run(&["--redact-key", "secret"]);
+    assert_ne!(report, with_key);
+    // A saved report is redacted with the same pseudonyms.
+    hopscope(&["analyze", "acme-prod.pcap", "--format", "json", "-o", "report.json"], &here);
+    assert_eq!(with_key, text(&hopscope(&["render", "report.json", "--redact", "--redact-key", "secret"], &here).stdout));
+    assert_eq!(
+        hopscope(&["analyze", "acme-prod.pcap", "--redact-key", "secret"], &here).status.code(),
+        Some(2),
+        "a key alone redacts nothing"
+    );
+}
