@@ -54,6 +54,16 @@ export interface Report {
   paths: Path[];
   findings: Finding[];
   evidence: Evidence[];
+  /** What was left out because it fits several things alike; absent if nothing was. */
+  ambiguous?: Ambiguous;
+}
+
+/** Counts of what could belong to several conversations, and was given to none. */
+export interface Ambiguous {
+  /** Identities of packets. */
+  packets: number;
+  /** Messages behind a proxy. */
+  messages: number;
 }
 
 export interface Generator {
@@ -147,7 +157,23 @@ export interface Path {
   packets: number;
   bytes: number;
   directions: DirectionPath[];
+  /** Paths that a proxy at one end of this one continues it by; absent if there is none. */
+  relays?: Relay[];
 }
+
+/** A proxy ends one connection and opens another: the path on its other side. */
+export interface Relay {
+  /** The other path's id. */
+  path: string;
+  side: Side;
+  /** The proxy's entity. */
+  through: string;
+  confidence: number;
+  evidence: string[];
+}
+
+/** Whether the other path is behind the proxy or in front of it. */
+export type Side = "behind" | "front";
 
 export interface Flow {
   /** `tcp`, `udp`, `icmp`, `icmpv6`, `sctp` or `other`. */

@@ -15,9 +15,10 @@ use crate::identify::place::{self, Capture, Point};
 use crate::ingest::{Data, Ingested};
 use crate::model::{Locator, Mac, Protocol};
 use crate::report::{
-    CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
-    Report, Rewrite, SCHEMA, Severity, Status,
+    self, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
+    Report, Rewrite, SCHEMA, Severity, Side, Status,
 };
+use crate::trace::relay::Relays;
 use crate::trace::{self, Context};
 
 /// Everything that the inputs show, as one report. The order of `inputs` does not matter.
@@ -50,7 +51,10 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
     let mut findings = diagnose::diagnose(ctx, &paths, &clocks, &mut book);
     findings.extend(damaged(&sorted, &mut book));
     sort_paths(ctx, &mut paths);
-    Publisher { ctx, book: &mut book, used: BTreeSet::new(), entities: BTreeMap::new() }.publish(&sorted, &paths, &clocks, findings)
+    let relays = trace::relay::relays(ctx, &paths, &clocks, &mut book);
+    findings.extend(diagnose::relayed(ctx, &paths, &relays));
+    Publisher { ctx, book: &mut book, used: BTreeSet::new(), entities: BTreeMap::new() }
+        .publish(&sorted, &paths, &relays, &clocks, findings)
 }
 
 /// Inputs that were not read whole: what they hold beyond the fault is missing from every conclusion.
@@ -119,6 +123,7 @@ impl Publisher<'_> {
         mut self,
         inputs: &[&Ingested],
         paths: &[trace::Path],
+        relays: &Relays,
         clocks: &BTreeMap<usize, (usize, Offset)>,
         mut findings: Vec<diagnose::Finding>,
     ) -> Report {
@@ -158,6 +163,9 @@ impl Publisher<'_> {
                 }
             }
         }
+        for r in &relays.relays {
+            self.entity(&r.through, 1.0, &r.ev);
+        }
         for f in &findings {
             for id in &f.about {
                 self.entity(id, 1.0, &f.ev);
@@ -189,6 +197,7 @@ impl Publisher<'_> {
         self.used.extend(self.ctx.points.iter().flat_map(|p| p.ev.iter().copied()));
         self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
         self.used.extend(paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).flat_map(|h| h.ev.iter().copied()));
+        self.used.extend(relays.relays.iter().flat_map(|r| r.ev.iter().copied()));
         self.used.extend(findings.iter().flat_map(|f| f.ev.iter().copied()));
         let input_id = |n: usize| format!("in{}", n + 1);
         let (evidence, ids) = self.book.publish(&self.used, input_id);
@@ -244,7 +253,7 @@ impl Publisher<'_> {
                     evidence: names(&mut ev.into_iter()),
                 })
                 .collect(),
-            paths: paths.iter().enumerate().map(|(n, p)| self.path(p, n, &names, &point_id)).collect(),
+            paths: paths.iter().enumerate().map(|(n, p)| self.path(p, n, relays, &names, &point_id)).collect(),
             findings: findings
                 .into_iter()
                 .map(|f| Finding {
@@ -258,6 +267,7 @@ impl Publisher<'_> {
                 })
                 .collect(),
             evidence,
+            ambiguous: report::Ambiguous { packets: self.ctx.flows.ambiguous, messages: relays.ambiguous },
         }
     }
 
@@ -540,6 +550,7 @@ impl Publisher<'_> {
         &self,
         p: &trace::Path,
         n: usize,
+        relays: &Relays,
         names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
         point_id: &dyn Fn(usize) -> String,
     ) -> Path {
@@ -575,7 +586,20 @@ impl Publisher<'_> {
                 DirectionPath { direction: d.way, hops, verdict: d.verdict, lost_after }
             })
             .collect();
-        Path { id: format!("p{}", n + 1), flow, packets: p.packets, bytes: p.bytes, directions }
+        let others = relays.relays.iter().filter_map(|r| match (r.front == n, r.back == n) {
+            (true, _) => Some((r, Side::Behind, r.back)),
+            (_, true) => Some((r, Side::Front, r.front)),
+            _ => None,
+        });
+        let relays = others.map(|(r, side, other)| report::Relay {
+            path: format!("p{}", other + 1),
+            side,
+            through: r.through.clone(),
+            confidence: r.p,
+            evidence: names(&mut r.ev.iter().copied()),
+        });
+        let relays = relays.collect();
+        Path { id: format!("p{}", n + 1), flow, packets: p.packets, bytes: p.bytes, directions, relays }
     }
 
     fn hop(

@@ -51,3 +51,47 @@ pub fn all(probabilities: impl IntoIterator<Item = f64>) -> f64 {
 pub fn round(p: f64) -> f64 {
     ((p.clamp(0.0, 1.0) * 1000.0) + 0.5).floor() / 1000.0
 }
+
+/// That one connection is continued by another behind a proxy. Each weight is for one message behind and one connection in front.
+pub mod relay {
+    /// Of a thousand pairs of connections that one could think of, one is one.
+    pub const PRIOR: f64 = 0.001;
+    /// The one ends at the address, or at the owner of the address, from which the other begins.
+    pub const SAME_PROXY: f64 = 100.0;
+    /// Nothing says whose one of the addresses is: a balancer may have several.
+    pub const UNKNOWN_PROXY: f64 = 0.3;
+    /// Two known owners: no proxy between them.
+    pub const OTHER_PROXY: f64 = 0.0001;
+    /// The first 24 octets agree: a protocol's greeting often does.
+    pub const SAME_BEGINNING: f64 = 8.0;
+    /// Method, target and host agree.
+    pub const SAME_REQUEST: f64 = 40.0;
+    /// 128 octets, or a whole message, agree.
+    pub const SAME_CONTENT: f64 = 200.0;
+    /// A message behind that is not among the first in front.
+    pub const OTHER_CONTENT: f64 = 0.05;
+    /// An identifier of at least 16 characters agrees.
+    pub const SAME_TRACE: f64 = 3000.0;
+    /// The client's address and port stand in a PROXY protocol header.
+    pub const PROXY_HEADER: f64 = 30_000.0;
+    /// Another address and port do.
+    pub const OTHER_PROXY_HEADER: f64 = 0.0001;
+    /// The client's address stands in X-Forwarded-For; one client has many connections.
+    pub const FORWARDED_FOR: f64 = 30.0;
+    /// Another address does: translated on the way, or another's request.
+    pub const OTHER_FORWARDED_FOR: f64 = 0.01;
+    /// Passed on before it came, by clocks that are known to agree.
+    pub const AGAINST_TIME: f64 = 0.001;
+    /// Passed on at once; half as likely after [`USUAL_DELAY_NS`], and so on.
+    pub const AT_ONCE: f64 = 8.0;
+    /// What a proxy usually takes to pass a message on.
+    pub const USUAL_DELAY_NS: f64 = 5_000_000.0;
+    /// At about the same time, by clocks that nothing compares.
+    pub const ABOUT_THEN: f64 = 2.0;
+    /// Much later.
+    pub const LATE: f64 = 0.05;
+    /// Less sure than this is not told.
+    pub const TOLD: f64 = 0.5;
+    /// No packet crosses a proxy: nothing is as sure as an identity.
+    pub const MOST: f64 = 0.995;
+}

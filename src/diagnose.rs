@@ -14,6 +14,7 @@ use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
 use crate::model::{Nanos, Protocol};
 use crate::report::{Severity, Verdict, Way};
+use crate::trace::relay::Relays;
 use crate::trace::{Context, Direction, Hop, Path, judge};
 
 /// A finding in the making.
@@ -53,6 +54,73 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
     routers(ctx, &mut found);
     stale(ctx, book, &mut found);
     merge_alike(found)
+}
+
+/// Connections that proxies continue by others, and clients that they name whose own connections nobody captured.
+#[must_use]
+pub fn relayed(ctx: Context<'_>, paths: &[Path], relays: &Relays) -> Vec<Finding> {
+    /// The proxy, and what it connects to: address, port, protocol.
+    type Behind = (Id, IpAddr, u16);
+    let server = |n: usize| paths.get(n).and_then(|p| p.legs.last()).map(|l| (l.tuple.dst, l.tuple.dst_port));
+    let mut joined: BTreeMap<Behind, (BTreeSet<Id>, usize, f64, Vec<Ev>)> = BTreeMap::new();
+    for r in &relays.relays {
+        let (Some((ip, port)), Some(client)) = (server(r.back), paths.get(r.front).and_then(|p| p.legs.first()).map(|l| l.tuple.src))
+        else {
+            continue;
+        };
+        let e = joined.entry((r.through.clone(), ip, port)).or_insert((BTreeSet::new(), 0, 1.0, Vec::new()));
+        e.0.insert(ctx.inv.entity_of_ip(client));
+        (e.1, e.2) = (e.1 + 1, e.2.min(r.p));
+        e.3.extend(r.ev.iter().copied().filter(|_| e.1 <= 8));
+    }
+    let mut found = Vec::new();
+    for ((through, ip, port), (clients, n, p, ev)) in joined {
+        let to = ctx.inv.entity_of_ip(ip);
+        let list: Vec<&str> = clients.iter().take(5).map(|c| short(c)).collect();
+        let more = clients.len().saturating_sub(list.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let connections = if n == 1 { "1 connection".to_owned() } else { format!("{n} connections") };
+        let summary = format!(
+            "{} ends {connections} of {}{more} and continues each by one of its own to {} ({})",
+            short(&through),
+            list.join(", "),
+            short(&to),
+            address(ip, port, Protocol::Tcp)
+        );
+        let about = [through, to].into_iter().chain(clients).collect();
+        found.push(Finding { kind: "relayed_connection", severity: Severity::Info, about, summary, next_step: None, p, ev });
+    }
+    let known: BTreeSet<usize> = relays.relays.iter().map(|r| r.back).collect();
+    let mut unseen: BTreeMap<Behind, (BTreeSet<IpAddr>, Vec<Ev>)> = BTreeMap::new();
+    for n in relays.named.iter().filter(|n| !known.contains(&n.back)) {
+        let (Some((ip, port)), Some(first)) = (server(n.back), paths.get(n.back).and_then(|p| p.legs.first())) else { continue };
+        let e = unseen.entry((ctx.inv.entity_of_ip(first.tuple.src), ip, port)).or_default();
+        if e.0.len() < 5 && e.0.insert(n.client) {
+            e.1.push(n.ev);
+        }
+    }
+    for ((by, ip, port), (clients, ev)) in unseen {
+        let list: Vec<String> = clients.iter().map(ToString::to_string).collect();
+        let to = ctx.inv.entity_of_ip(ip);
+        let summary = format!(
+            "{} asks {} ({}) for others: it names {} as clients, whose own connections no capture shows",
+            short(&by),
+            short(&to),
+            address(ip, port, Protocol::Tcp),
+            list.join(", ")
+        );
+        let step = Some(format!("capture in front of {} to see the clients' side of these connections", short(&by)));
+        found.push(Finding {
+            kind: "relayed_connection",
+            severity: Severity::Info,
+            about: vec![by, to],
+            summary,
+            next_step: step,
+            p: 0.95,
+            ev,
+        });
+    }
+    found
 }
 
 /// The same thing said of many conversations is one finding.

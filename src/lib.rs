@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod capture;
 pub mod confidence;
 pub mod container;
+pub mod content;
 pub mod correlate;
 pub mod diagnose;
 pub mod digest;

@@ -23,6 +23,26 @@ pub struct Report {
     pub paths: Vec<Path>,
     pub findings: Vec<Finding>,
     pub evidence: Vec<Evidence>,
+    /// What was left out because it fits several things alike.
+    #[serde(default, skip_serializing_if = "Ambiguous::is_none")]
+    pub ambiguous: Ambiguous,
+}
+
+/// Counts of what could belong to several conversations, and was given to none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ambiguous {
+    /// Identities of packets that are in too many flows.
+    pub packets: u64,
+    /// Messages that several connections in front of a proxy may have caused.
+    pub messages: u64,
+}
+
+impl Ambiguous {
+    /// Nothing was left out.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +146,32 @@ pub struct Path {
     pub packets: u64,
     pub bytes: u64,
     pub directions: Vec<DirectionPath>,
+    /// Paths that a proxy at one end of this one continues it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<Relay>,
+}
+
+/// A proxy ends one connection and opens another: the path on its other side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Relay {
+    /// The other path's id.
+    pub path: String,
+    /// Whether that path is behind the proxy or in front of it.
+    pub side: Side,
+    /// The proxy: load balancer, pod, node, or an address that nothing accounts for.
+    pub through: String,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Towards the server: the proxy opened it.
+    #[default]
+    Behind,
+    /// Towards the client: the proxy accepted it.
+    Front,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use hopscope::analysis::analyze;
 use hopscope::ingest::{Ingest, Ingested};
-use hopscope::report::{Entity, Hop, Report, Rewrite, Verdict, Way};
+use hopscope::report::{Entity, Flow, Hop, Report, Rewrite, Side, Verdict, Way};
 use hopscope::views;
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ macro_rules! cases {
 cases! {
     drop_midway_1: "drop-midway-1",
     drop_midway_2: "drop-midway-2",
+    proxy_alb_1: "proxy-alb-1",
+    proxy_v2_1: "proxy-v2-1",
     random_1: "random-1",
     random_2: "random-2",
     random_3: "random-3",
@@ -222,6 +224,34 @@ fn founding_example_pod_to_pod_is_seven_hops_each_way() {
             row("3e:b8:07:8c:e0:02", "06:a7:eb:f8:5d:cc"),
         ]
     );
+}
+
+/// The connections that the proxy itself wrote down, found again from both sides: the same path asked for at one time by one client,
+/// two clients, and for another path; a protocol that nobody knows, behind a PROXY header.
+#[test]
+fn connections_that_a_proxy_continues_are_joined() {
+    for name in ["proxy-alb-1", "proxy-v2-1"] {
+        let report = report_of(name);
+        let flow = |id: &str| -> &Flow { &report.paths.iter().find(|p| p.id == id).unwrap().flow };
+        let ends = |f: &Flow| [&f.client, &f.server].map(|e| (e.ip.clone(), e.port.unwrap()));
+        let mut found: Vec<[_; 2]> = Vec::new();
+        for p in &report.paths {
+            for r in &p.relays {
+                assert!(r.through.starts_with("lb:") && !r.evidence.is_empty() && r.confidence > 0.9, "{name} {}: {r:?}", p.id);
+                match r.side {
+                    Side::Behind => found.push([ends(&p.flow), ends(flow(&r.path))]),
+                    Side::Front => assert!(flow(&r.path).server.ip == p.flow.client.ip, "{name}: {} is not where {} ends", p.id, r.path),
+                }
+            }
+        }
+        let truth = &Case::open(name).truth["relays"];
+        let end = |v: &Value, n: usize| (v[n].as_str().unwrap().to_owned(), u16::try_from(v[n + 1].as_u64().unwrap()).unwrap());
+        let one = |v: &Value| [end(v, 0), end(v, 2)];
+        let mut truth: Vec<[_; 2]> = truth.as_array().unwrap().iter().map(|r| [one(&r["front"]), one(&r["back"])]).collect();
+        found.sort();
+        truth.sort();
+        assert_eq!(found, truth, "{name}");
+    }
 }
 
 #[test]

@@ -15,7 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("capture", &["model"]),
     // The link type is the capture's word, and what a frame begins with.
     ("dissect", &["capture", "model"]),
-    ("digest", &["capture", "dissect", "model"]),
+    ("content", &["dissect"]),
+    ("digest", &["capture", "content", "dissect", "model"]),
     // Each asks the other: what a document looks like is the importers' knowledge, what a format is called the sniffer's.
     ("sniff", &["import"]),
     // What tcpdump printed is handed on as frames.
@@ -23,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ingest", &["capture", "container", "digest", "facts", "import", "model", "report", "sniff"]),
     ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model"]),
     ("correlate", &["digest", "dissect", "identify", "model"]),
-    ("trace", &["confidence", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),
+    ("trace", &["confidence", "content", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),
     ("diagnose", &["correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report", "trace"]),
     ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "report", "trace"]),
     ("redact", &["model", "report"]),

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hopscope::report::{
-    CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Generator, Hop, Input, Link,
-    Path, Report, Rewrite, Severity, Source, Status, Verdict, Way,
+    Ambiguous, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Generator, Hop,
+    Input, Link, Path, Relay, Report, Rewrite, Severity, Source, Status, Verdict, Way,
 };
 use serde_json::Value;
 
@@ -102,10 +102,12 @@ fn sample(full: bool) -> Report {
         paths: vec![Path {
             flow: Flow { protocol: "tcp".to_owned(), client: end(), server: end(), via: full.then(end) },
             directions: vec![DirectionPath { hops: vec![hop], lost_after: full.then_some(0), ..DirectionPath::default() }],
+            relays: full.then(|| Relay { evidence: list(), ..Relay::default() }).into_iter().collect(),
             ..Path::default()
         }],
         findings: vec![Finding { about: list(), next_step: text(), evidence: list(), ..Finding::default() }],
         evidence: vec![Evidence { sources: vec![source], ..Evidence::default() }],
+        ambiguous: Ambiguous { packets: u64::from(full), messages: 0 },
     }
 }
 

@@ -18,6 +18,7 @@ use self::column::{BLOCK, Column};
 use self::identity::{Packet, ports_of};
 use self::streams::{Streams, Words};
 use crate::capture::{Checkpoint, FileLayout, FrameSink, InterfaceInfo, LinkType, RawFrame};
+use crate::content::{Marked, Marker};
 use crate::dissect::{self, Icmp, Ip, Net, Observation, Transport, Tunnel, fast};
 use crate::model::{Direction, Mac, Nanos, Protocol};
 
@@ -161,6 +162,8 @@ pub struct CaptureDigest {
     pub arps: Vec<ArpSeen>,
     /// Distinct ICMP errors.
     pub errors: Vec<IcmpErrorSeen>,
+    /// What TCP connections say that a proxy would leave as it is, in the file's order.
+    pub marks: Vec<Marked>,
     /// Name resolution records.
     pub names: Vec<(IpAddr, String)>,
     /// Where the file can be read again, about every 64 frames, in the file's order; empty for what is no capture file.
@@ -222,6 +225,7 @@ impl CaptureDigest {
         let lengths = [self.times.len(), self.stream_of.len(), self.idents.len(), self.seqs.len(), self.lens.len(), self.ip_ids.len()];
         lengths.iter().all(|len| *len == rows)
             && self.flags.len() == rows
+            && self.marks.iter().all(|m| (m.stream as usize) < self.streams.len() && m.row < self.rows)
             && self.stream_of.pages().flatten().all(|stream| (*stream as usize) < self.streams.len())
     }
 
@@ -237,6 +241,7 @@ impl CaptureDigest {
             + self.flags.travel_size()
             + self.checkpoints.len() * 12
             + self.streams.len() * STREAM
+            + self.marks.len() * size_of::<Marked>()
     }
 
     /// All rows in the file's order.
@@ -263,6 +268,7 @@ pub struct DigestBuilder {
     fragments: FxHashMap<(IpAddr, IpAddr, u32), (u16, u16)>,
     /// Whether common frames are read the whole way too.
     is_always_whole: bool,
+    marker: Marker,
 }
 
 /// As many rows as are added to the columns at once: seven columns would be seven looks at a page's length for each frame.
@@ -307,6 +313,7 @@ impl DigestBuilder {
                 streams: Vec::new(),
                 arps: Vec::new(),
                 errors: Vec::new(),
+                marks: Vec::new(),
                 names: Vec::new(),
                 checkpoints: Vec::new(),
                 layout: FileLayout::default(),
@@ -335,6 +342,7 @@ impl DigestBuilder {
             error_ids: FxHashMap::default(),
             fragments: FxHashMap::default(),
             is_always_whole: false,
+            marker: Marker::default(),
         }
     }
 
@@ -411,7 +419,12 @@ impl DigestBuilder {
         let headers = fast::headers(link_type, frame.bytes, frame.original_len)?;
         let words = Words::of(&headers, frame.interface, frame.direction);
         let stream = match self.streams.again(&words, time, frame.original_len) {
-            Some(stream) => stream,
+            Some(stream) => {
+                if let fast::Common::Tcp(tcp) = &headers.transport {
+                    self.marker.segment(stream, row, tcp, &mut self.digest.marks);
+                }
+                stream
+            }
             None => {
                 let (stream, _) = self.whole(frame, link_type, time, row);
                 self.streams.remember(&words, stream);
@@ -453,6 +466,7 @@ impl DigestBuilder {
         let stream = self.streams.whole(key, row, time, frame.original_len);
         match &net {
             Net::Arp(arp) => self.arp(arp, interface, ifindex, row),
+            Net::Ip(Ip { transport: Transport::Tcp(tcp), .. }) => self.marker.segment(stream, row, tcp, &mut self.digest.marks),
             Net::Ip(Ip { transport: Transport::Icmp(icmp), .. }) => self.icmp_error(icmp, stream, row),
             _ => {}
         }

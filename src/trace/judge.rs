@@ -61,7 +61,7 @@ fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
 }
 
 /// A time of one point's clock by another's; without a known offset the clocks are taken to agree.
-fn translate(time: Nanos, from: usize, to: usize, clocks: &Clocks) -> Nanos {
+pub(super) fn translate(time: Nanos, from: usize, to: usize, clocks: &Clocks) -> Nanos {
     match (clocks.get(&from), clocks.get(&to)) {
         (Some((a, x)), Some((b, y))) if a == b => time - x.offset_ns + y.offset_ns,
         _ => time,

@@ -6,12 +6,14 @@
 //! 3. `overlay` puts every sighting on its step, and inserts hops that the model did not expect.
 //! 4. `flow_logs` adds what the VPC itself counted at ENIs.
 //! 5. `judge` counts what is missing where and says what became of each direction, with clocks compared first.
+//! 6. `relay` finds the connections that a proxy ended and continued by others.
 
 pub mod flow_logs;
 pub mod judge;
 mod legs;
 pub mod model;
 mod overlay;
+pub mod relay;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};

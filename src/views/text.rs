@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::words::{self, Book};
-use crate::report::{CapturePoint, DirectionPath, Evidence, Finding, Flow, Hop, Input, Path, Report, Severity, Status, Verdict, Way};
+use crate::report::{CapturePoint, DirectionPath, Evidence, Finding, Flow, Hop, Input, Path, Report, Severity, Side, Status, Verdict, Way};
 use crate::views::escape::inert;
 
 /// The whole report as text without colours. No line holds a control character.
@@ -67,6 +67,10 @@ impl<'a> Page<'a> {
         }
         let title = self.styled(Style::Heading, &title);
         self.line(&title);
+        let left_out = [(r.ambiguous.packets, "packet"), (r.ambiguous.messages, "message")];
+        for (n, what) in left_out.into_iter().filter(|l| l.0 > 0) {
+            self.line(&format!("{} left out: each fits several conversations alike", words::count(n, what)));
+        }
         if !r.generator.version.is_empty() {
             let by = format!("made by {} {}", inert(&r.generator.name), inert(&r.generator.version));
             let by = self.styled(Style::Faint, &by);
@@ -180,6 +184,15 @@ impl<'a> Page<'a> {
                 self.line(&format!("   via {}", self.book.end(via)));
             }
             self.line(&format!("   {}, {}", words::count(p.packets, "packet"), words::bytes(p.bytes)));
+            for r in &p.relays {
+                let (other, proxy) = (inert(&r.path), self.book.name(&r.through));
+                let says = match r.side {
+                    Side::Behind => format!("{proxy} ends it and continues it as {other}"),
+                    Side::Front => format!("continues {other}, which {proxy} ended"),
+                };
+                let cites = self.cite(&r.evidence);
+                self.line(&format!("   {says} (conf {}){cites}", words::confidence(r.confidence)));
+            }
             for d in &p.directions {
                 self.direction(d);
             }

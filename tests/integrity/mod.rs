@@ -226,8 +226,9 @@ impl Cited<'_> {
         let holds = |frame: &[u8], octets: &[u8]| frame.windows(octets.len()).any(|w| w == octets);
         match (self, address) {
             (Self::Frame(f), Address::Mac(m)) => holds(f, &m.0),
-            (Self::Frame(f), Address::Ip(IpAddr::V4(ip))) => holds(f, &ip.octets()),
-            (Self::Frame(f), Address::Ip(IpAddr::V6(ip))) => holds(f, &ip.octets()),
+            // In a header, or as text in what the packet carries (`X-Forwarded-For`).
+            (Self::Frame(f), Address::Ip(IpAddr::V4(ip))) => holds(f, &ip.octets()) || holds(f, ip.to_string().as_bytes()),
+            (Self::Frame(f), Address::Ip(IpAddr::V6(ip))) => holds(f, &ip.octets()) || holds(f, ip.to_string().as_bytes()),
             (Self::Text(t), Address::Mac(m)) => t.to_ascii_lowercase().contains(&m.to_string()),
             (Self::Text(t), Address::Ip(ip)) => t.contains(&ip.to_string()),
         }

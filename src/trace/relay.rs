@@ -1,0 +1,583 @@
+//! Connections that a proxy ended and continued by others: a load balancer of layer 7, a classic one, an ingress, a sidecar.
+//! Knows what connections say ([`crate::content`]) and when; must not take two requests that are merely alike for one.
+//!
+//! No packet crosses a proxy, so nothing here is an identity. For each message of a connection behind (`back`), every connection in
+//! front that may have caused it (`front`) is weighed; they compete for it, and one must win.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
+
+use super::judge::{Clocks, translate};
+use super::{Context, Leg, Path};
+use crate::confidence::{self, relay as weight};
+use crate::content::{Accepted, Mark, Marked};
+use crate::correlate::flows::Sighting;
+use crate::digest::{NO_TIME, Tuple};
+use crate::evidence::{Book, Ev, Place};
+use crate::identify::inventory::{Id, short};
+use crate::model::{Nanos, Protocol};
+use crate::report::Way;
+
+/// One connection continued by another.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Index of the path that the proxy ends.
+    pub front: usize,
+    /// Index of the path that it opens.
+    pub back: usize,
+    /// The proxy.
+    pub through: Id,
+    /// How sure.
+    pub p: f64,
+    /// Why.
+    pub ev: Vec<Ev>,
+}
+
+/// A client that a proxy names, whether its connection was captured or not.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Index of the path that says so.
+    pub back: usize,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The header.
+    pub ev: Ev,
+}
+
+/// What was found of proxies.
+#[derive(Clone, Debug, Default)]
+pub struct Relays {
+    /// By front, then back.
+    pub relays: Vec<Relay>,
+    /// By path.
+    pub named: Vec<Named>,
+    /// Messages that several connections may have caused; dropped, not guessed.
+    pub ambiguous: u64,
+}
+
+/// A request, or what else a client says, at the point nearest to the proxy.
+struct Message {
+    path: usize,
+    point: usize,
+    /// By the point's own clock.
+    time: Nanos,
+    place: Place,
+    short: u64,
+    long: u64,
+    request: u64,
+    traces: Vec<u64>,
+    forwarded: Option<IpAddr>,
+    proxy: Option<Accepted>,
+}
+
+/// What a path is to a proxy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It ends there.
+    Front,
+    /// It begins there.
+    Back,
+}
+
+/// A front connection as the cause of one message.
+struct Candidate {
+    front: usize,
+    /// Index of the front's own message, if it was seen.
+    message: Option<usize>,
+    likeness: Likeness,
+    odds: f64,
+}
+
+/// The best probability of a pair of connections, and what was weighed: number of the message behind, and the candidate.
+type Weighed = (f64, Vec<(usize, Candidate)>);
+
+/// How much of the message itself is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Likeness {
+    None,
+    /// The first 24 octets.
+    Begins,
+    /// Method, target and host.
+    Request,
+    /// 128 octets, or all.
+    Content,
+    /// An identifier that is carried along.
+    Trace,
+}
+
+/// At most so many connections are weighed for one message: the nearest in time. What more than these would explain is ambiguous anyway.
+const MOST: usize = 24;
+
+/// All relays between the paths.
+pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book) -> Relays {
+    let marks = by_stream(ctx);
+    // Requests only: answers are alike wherever the same software answers.
+    let (mut fronts, mut backs) = (Vec::new(), Vec::new());
+    for (n, path) in paths.iter().enumerate().filter(|(_, p)| p.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp)) {
+        messages(ctx, &marks, path, n, Role::Front, &mut fronts);
+        messages(ctx, &marks, path, n, Role::Back, &mut backs);
+    }
+    let mut found = Relays { named: named(ctx, paths, &backs, book), ..Relays::default() };
+    let index = Index::of(ctx, paths, &fronts, &backs, clocks);
+    let said: BTreeMap<usize, Accepted> = backs.iter().filter_map(|m| Some((m.path, m.proxy?))).collect();
+    let mut pairs: Vec<(usize, Candidate)> = Vec::new();
+    for (n, back) in backs.iter().enumerate() {
+        let spoken = said.get(&back.path).copied();
+        pairs.extend(index.candidates(ctx, paths, clocks, &fronts, back, spoken).into_iter().map(|c| (n, c)));
+    }
+    // What competes: for one message behind, all connections in front; for one message in front, all connections behind.
+    let mut for_back: FxHashMap<usize, f64> = FxHashMap::default();
+    let mut for_front: FxHashMap<usize, f64> = FxHashMap::default();
+    let mut for_both: FxHashMap<(usize, usize), f64> = FxHashMap::default();
+    for (n, c) in &pairs {
+        *for_back.entry(*n).or_default() += c.odds;
+        if let (Some(m), Some(back)) = (c.message, backs.get(*n)) {
+            *for_front.entry(m).or_default() += c.odds;
+            *for_both.entry((m, back.path)).or_default() += c.odds;
+        }
+    }
+    let mut best: BTreeMap<(usize, usize), Weighed> = BTreeMap::new();
+    let mut surest: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for (n, c) in pairs {
+        let Some(back) = backs.get(n) else { continue };
+        let others_in_front = for_back.get(&n).copied().unwrap_or(0.0) - c.odds;
+        let others_behind =
+            c.message.map_or(0.0, |m| for_front.get(&m).copied().unwrap_or(0.0) - for_both.get(&(m, back.path)).copied().unwrap_or(0.0));
+        let p = c.odds / (1.0 + c.odds + others_in_front.max(0.0) + others_behind.max(0.0));
+        let s = surest.entry(n).or_insert((0.0, 0.0));
+        *s = (s.0.max(p), s.1.max(c.odds));
+        let e = best.entry((c.front, back.path)).or_insert((0.0, Vec::new()));
+        e.0 = e.0.max(p);
+        e.1.push((n, c));
+    }
+    found.ambiguous = surest.values().filter(|(p, odds)| *odds > 1.0 && *p < confidence::relay::TOLD).count() as u64;
+    for ((front, back), (p, mut seen)) in best {
+        let p = confidence::round(p.min(confidence::relay::MOST));
+        if p < confidence::relay::TOLD {
+            continue;
+        }
+        seen.sort_by(|a, b| (b.1.likeness, a.0).cmp(&(a.1.likeness, b.0)));
+        let (Some(f), Some(b)) = (paths.get(front), paths.get(back)) else { continue };
+        let ev = evidence(ctx, paths, &fronts, &backs, &seen, book);
+        let through = proxy_of(ctx, f, b);
+        if !ev.is_empty() {
+            found.relays.push(Relay { front, back, through, p, ev });
+        }
+    }
+    found
+}
+
+/// The marks of each capture's streams.
+fn by_stream<'a>(ctx: Context<'a>) -> FxHashMap<(usize, u32), Vec<&'a Marked>> {
+    let mut marks: FxHashMap<(usize, u32), Vec<&Marked>> = FxHashMap::default();
+    for (n, c) in ctx.captures.iter().enumerate() {
+        for m in &c.digest.marks {
+            marks.entry((n, m.stream)).or_default().push(m);
+        }
+    }
+    marks
+}
+
+/// A path's marked messages, from the point that is nearest to the proxy and has the most of them.
+fn messages(
+    ctx: Context<'_>,
+    marks: &FxHashMap<(usize, u32), Vec<&Marked>>,
+    path: &Path,
+    number: usize,
+    role: Role,
+    out: &mut Vec<Message>,
+) {
+    let captured = |l: &&Leg| l.flow.is_some();
+    let leg = if role == Role::Front { path.legs.iter().rfind(captured) } else { path.legs.iter().find(captured) };
+    let Some((leg, flow)) = leg.and_then(|l| Some((l, ctx.flows.flows.get(l.flow?)?))) else { return };
+    let from_client = flow.tuple == leg.tuple;
+    let hops = path.direction(Way::Request).map(|d| d.hops.as_slice()).unwrap_or_default();
+    let nearness = |point: usize| {
+        let at = hops.iter().position(|h| h.sample_point == Some(point)).map_or(0, |n| n + 1);
+        if role == Role::Front || at == 0 { at } else { hops.len() + 1 - at }
+    };
+    let mut by_point: BTreeMap<usize, Vec<&Sighting>> = BTreeMap::new();
+    for s in flow.sightings.iter().filter(|s| s.forward == from_client) {
+        by_point.entry(s.point).or_default().push(s);
+    }
+    let count = |s: &[&Sighting]| s.iter().filter_map(|s| marks.get(&(s.capture, s.stream))).map(Vec::len).sum::<usize>();
+    let best = by_point.into_iter().max_by_key(|(p, s)| (count(s), nearness(*p), std::cmp::Reverse(*p)));
+    let Some((point, sightings)) = best else { return };
+    let mut here: BTreeMap<(usize, u32), Message> = BTreeMap::new();
+    for s in sightings {
+        let Some(capture) = ctx.captures.get(s.capture) else { continue };
+        for m in marks.get(&(s.capture, s.stream)).into_iter().flatten() {
+            let time = capture.digest.row(m.row).map_or(NO_TIME, |r| r.time);
+            let message = here.entry((s.capture, m.row)).or_insert_with(|| Message {
+                path: number,
+                point,
+                time,
+                place: Place::frame(capture.input, m.row),
+                short: 0,
+                long: 0,
+                request: 0,
+                traces: Vec::new(),
+                forwarded: None,
+                proxy: None,
+            });
+            match &m.mark {
+                Mark::Content { short, long } => (message.short, message.long) = (*short, *long),
+                Mark::Request(hash) => message.request = *hash,
+                Mark::Trace(hash) => message.traces.push(*hash),
+                Mark::ForwardedFor(ip) => message.forwarded = Some(*ip),
+                Mark::Proxy(accepted) => message.proxy = Some(**accepted),
+            }
+        }
+    }
+    out.extend(here.into_values());
+}
+
+/// Clients that proxies name in their headers.
+fn named(ctx: Context<'_>, paths: &[Path], backs: &[Message], book: &mut Book) -> Vec<Named> {
+    let mut seen: BTreeSet<(usize, IpAddr)> = BTreeSet::new();
+    let mut found = Vec::new();
+    for m in backs {
+        let by_header = m.proxy.map(|a| (a.src, "PROXY protocol header"));
+        let Some((client, header)) = by_header.or(m.forwarded.map(|ip| (ip, "X-Forwarded-For or Forwarded header"))) else { continue };
+        let is_own = paths.get(m.path).is_some_and(|p| p.legs.iter().any(|l| l.tuple.src == client));
+        if is_own || !seen.insert((m.path, client)) {
+            continue;
+        }
+        let statement = format!("a {header} names {client} as the client");
+        found.push(Named { back: m.path, client, ev: book.add("forwarded_for", statement, vec![m.place.clone()]) });
+    }
+    let _ = ctx;
+    found
+}
+
+fn server_of(path: &Path) -> Option<IpAddr> {
+    path.legs.last().map(|l| l.tuple.dst)
+}
+
+fn client_of(path: &Path) -> Option<IpAddr> {
+    path.legs.first().map(|l| l.tuple.src)
+}
+
+/// Whoever the inventory says that the back's client or the front's server is.
+fn proxy_of(ctx: Context<'_>, front: &Path, back: &Path) -> Id {
+    let ids: Vec<Id> = [client_of(back), server_of(front)].into_iter().flatten().map(|ip| ctx.inv.entity_of_ip(ip)).collect();
+    let known = ids.iter().find(|id| !id.starts_with("unknown:")).or_else(|| ids.first());
+    known.cloned().unwrap_or_default()
+}
+
+/// What a front message can be found by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Short(u64),
+    Long(u64),
+    Request(u64),
+    Trace(u64),
+}
+
+/// Front connections, by all that a back message may say of them.
+struct Index {
+    /// Message numbers, by time of the reference clock.
+    messages: FxHashMap<Key, Vec<usize>>,
+    /// Paths by a source address and port that they have on some leg.
+    by_client: FxHashMap<(IpAddr, u16), Vec<usize>>,
+    /// Paths by the proxy that they end at and a source address, by their first time.
+    by_address: FxHashMap<(Id, IpAddr), Vec<usize>>,
+    /// What each path's messages are, where they were captured far enough.
+    contents: FxHashMap<usize, BTreeSet<u64>>,
+    /// How many paths have a message of a key: what many say is nobody's mark.
+    commonness: FxHashMap<Key, usize>,
+    /// First and last time of each path, with the point of each.
+    spans: Vec<Option<(usize, Nanos, Nanos)>>,
+}
+
+impl Index {
+    fn of(ctx: Context<'_>, paths: &[Path], fronts: &[Message], backs: &[Message], clocks: &Clocks) -> Self {
+        let mut messages: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
+        for (n, m) in fronts.iter().enumerate() {
+            for key in keys(m) {
+                messages.entry(key).or_default().push(n);
+            }
+        }
+        let mut holders: FxHashMap<Key, BTreeSet<usize>> = FxHashMap::default();
+        let mut contents: FxHashMap<usize, BTreeSet<u64>> = FxHashMap::default();
+        for m in fronts.iter().chain(backs) {
+            if m.long != 0 {
+                contents.entry(m.path).or_default().insert(m.long);
+            }
+            for key in keys(m) {
+                holders.entry(key).or_default().insert(m.path);
+            }
+        }
+        #[allow(clippy::iter_over_hash_type)]
+        let commonness = holders.into_iter().map(|(k, p)| (k, p.len())).collect();
+        let reference = |m: &Message| m.time - clocks.get(&m.point).map_or(0, |c| c.1.offset_ns);
+        let order: Vec<Nanos> = fronts.iter().map(reference).collect();
+        // Sorted lists: only the nearest in time are weighed.
+        #[allow(clippy::iter_over_hash_type)]
+        for list in messages.values_mut() {
+            list.sort_by_key(|n| (order.get(*n).copied(), *n));
+        }
+        let mut by_client: FxHashMap<(IpAddr, u16), Vec<usize>> = FxHashMap::default();
+        let mut by_address: FxHashMap<(Id, IpAddr), Vec<usize>> = FxHashMap::default();
+        let mut spans = Vec::new();
+        for (n, path) in paths.iter().enumerate() {
+            let is_tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
+            spans.push(if is_tcp { span(ctx, path) } else { None });
+            let Some(server) = server_of(path).filter(|_| is_tcp) else { continue };
+            let ends: BTreeSet<(IpAddr, u16)> = path.legs.iter().map(|l| (l.tuple.src, l.tuple.src_port)).collect();
+            for (ip, port) in ends {
+                by_client.entry((ip, port)).or_default().push(n);
+                by_address.entry((ctx.inv.entity_of_ip(server), ip)).or_default().push(n);
+            }
+        }
+        #[allow(clippy::iter_over_hash_type)]
+        for list in by_address.values_mut() {
+            list.sort_by_key(|n| (spans.get(*n).copied().flatten().map(|s| s.1), *n));
+        }
+        Self { messages, by_client, by_address, contents, commonness, spans }
+    }
+
+    /// Every connection in front that may have caused a message, with its odds.
+    fn candidates(
+        &self,
+        ctx: Context<'_>,
+        paths: &[Path],
+        clocks: &Clocks,
+        fronts: &[Message],
+        back: &Message,
+        spoken: Option<Accepted>,
+    ) -> Vec<Candidate> {
+        let Some(path) = paths.get(back.path) else { return Vec::new() };
+        // Front → the message most like this one.
+        let mut found: BTreeMap<usize, (Likeness, Option<usize>)> = BTreeMap::new();
+        for key in keys(back) {
+            let Some(list) = self.messages.get(&key) else { continue };
+            let likeness = match key {
+                Key::Short(_) => Likeness::Begins,
+                Key::Request(_) => Likeness::Request,
+                Key::Long(_) => Likeness::Content,
+                Key::Trace(_) => Likeness::Trace,
+            };
+            let at = |n: &usize| fronts.get(*n).map_or(NO_TIME, |m| translate(m.time, m.point, back.point, clocks));
+            let middle = list.partition_point(|n| at(n) < back.time);
+            let near = list.get(middle.saturating_sub(MOST)..(middle + MOST).min(list.len())).unwrap_or_default();
+            for n in near {
+                let Some(front) = fronts.get(*n).filter(|f| f.path != back.path) else { continue };
+                // Two requests that begin alike are two requests.
+                if likeness == Likeness::Begins && front.request != back.request {
+                    continue;
+                }
+                let distance = |m: &usize| (at(m) - back.time).abs();
+                let slot = found.entry(front.path).or_insert((likeness, Some(*n)));
+                let nearer = slot.1.is_none_or(|m| distance(n) < distance(&m));
+                if likeness > slot.0 || (likeness == slot.0 && nearer) {
+                    *slot = (likeness, Some(*n));
+                }
+            }
+        }
+        if let Some(a) = spoken {
+            for front in self.by_client.get(&(a.src, a.src_port)).into_iter().flatten().filter(|f| **f != back.path) {
+                found.entry(*front).or_insert((Likeness::None, None));
+            }
+        }
+        if let (Some(ip), Some(proxy)) = (back.forwarded, client_of(path)) {
+            let list = self.by_address.get(&(ctx.inv.entity_of_ip(proxy), ip)).map(Vec::as_slice).unwrap_or_default();
+            let begun =
+                |n: &usize| self.spans.get(*n).copied().flatten().is_some_and(|s| translate(s.1, s.0, back.point, clocks) <= back.time);
+            let middle = list.partition_point(|n| begun(n));
+            let near = list.get(middle.saturating_sub(MOST)..(middle + MOST).min(list.len())).unwrap_or_default();
+            for front in near.iter().filter(|f| **f != back.path) {
+                found.entry(*front).or_insert((Likeness::None, None));
+            }
+        }
+        let weigh = |(front, (likeness, message)): (usize, (Likeness, Option<usize>))| {
+            let mut odds = self.odds(ctx, clocks, paths, (front, path), back, message.and_then(|m| fronts.get(m)), likeness, spoken)?;
+            odds *= self.rarity(back, likeness) * weight::OTHER_CONTENT.powi(self.strange(back, front));
+            Some(Candidate { front, message, likeness, odds })
+        };
+        found.into_iter().filter_map(weigh).collect()
+    }
+
+    /// What more than two connections say, they may say by themselves.
+    fn rarity(&self, back: &Message, likeness: Likeness) -> f64 {
+        let key = match likeness {
+            Likeness::Begins => Key::Short(back.short),
+            Likeness::Request => Key::Request(back.request),
+            Likeness::Content => Key::Long(back.long),
+            Likeness::None | Likeness::Trace => return 1.0,
+        };
+        2.0 / self.commonness.get(&key).copied().unwrap_or(2).max(2) as f64
+    }
+
+    /// Of a protocol that is not HTTP: how many messages behind are not in front. A proxy that does not know it passes on all.
+    fn strange(&self, back: &Message, front: usize) -> i32 {
+        let Some(said) = self.contents.get(&back.path).filter(|_| back.request == 0 && back.long != 0) else { return 0 };
+        let Some(known) = self.contents.get(&front) else { return 0 };
+        i32::try_from(said.iter().filter(|c| !known.contains(c)).count().min(3)).unwrap_or(3)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn odds(
+        &self,
+        ctx: Context<'_>,
+        clocks: &Clocks,
+        paths: &[Path],
+        (front, path): (usize, &Path),
+        back: &Message,
+        message: Option<&Message>,
+        likeness: Likeness,
+        spoken: Option<Accepted>,
+    ) -> Option<f64> {
+        let other = paths.get(front)?;
+        let mut odds = weight::PRIOR;
+        let (server, client) = (server_of(other)?, client_of(path)?);
+        let (a, b) = (ctx.inv.entity_of_ip(server), ctx.inv.entity_of_ip(client));
+        let nobody = |id: &Id| id.starts_with("unknown:") || id.starts_with("external:");
+        odds *= match (a == b, nobody(&a) || nobody(&b)) {
+            (true, _) => weight::SAME_PROXY,
+            (false, true) => weight::UNKNOWN_PROXY,
+            (false, false) => weight::OTHER_PROXY,
+        };
+        odds *= match likeness {
+            Likeness::None => 1.0,
+            Likeness::Begins => weight::SAME_BEGINNING,
+            Likeness::Request => weight::SAME_REQUEST,
+            Likeness::Content => weight::SAME_CONTENT,
+            Likeness::Trace => weight::SAME_TRACE,
+        };
+        let legs = || other.legs.iter().map(|l| l.tuple);
+        if let Some(said) = spoken {
+            let fits = legs().any(|t| (t.src, t.src_port) == (said.src, said.src_port));
+            odds *= if fits { weight::PROXY_HEADER } else { weight::OTHER_PROXY_HEADER };
+        }
+        if let Some(ip) = back.forwarded {
+            odds *= if legs().any(|t| t.src == ip) { weight::FORWARDED_FOR } else { weight::OTHER_FORWARDED_FOR };
+        }
+        odds *= match message {
+            Some(m) => self.in_time(ctx, clocks, m, back),
+            None => match self.spans.get(front).copied().flatten() {
+                Some((point, first, last)) if back.time != NO_TIME => {
+                    let t = translate(back.time, back.point, point, clocks);
+                    let slack = slack(ctx, clocks, point, back.point).unwrap_or(1_000_000_000);
+                    if (first.saturating_sub(slack)..=last.saturating_add(slack)).contains(&t) { 1.0 } else { weight::AGAINST_TIME }
+                }
+                _ => 1.0,
+            },
+        };
+        Some(odds)
+    }
+
+    /// A proxy passes a request on soon after it got it, never before.
+    fn in_time(&self, ctx: Context<'_>, clocks: &Clocks, front: &Message, back: &Message) -> f64 {
+        if front.time == NO_TIME || back.time == NO_TIME {
+            return 1.0;
+        }
+        let there = translate(front.time, front.point, back.point, clocks);
+        let after = back.time - there;
+        match slack(ctx, clocks, front.point, back.point) {
+            Some(slack) if after < -slack => weight::AGAINST_TIME,
+            // The likelier the sooner; a slow proxy is still one.
+            Some(_) => (weight::AT_ONCE / (1.0 + after.max(0) as f64 / weight::USUAL_DELAY_NS)).max(weight::LATE),
+            None if after.abs() < 2_000_000_000 => weight::ABOUT_THEN,
+            None => weight::LATE,
+        }
+    }
+}
+
+/// How wrong the difference of two points' times may be; `None`: nothing compares their clocks.
+fn slack(ctx: Context<'_>, clocks: &Clocks, p: usize, q: usize) -> Option<Nanos> {
+    let host = |id: usize| ctx.points.get(id).and_then(|p| p.owner.clone());
+    if p == q || (host(p).is_some() && host(p) == host(q)) {
+        return Some(1_000);
+    }
+    let ((a, x), (b, y)) = (clocks.get(&p)?, clocks.get(&q)?);
+    (a == b).then(|| x.uncertainty_ns.saturating_add(y.uncertainty_ns))
+}
+
+fn keys(m: &Message) -> Vec<Key> {
+    let mut keys: Vec<Key> = m.traces.iter().map(|t| Key::Trace(*t)).collect();
+    keys.extend(
+        [(m.long, Key::Long(m.long)), (m.request, Key::Request(m.request)), (m.short, Key::Short(m.short))]
+            .into_iter()
+            .filter(|k| k.0 != 0)
+            .map(|k| k.1),
+    );
+    keys
+}
+
+/// A path's first and last packet at the point that saw most of it.
+fn span(ctx: Context<'_>, path: &Path) -> Option<(usize, Nanos, Nanos)> {
+    let mut spans: BTreeMap<usize, (u64, Nanos, Nanos)> = BTreeMap::new();
+    for s in path.legs.iter().filter_map(|l| ctx.flows.flows.get(l.flow?)).flat_map(|f| &f.sightings) {
+        let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)) else { continue };
+        if stream.first_ns == NO_TIME {
+            continue;
+        }
+        let e = spans.entry(s.point).or_insert((0, Nanos::MAX, Nanos::MIN));
+        *e = (e.0 + u64::from(stream.packets), e.1.min(stream.first_ns), e.2.max(stream.last_ns));
+    }
+    spans.into_iter().max_by_key(|(p, s)| (s.0, std::cmp::Reverse(*p))).map(|(p, s)| (p, s.1, s.2))
+}
+
+/// One statement for each kind of reason, with the frames of both sides.
+fn evidence(
+    ctx: Context<'_>,
+    paths: &[Path],
+    fronts: &[Message],
+    backs: &[Message],
+    seen: &[(usize, Candidate)],
+    book: &mut Book,
+) -> Vec<Ev> {
+    let mut ev = Vec::new();
+    let mut told: BTreeSet<Likeness> = BTreeSet::new();
+    let mut header = false;
+    for (n, c) in seen {
+        let (Some(back), Some(front_path)) = (backs.get(*n), paths.get(c.front)) else { continue };
+        if let Some(front) = c.message.and_then(|m| fronts.get(m)).filter(|_| told.insert(c.likeness)) {
+            let what = match c.likeness {
+                Likeness::Trace => "the same trace identifier",
+                Likeness::Content => "the same content",
+                Likeness::Request => "a request of the same method, target and host",
+                Likeness::Begins | Likeness::None => "a message of the same first 24 octets",
+            };
+            let (Some(a), Some(b)) = (tuple_at(ctx, front), tuple_at(ctx, back)) else { continue };
+            let statement = format!("{what} goes {} and {}", ends(a), ends(b));
+            ev.push(book.add("relayed", statement, vec![front.place.clone(), back.place.clone()]));
+        }
+        let says = back.proxy.map(|a| a.src).or(back.forwarded);
+        let Some(client) = says.filter(|ip| !header && front_path.legs.iter().any(|l| l.tuple.src == *ip)) else { continue };
+        header = true;
+        let name = if back.proxy.is_some() { "PROXY protocol header" } else { "X-Forwarded-For or Forwarded header" };
+        ev.push(book.add("forwarded_for", format!("a {name} names {client} as the client"), vec![back.place.clone()]));
+    }
+    // At least one frame of each side.
+    if !seen.iter().any(|(_, c)| c.message.is_some())
+        && let Some((front, _)) = seen.first().map(|(n, c)| (c.front, n))
+        && let Some(s) = paths.get(front).and_then(|p| p.legs.iter().find_map(|l| ctx.flows.flows.get(l.flow?)?.sightings.first()))
+        && let Some((capture, stream)) = ctx.captures.get(s.capture).and_then(|c| Some((c, c.digest.streams.get(s.stream as usize)?)))
+        && let Some(t) = stream.key.flow
+    {
+        ev.push(book.add("seen", format!("{} was captured", ends(t)), vec![Place::frame(capture.input, stream.first_row)]));
+    }
+    ev
+}
+
+/// The tuple that a message's frame has.
+fn tuple_at(ctx: Context<'_>, m: &Message) -> Option<Tuple> {
+    let crate::model::Locator::Frame(frame) = m.place.at else { return None };
+    let capture = ctx.captures.iter().find(|c| c.input == m.place.input)?;
+    let row = capture.digest.row(u32::try_from(frame.checked_sub(1)?).ok()?)?;
+    capture.digest.streams.get(row.stream as usize)?.key.flow
+}
+
+fn ends(t: Tuple) -> String {
+    format!("{} → {}", std::net::SocketAddr::new(t.src, t.src_port), std::net::SocketAddr::new(t.dst, t.dst_port))
+}
+
+/// Who relays, for people.
+#[must_use]
+pub fn proxy_name(relay: &Relay) -> &str {
+    short(&relay.through)
+}
