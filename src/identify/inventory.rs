@@ -185,6 +185,8 @@ pub struct Inventory {
     pub devices: BTreeMap<Id, DeviceInfo>,
     pub route_tables: Vec<(facts::RouteTable, Ev)>,
     pub hosts: Vec<HostInfo>,
+    /// Words that the names of one host's inputs have and no other host's: the folder that they are in, most often.
+    pub host_words: BTreeMap<Id, BTreeSet<String>>,
     pub corrections: Vec<(facts::Correction, Place)>,
     /// VPC Flow Logs' records, by ENI.
     pub flow_logs: BTreeMap<String, Vec<(facts::FlowLog, Place)>>,
@@ -873,6 +875,21 @@ impl Inventory {
         }
         for (host, owner) in self.hosts.iter_mut().zip(owners) {
             host.owner = owner;
+        }
+        let mut words: BTreeMap<String, BTreeSet<Id>> = BTreeMap::new();
+        for host in &self.hosts {
+            let Some((input, (owner, _))) = inputs.iter().find(|i| i.0 == host.input).zip(host.owner.as_ref()) else { continue };
+            for word in input.1.to_lowercase().split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| w.len() > 1) {
+                words.entry(word.to_owned()).or_default().insert(owner.clone());
+            }
+        }
+        // One host's inputs alone have no word that tells it from others.
+        if self.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| &o.0).collect::<BTreeSet<_>>().len() > 1 {
+            for (word, owners) in words.into_iter().filter(|(_, o)| o.len() == 1) {
+                for owner in owners {
+                    self.host_words.entry(owner).or_default().insert(word.clone());
+                }
+            }
         }
     }
 

@@ -103,6 +103,7 @@ pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> 
     by_name(captures, &points, &mut candidates, inv, book);
     silent_by_name(captures, &points, &mut candidates, inv);
     by_time(captures, &points, &mut candidates, inv, book);
+    by_time_at_others(captures, &points, &mut candidates, inv, book);
     for (point, candidates) in points.iter_mut().zip(&candidates) {
         choose(point, candidates);
     }
@@ -296,6 +297,21 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
                 push(&mut found, Candidate { interface: interface_id(&owner, &name), owner, name, odds, trust, ev: vec![ev], link });
             }
             continue;
+        }
+        // Who is at the other end of a host's link may be unknown, yet the capture may be from there.
+        let other = everywhere.iter().map(|x| x.0).find(|m| m != mac && inv.owner_of_mac(*m).is_none());
+        if let Some(other) = other.filter(|_| veth_word(&name).is_some() && inv.nodes.contains_key(&claim.owner)) {
+            let guest = format!("unknown:{other}");
+            let (interface, name) = (format!("if:{other}"), other.to_string());
+            found.push(Candidate {
+                interface,
+                owner: guest,
+                name,
+                odds: odds / weight::PRIOR_NODE_SIDE,
+                trust: claim.p,
+                ev: vec![ev],
+                link: None,
+            });
         }
         found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, trust: claim.p, ev: vec![ev], link });
     }
@@ -664,7 +680,10 @@ fn file_name_says(file: &str, c: &Candidate, inv: &Inventory) -> u8 {
     }
     let owner = match inv.pods.get(&c.owner) {
         Some(p) => has(&p.name),
-        None => has(short(&c.owner).split('.').next().unwrap_or_default()),
+        None => {
+            let told = inv.host_words.get(&c.owner);
+            has(short(&c.owner).split('.').next().unwrap_or_default()) || told.is_some_and(|words| words.iter().any(|w| has(w)))
+        }
     };
     // The other end's name is the stronger hint: `node-enia6653479892` is not the pod's own eth0.
     u8::from(interface) + u8::from(owner)
@@ -727,6 +746,54 @@ fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
                             None => {}
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// A capture that two known interfaces fit, each of them in every frame, against any other capture that shows packets between the
+/// two, though that one may show more: what one of them sends is there first at its own end.
+fn by_time_at_others(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+    let ends = |c: &[Candidate]| -> Option<(Mac, Mac)> {
+        let macs: Vec<Mac> = c.iter().filter(|c| c.link.is_none()).filter_map(|c| own_mac(inv, &c.interface)).collect();
+        if let [a, b] = macs[..] { Some((a, b)) } else { None }
+    };
+    let open: Vec<(usize, (Mac, Mac))> = candidates.iter().enumerate().filter_map(|(n, c)| Some((n, ends(c)?))).collect();
+    let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
+    let macs: Vec<BTreeSet<Mac>> = if open.is_empty() {
+        Vec::new()
+    } else {
+        points.iter().map(|p| streams(captures, p).filter_map(|(_, s)| s.key.src_mac).collect()).collect()
+    };
+    for (n, (x, y)) in &open {
+        for (m, seen) in macs.iter().enumerate() {
+            // Two open captures of one wire have been compared already.
+            let is_pair = open.iter().any(|(o, e)| *o == m && BTreeSet::from([e.0, e.1]) == BTreeSet::from([*x, *y]));
+            if m == *n || is_pair || !seen.contains(x) || !seen.contains(y) {
+                continue;
+            }
+            for k in [*n, m] {
+                if let (false, Some(p)) = (samples.contains_key(&k), points.get(k)) {
+                    samples.insert(k, sample(captures, p));
+                }
+            }
+            let (Some(a), Some(b)) = (samples.get(n), samples.get(&m)) else { continue };
+            let Some((here, row_a, row_b)) = owner_at_first(a, b) else { continue };
+            let place = |n: usize, row: u32| points.get(n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
+            let sources: Vec<Place> = [place(*n, row_a), place(m, row_b)].into_iter().flatten().collect();
+            let statement = format!(
+                "what {here} sends appears first in this capture and what it gets last, compared with the other capture of the segment"
+            );
+            let ev = book.add("time_order", statement, sources);
+            for c in candidates.get_mut(*n).into_iter().flatten() {
+                match own_mac(inv, &c.interface) {
+                    Some(mac) if mac == here => {
+                        c.odds *= weight::TIME_ORDER;
+                        c.ev.push(ev);
+                    }
+                    Some(mac) if mac == *x || mac == *y => c.odds /= weight::TIME_ORDER,
+                    _ => {}
                 }
             }
         }

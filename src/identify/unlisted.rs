@@ -519,7 +519,8 @@ impl Gleaner<'_> {
         for (own, arp) in &self.arp {
             for ((ip, host), at) in &arp.answers_to {
                 let pod = inv.owner_of_ip(*ip).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network);
-                let Some(node) = pod.and_then(|p| p.node.as_ref()) else { continue };
+                let eni = inv.eni_of_ip(*ip).filter(|e| e.primary != Some(*ip) && inv.nodes.contains_key(&e.owner));
+                let Some(node) = pod.and_then(|p| p.node.as_ref()).or(eni.map(|e| &e.owner)) else { continue };
                 let asks_as = self.arp.get(host).into_iter().flat_map(|a| a.asks_as.keys());
                 let mut askers = asks_as.filter_map(|ip| inv.owner_of_ip(*ip)).map(|c| &c.owner);
                 let is_known = |m: &Mac| inv.eni_of_mac(*m).is_some() || self.faces.contains_key(m);
@@ -862,7 +863,9 @@ impl Gleaner<'_> {
                 spoken(node)
             );
             let ev = book.add("link", why, vec![Place::frame(link.at.0, link.at.1)]);
-            unnamed_pod(inv, *ip, node, link.host.to_string(), weight::round(0.97 * p), vec![ev]);
+            let named = inv.owner_of_mac(link.host).filter(|c| &c.owner == node).and_then(|c| c.interface.as_deref());
+            let veth = named.and_then(|i| i.rsplit_once('/')).map_or_else(|| link.host.to_string(), |x| x.1.to_owned());
+            unnamed_pod(inv, *ip, node, veth, weight::round(0.97 * p), vec![ev]);
             self.carrier(inv, *ip, node);
         }
         for (ip, (out, (input, row))) in &self.behind {

@@ -200,7 +200,7 @@ impl<'a> Walker<'a> {
             // The inventories send the packet round and round; what they say of its way can't be right.
             return At::Done(End::Unknown);
         }
-        let p = eni.map_or(GUESSED, |e| self.certainty(tuple.dst).min(listed(e)));
+        let p = eni.map_or(guessed(node), |e| self.certainty(tuple.dst).min(listed(e)));
         let ev = match eni {
             Some(e) => e.ev.clone(),
             None => inv.nodes.get(node).map(|n| n.ev.clone()).unwrap_or_default(),
@@ -257,14 +257,14 @@ impl<'a> Walker<'a> {
             // A node whose ENI no inventory lists.
             let name = inv.owner_of_ip(tuple.dst).and_then(|c| c.interface.clone()).unwrap_or_else(|| interface_id(&owner, "eth0"));
             self.router_between(from_subnet.as_deref(), tuple.dst);
-            self.step(&owner, Some(name), GUESSED, &[]);
+            self.step(&owner, Some(name), guessed(&owner), &[]);
             return At::Node(owner);
         }
         if let Some(pod) = self.pod_of(tuple.dst)
             && let Some(node) = pod.node.clone()
         {
             self.router_between(from_subnet.as_deref(), tuple.dst);
-            self.step(&node, Some(interface_id(&node, "eth0")), GUESSED, &pod.ev);
+            self.step(&node, Some(interface_id(&node, "eth0")), guessed(&node), &pod.ev);
             return At::Node(node);
         }
         if !owner.starts_with("external:") {
@@ -331,6 +331,11 @@ impl<'a> Walker<'a> {
         let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst)).min(most);
         self.step(&format!("router:{subnet}"), None, p, &ev);
     }
+}
+
+/// How sure a step is that nothing but convention suggests: of a Kubernetes node much is known by that alone, of another host little.
+fn guessed(node: &str) -> f64 {
+    if node.starts_with("node:") { GUESSED } else { 0.4 }
 }
 
 /// How sure a step over an ENI is, by who says that there is one.
