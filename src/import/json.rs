@@ -2,7 +2,6 @@
 //! Knows no inventory; the importers know no offsets.
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 
 use super::scan::{self, Step, Stop, Why};
 use super::{Import, aws, fdb, flow_log, ip, ipamd, kubectl, nft, session, shape};
@@ -172,20 +171,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn parse<T: DeserializeOwned>(&mut self, at: usize) -> Result<(usize, Option<T>), Stop> {
         let end = self.skip(at)?;
         let span = self.text.get(at..end).unwrap_or_default();
-        let mut deserializer = serde_json::Deserializer::from_slice(span);
-        match serde_path_to_error::deserialize(&mut deserializer) {
+        match serde_json::from_slice(span) {
             Ok(value) => Ok((end, Some(value))),
             Err(error) => {
-                let mut pointer = String::new();
-                for segment in error.path() {
-                    match segment {
-                        Segment::Seq { index } => scan::push_token(&mut pointer, &index.to_string()),
-                        Segment::Map { key } => scan::push_token(&mut pointer, key),
-                        Segment::Enum { variant } => scan::push_token(&mut pointer, variant),
-                        Segment::Unknown => {}
-                    }
-                }
-                self.loss(&pointer, &without_place(&error.inner().to_string()));
+                self.loss(&pointer_of(span, &error), &without_place(&error.to_string()));
                 Ok((end, None))
             }
         }
@@ -248,6 +237,45 @@ impl<'a> Reader<'a> {
 }
 
 /// serde_json's message without its own line and column, which count from the element's beginning.
+/// The pointer, within `span`, of the value that an error is about.
+///
+/// The error's line and column are those of the value's last character, or of its first where the value may not even begin so;
+/// what is missing from an object is told at the object's end. The innermost value there is the one that is meant.
+fn pointer_of(span: &[u8], error: &serde_json::Error) -> String {
+    let lines = span.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1));
+    let at = lines.map(<[u8]>::len).sum::<usize>() + error.column();
+    let (before, on) = (innermost(span, at.saturating_sub(1)), innermost(span, at));
+    if on.len() > before.len() { on } else { before }
+}
+
+/// Deeper than this serde_json reads nothing, so no error of its lies deeper.
+const DEEPEST: usize = 128;
+
+/// The pointer of the innermost value that has the octet `wanted`.
+fn innermost(text: &[u8], wanted: usize) -> String {
+    let (mut pointer, mut at) = (String::new(), scan::skip_space(text, 0));
+    for _ in 0..DEEPEST {
+        let mut next = None;
+        let mut look = |token: &str, at: usize| {
+            let end = scan::skip_value(text, at)?;
+            if (at..end).contains(&wanted) {
+                next = Some((token.to_owned(), at));
+            }
+            Ok(end)
+        };
+        // What is broken further on is another's to tell.
+        let _ = match text.get(at) {
+            Some(b'{') => scan::members(text, at, look),
+            Some(b'[') => scan::elements(text, at, |index, at| look(&index.to_string(), at)),
+            _ => break,
+        };
+        let Some((token, inside)) = next else { break };
+        scan::push_token(&mut pointer, &token);
+        at = inside;
+    }
+    pointer
+}
+
 fn without_place(message: &str) -> String {
     message.rfind(" at line ").and_then(|at| message.get(..at)).unwrap_or(message).to_owned()
 }
