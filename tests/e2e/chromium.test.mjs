@@ -4,22 +4,19 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
 import {
-  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite,
+  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hopsShown, native, singleHtml, startCanary, startSite,
   tryToLeak, wrongInputs,
 } from './lib.mjs';
+import { launch, open as openIn, reportOver } from './chromium.mjs';
 
-const QUIET = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-];
 const LONG = { timeout: 120_000 };
 
 let browser;
 let site;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.CHROME, args: QUIET });
+  browser = await launch();
   site = await startSite();
 });
 
@@ -28,22 +25,7 @@ after(async () => {
   await site?.stop();
 });
 
-/** A page of its own, in a profile of its own; `faults` gets whatever went wrong in it. */
-async function open(url, options = {}) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  const faults = [];
-  page.on('pageerror', (error) => faults.push(String(error)));
-  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-  await page.goto(url);
-  await page.locator('[data-testid="example"]').waitFor({ timeout: 30_000 });
-  return { context, page, faults };
-}
-
-const reportOver = async (page, count) => {
-  await page.waitForFunction(hasReportOver, count, { timeout: 60_000 });
-  return page.evaluate(() => window.hopscopeReport);
-};
+const open = (url, options) => openIn(browser, url, options);
 
 /** The ping's hops: the one conversation of the founding example. */
 async function hops(page) {

@@ -58,7 +58,7 @@ test('the example is one click away: the same bytes as the command line', LONG, 
   const { context, page } = await open(site.url);
   await page.click('[data-testid="example"]');
   await page.waitForFunction(hasReportOver, { timeout: 60_000 }, filesBelow(example).length);
-  assertSame(await page.evaluate(() => window.hopscopeReport), native(example, filesBelow(example)));
+  assertSame(await page.evaluate(() => window.hopscopeReport()), native(example, filesBelow(example)));
   await context.close();
 });
 

@@ -182,12 +182,10 @@ export function dropFiles(files) {
   }
 }
 
-/** Runs in a page: whether the report has exactly these many inputs, and no row is still being read. */
+/** Runs in a page: whether the report has exactly these many inputs, nothing is still being read, and no other report will come. */
 export function hasReportOver(count) {
-  if (typeof window.hopscopeReport !== 'string') return false;
-  const rows = [...document.querySelectorAll('[data-testid="input"]')];
-  const settled = rows.length > 0 && rows.every((row) => ['ok', 'partial', 'rejected'].includes(row.dataset.status));
-  return settled && JSON.parse(window.hopscopeReport).inputs.length === count;
+  const state = document.querySelector('[data-testid="state"]');
+  return state?.dataset.settled === 'true' && state.dataset.inputs === String(count);
 }
 
 /** Runs in a page: the text of the hops on screen, per direction. */

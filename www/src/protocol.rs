@@ -16,7 +16,7 @@ pub(crate) type Key = u32;
 pub(crate) enum ToWorker {
     /// To a reader: read this file. Attached: the `File`.
     Read { key: Key, name: String },
-    /// To the analyst: an input was read. Attached: one buffer for each `Ingested`.
+    /// To the analyst: an input was read, whole or so far. Attached: one buffer for each `Ingested`.
     Add { key: Key },
     /// To the analyst: forget this input.
     Remove { key: Key },
@@ -29,8 +29,8 @@ pub(crate) enum ToWorker {
 /// What the page wants to know of the report or of an input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
-    /// Everything that one path's table shows.
-    Path { id: String },
+    /// Everything that one path's table shows: the conversation with this key, else the path with this id, else the first one.
+    Path { key: Option<String>, id: Option<String> },
     /// One path's picture.
     Picture { id: String },
     /// One entity with what contains it and what it contains.
@@ -43,6 +43,36 @@ pub(crate) enum Question {
     Excerpt { file_name: String, name: String, at: Locator },
     /// The report, or one path of it, in another form.
     Export { form: Form, path: Option<String> },
+    /// Rows of the list of conversations, from the `first` on.
+    Rows { list: List, first: u32, count: u32 },
+    /// The row that stands `by` rows after that of the conversation `key`.
+    Step { list: List, key: Option<String>, by: i32 },
+    /// Findings from the `first` on, the most severe first.
+    Findings { first: u32, count: u32 },
+    /// Entities whose id or name contains this, some at most.
+    Names { like: String },
+}
+
+/// Which conversations are listed, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct List {
+    /// Every word of it must be found.
+    pub(crate) filter: String,
+    pub(crate) order: Order,
+}
+
+/// How the list of conversations is sorted; equals stay in the report's order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// As in the report.
+    #[default]
+    Report,
+    /// Lost and rejected first.
+    Verdict,
+    /// Most packets first.
+    Packets,
+    Client,
+    Server,
 }
 
 /// The forms that the report can be saved in.
@@ -63,14 +93,14 @@ pub(crate) enum Form {
 pub(crate) enum FromWorker {
     /// From a reader: so far.
     Progress { key: Key, bytes: u64, frames: u64 },
+    /// From a reader: what a large capture gave so far. Attached: one buffer.
+    SoFar { key: Key },
     /// From a reader: done. Attached: one buffer for each `Ingested`.
     Read { key: Key, found: Vec<Found> },
-    /// From the analyst: work on a new report has begun.
-    Analysing,
-    /// From the analyst: the report. Attached: its JSON as a string, and how many milliseconds it took.
-    Report { overview: Box<Overview> },
-    /// From the analyst: the answer to a question.
-    Answer { ask: u32, answer: Result<Box<Answer>, String> },
+    /// From the analyst: there is a new report, over the first `heard` changes that it was told. Attached: how many milliseconds it took.
+    Report { overview: Box<Overview>, heard: u32 },
+    /// From the analyst: the answer to a question. Attached: the JSON of `Result<Answer, String>`, for whoever asked to read.
+    Answer { ask: u32 },
     /// The program stopped at a defect of its own; this worker is dead.
     Panicked { message: String },
 }
@@ -84,15 +114,44 @@ pub(crate) struct Found {
     pub(crate) message: Option<String>,
 }
 
-/// The part of the report that the page always shows; the rest stays with the analyst.
+/// The part of the report that the page always shows; the rest stays with the analyst. Its size does not grow with the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Overview {
     pub(crate) inputs: Vec<Input>,
-    pub(crate) points: Vec<CapturePoint>,
-    pub(crate) conversations: Vec<Conversation>,
-    pub(crate) findings: Vec<Finding>,
-    /// Every entity's id, kind and name, in the report's order.
-    pub(crate) names: Vec<Name>,
+    pub(crate) points: Vec<Placed>,
+    /// How many conversations there are.
+    pub(crate) conversations: u32,
+    /// How many findings there are.
+    pub(crate) findings: u32,
+    /// The most severe of them.
+    pub(crate) worst: Vec<FindingRow>,
+    /// Interfaces that a capture may be placed at.
+    pub(crate) interfaces: Vec<Name>,
+}
+
+/// A capture point with the name of its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Placed {
+    pub(crate) point: CapturePoint,
+    pub(crate) at: Option<Name>,
+}
+
+/// A finding with the names of what it is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FindingRow {
+    pub(crate) finding: Finding,
+    pub(crate) about: Vec<About>,
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum About {
+    /// A conversation by its key.
+    Conversation {
+        key: String,
+        label: String,
+    },
+    Entity(Name),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,39 +176,53 @@ pub(crate) struct Conversation {
     pub(crate) bytes: u64,
     pub(crate) hops: u32,
     pub(crate) verdict: Verdict,
-    /// Findings about this path: the worst severity is what the row shows.
-    pub(crate) note: Option<String>,
-    /// Lower case; what the filter looks through.
-    pub(crate) haystack: String,
 }
 
 /// Answers to [`Question`]s.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Path(Detail),
+    Path(Option<Box<Detail>>),
     Picture(Picture),
     Entity(EntityDetail),
     Evidence(Vec<Evidence>),
     Frame(Decoded),
     Excerpt(Excerpt),
-    Export { text: String, media_type: String, file_name: String },
+    Export {
+        text: String,
+        media_type: String,
+        file_name: String,
+    },
+    /// `total` rows fit the filter; these begin at `first`.
+    Rows {
+        total: u32,
+        first: u32,
+        rows: Vec<Conversation>,
+    },
+    /// Where the row stands in the list; none where it does not fit the filter.
+    Step(Option<(Option<u32>, Conversation)>),
+    Findings(Vec<FindingRow>),
+    Names(Vec<Name>),
 }
 
 /// A path with all that its table needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Detail {
+    pub(crate) conversation: Conversation,
     pub(crate) path: Path,
-    /// Entities on the path and everything that contains them.
-    pub(crate) entities: Vec<Entity>,
     /// For each direction, for each hop: owner's and interface's name.
     pub(crate) labels: Vec<Vec<(String, Option<String>)>>,
+    /// The same with ids and kinds, each once.
+    pub(crate) names: Vec<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EntityDetail {
     pub(crate) entity: Entity,
-    pub(crate) inside: Vec<String>,
-    pub(crate) contains: Vec<String>,
+    pub(crate) inside: Vec<Name>,
+    /// Some at most.
+    pub(crate) contains: Vec<Name>,
+    /// How many more it contains.
+    pub(crate) more: u32,
     pub(crate) evidence: Vec<Evidence>,
 }
 

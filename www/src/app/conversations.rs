@@ -1,138 +1,230 @@
-//! The list of conversations: filter, order, selection. Only the rows in sight are in the document.
+//! The list of conversations: filter, order, selection. The analyst holds them; here are only the rows around those in sight.
 
 use std::sync::Arc;
 
 use leptos::html::{button, div, input, option, p, select, span};
 use leptos::prelude::*;
-use web_sys::KeyboardEvent;
+use leptos::task::spawn_local;
+use web_sys::{KeyboardEvent, WheelEvent};
 
 use super::state::App;
 use super::ui;
-use crate::protocol::Conversation;
+use crate::protocol::{Answer, Conversation, List, Order, Question};
 
 /// Height of a row in pixels; the style sheet says the same.
-const ROW: usize = 80;
-/// Rows beyond the visible ones, so that scrolling shows no gap.
-const SPARE: usize = 6;
+const ROW: f64 = 80.0;
+/// Rows are asked for in steps of so many, with as many before and after: scrolling finds them there.
+const STEP: u32 = 50;
+/// Browsers lay out no element that is higher than some 17 million pixels; a longer list is scrolled by a proportion.
+const TALLEST: f64 = 12_000_000.0;
+
+const ORDERS: [(&str, &str, Order); 5] = [
+    ("report", "in order", Order::Report),
+    ("verdict", "by verdict", Order::Verdict),
+    ("packets", "by packets", Order::Packets),
+    ("client", "by client", Order::Client),
+    ("server", "by server", Order::Server),
+];
+
+/// The rows that are at hand.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rows {
+    /// All rows that fit the filter.
+    total: u32,
+    first: u32,
+    rows: Vec<Arc<Conversation>>,
+}
+
+/// Where the list is, in pixels of all its rows, which may be more than the element that scrolls can have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Scroll {
+    /// Of the element.
+    element: f64,
+    /// Of the rows.
+    rows: f64,
+    /// Of what is in sight.
+    height: f64,
+}
 
 /// The list with its filter.
 pub fn conversations(app: App) -> AnyView {
-    let order = RwSignal::new("report".to_owned());
-    let shown = Memo::new(move |_| {
-        let filter = app.filter.get().to_lowercase();
-        let words: Vec<&str> = filter.split_whitespace().collect();
-        app.overview.with(|overview| {
-            let all = &overview.conversations;
-            let mut rows: Vec<usize> =
-                all.iter().enumerate().filter(|(_, c)| words.iter().all(|word| c.haystack.contains(word))).map(|(i, _)| i).collect();
-            let by = |key: &dyn Fn(&Conversation) -> (u64, String), rows: &mut Vec<usize>| {
-                rows.sort_by_cached_key(|i| all.get(*i).map(key));
-            };
-            match order.get().as_str() {
-                "packets" => by(&|c| (u64::MAX - c.packets, String::new()), &mut rows),
-                "verdict" => by(&|c| (verdict_rank(c), String::new()), &mut rows),
-                "client" => by(&|c| (0, c.client.clone()), &mut rows),
-                "server" => by(&|c| (0, c.server.clone()), &mut rows),
-                _ => {}
-            }
-            rows
-        })
-    });
-    let scroll = RwSignal::new(0_usize);
-    let height = RwSignal::new(600_usize);
+    let rows = RwSignal::new(Rows::default());
+    let scroll = RwSignal::new(Scroll { element: 0.0, rows: 0.0, height: 600.0 });
     let list = NodeRef::<leptos::html::Div>::new();
-    let measure = move || {
-        if let Some(element) = list.get_untracked() {
-            scroll.set(element.scroll_top().max(0) as usize);
-            height.set(element.client_height().max(ROW as i32) as usize);
+    // How many pixels of rows one pixel of the element stands for.
+    let proportion = move || {
+        let height = scroll.get_untracked().height;
+        let all = f64::from(rows.with_untracked(|r| r.total)) * ROW;
+        if all > TALLEST { (all - height) / (TALLEST - height) } else { 1.0 }
+    };
+    let scrolled = move || {
+        let Some(element) = list.get_untracked() else { return };
+        let (at, height) = (f64::from(element.scroll_top().max(0)), f64::from(element.client_height()).max(ROW));
+        let by = proportion();
+        scroll.update(|s| {
+            // A position that was set here is known better than by proportion.
+            if (at - s.element).abs() >= 1.0 {
+                (s.element, s.rows) = (at, at * by);
+            }
+            s.height = height;
+        });
+    };
+    let go_to = move |target: f64| {
+        let Some(element) = list.get_untracked() else { return };
+        let all = f64::from(rows.with_untracked(|r| r.total)) * ROW;
+        let target = target.clamp(0.0, (all - scroll.get_untracked().height).max(0.0));
+        let at = (target / proportion()).round();
+        scroll.update(|s| (s.element, s.rows) = (at, target));
+        element.set_scroll_top(at as i32);
+    };
+    let wheel = move |event: WheelEvent| {
+        let by = proportion();
+        // By its own measure the element would move by many rows at a notch.
+        if by > 1.0 && !event.ctrl_key() {
+            event.prevent_default();
+            let pixels = event.delta_y() * if event.delta_mode() == 1 { 20.0 } else { 1.0 };
+            go_to(scroll.get_untracked().rows + pixels);
         }
     };
+
+    // Which step of rows is in sight: scrolling within it asks for nothing.
+    let step = Memo::new(move |_| (scroll.get().rows / ROW) as u32 / STEP);
+    let asked = StoredValue::new(0_u32);
     Effect::new(move |_| {
-        shown.track();
-        measure();
-        if let (Some(key), Some(element)) = (app.selected.get(), list.get()) {
-            keep_in_sight(app, shown, &key, &element);
+        app.overview.track();
+        let wanted = app.list.get();
+        let first = step.get().saturating_sub(1) * STEP;
+        let count = (scroll.get_untracked().height / ROW) as u32 + 3 * STEP;
+        let mine = asked.try_update_value(|n| {
+            *n = n.wrapping_add(1);
+            *n
+        });
+        spawn_local(async move {
+            let answer = app.ask(Question::Rows { list: wanted, first, count }, None).await;
+            if let Ok(Answer::Rows { total, first, rows: some }) = answer
+                && mine == asked.try_get_value()
+            {
+                let some = Rows { total, first, rows: some.into_iter().map(Arc::new).collect() };
+                if rows.with_untracked(|r| *r != some) {
+                    rows.set(some);
+                }
+                scrolled();
+            }
+        });
+    });
+    Effect::new(move |_| {
+        let Some(position) = app.in_sight.get() else { return };
+        app.in_sight.set(None);
+        let (top, s) = (f64::from(position) * ROW, scroll.get_untracked());
+        if top < s.rows {
+            go_to(top);
+        } else if top + ROW > s.rows + s.height {
+            go_to(top + ROW - s.height);
         }
     });
-    let rows = move || {
-        let first = (scroll.get() / ROW).saturating_sub(SPARE);
-        let visible = height.get() / ROW + 2 * SPARE + 1;
-        let overview = app.overview.get();
-        shown.with(|shown| {
-            shown
-                .iter()
-                .enumerate()
-                .skip(first)
-                .take(visible)
-                .filter_map(|(position, index)| Some(row(app, position, overview.conversations.get(*index)?.clone())))
-                .collect_view()
+    Effect::new(move |_| {
+        if list.get().is_some() {
+            request_animation_frame(scrolled);
+        }
+    });
+    let on_resize = window_event_listener(leptos::ev::resize, move |_| scrolled());
+    on_cleanup(move || on_resize.remove());
+
+    // Which rows are drawn, and from where: changes only when a row comes into sight.
+    let drawn = Memo::new(move |_| {
+        let s = scroll.get();
+        (((s.rows / ROW) as u32).saturating_sub(2), (s.height / ROW) as u32 + 5)
+    });
+    let shown = move || {
+        let (from, count) = drawn.get();
+        rows.with(|r| {
+            let some = r.rows.iter().zip(r.first..).filter(|(_, i)| (from..from.saturating_add(count)).contains(i));
+            some.map(|(c, i)| row(app, i, i.saturating_sub(from), c)).collect_view()
         })
+    };
+    let height = move || format!("{}px", (f64::from(rows.with(|r| r.total)) * ROW).min(TALLEST));
+    // Rows stand where the first of those drawn does, and that within the element as far as it has been scrolled.
+    let shift = move || {
+        let s = scroll.get();
+        format!("translateY({}px)", f64::from(drawn.get().0) * ROW - s.rows + s.element)
     };
     let counted = move || {
-        let (all, some) = (app.overview.with(|o| o.conversations.len()), shown.with(Vec::len));
-        if all == some {
-            ui::plural(all as u64, "conversation")
+        let (all, some) = (app.overview.with(|o| o.conversations), rows.with(|r| r.total));
+        if all == some || app.list.with(|l| l.filter.trim().is_empty()) {
+            ui::plural(u64::from(all), "conversation")
         } else {
-            format!("{} of {}", ui::count(some as u64), ui::plural(all as u64, "conversation"))
+            format!("{} of {}", ui::count(u64::from(some)), ui::plural(u64::from(all), "conversation"))
         }
     };
-    let orders = select().attr("aria-label", "Order").on(leptos::ev::change, move |event| order.set(event_target_value(&event))).child(
-        [("report", "in order"), ("verdict", "by verdict"), ("packets", "by packets"), ("client", "by client"), ("server", "by server")]
-            .map(|(value, text)| option().attr("value", value).child(text))
-            .collect_view(),
-    );
+    let order = move |event| {
+        let chosen = event_target_value(&event);
+        let order = ORDERS.iter().find(|(value, _, _)| *value == chosen).map(|o| o.2).unwrap_or_default();
+        app.list.update(|l| l.order = order);
+        go_to(0.0);
+    };
+    let orders = select()
+        .attr("aria-label", "Order")
+        .attr("data-testid", "order")
+        .on(leptos::ev::change, order)
+        .child(ORDERS.map(|(value, text, _)| option().attr("value", value).child(text)).collect_view());
     let on_key = move |event: KeyboardEvent| match event.key().as_str() {
         "ArrowDown" => {
             event.prevent_default();
             event.stop_propagation();
-            step_in(app, shown, 1);
+            app.step(1);
         }
         "ArrowUp" => {
             event.prevent_default();
             event.stop_propagation();
-            step_in(app, shown, -1);
+            app.step(-1);
         }
         _ => {}
+    };
+    let nothing = move || {
+        let is_none = rows.with(|r| r.total == 0) && app.overview.with(|o| o.conversations > 0);
+        is_none.then(|| p().class("empty padded").child("No conversation has all of these words."))
     };
     div()
         .class("conversations")
         .on(leptos::ev::keydown, on_key)
         .child((
-            div().class("filter-line").child((
+            div().class("filter-line").child(
                 input()
                     .attr("type", "search")
-                    .attr("placeholder", "Filter: name, address, port, tcp, lost …   /")
+                    .attr("placeholder", "Filter: name, address, port, lost …   /")
+                    .attr("title", "Words that must all be found: a name, an address, a port, tcp, lost …")
                     .attr("aria-label", "Filter conversations")
                     .attr("data-testid", "filter")
-                    .prop("value", move || app.filter.get())
-                    .on(leptos::ev::input, move |event| app.filter.set(event_target_value(&event))),
-                orders,
-            )),
-            p().class("heading").attr("data-testid", "conversation-count").child(counted),
+                    .prop("value", move || app.list.with(|l| l.filter.clone()))
+                    .on(leptos::ev::input, move |event| {
+                        let filter = event_target_value(&event);
+                        app.list.set(List { filter, order: app.list.with_untracked(|l| l.order) });
+                        go_to(0.0);
+                    }),
+            ),
+            div().class("count-line").child((p().class("heading").attr("data-testid", "conversation-count").child(counted), orders)),
+            nothing,
             div()
                 .node_ref(list)
                 .class("list")
                 .attr("role", "listbox")
                 .attr("aria-label", "Conversations")
+                .attr("data-testid", "list")
                 .attr("tabindex", "0")
-                .on(leptos::ev::scroll, move |_| measure())
-                .child(div().class("list-inner").style(("height", move || format!("{}px", shown.with(Vec::len) * ROW))).child(rows)),
+                .on(leptos::ev::scroll, move |_| scrolled())
+                .on(leptos::ev::wheel, wheel)
+                .child(
+                    div()
+                        .class("list-inner")
+                        .style(("height", height))
+                        .child(div().class("list-rows").style(("transform", shift)).child(shown)),
+                ),
         ))
         .into_any()
 }
 
-fn verdict_rank(c: &Conversation) -> u64 {
-    match ui::verdict_word(c.verdict) {
-        "lost" => 0,
-        "rejected" => 1,
-        "unknown" => 2,
-        _ => 3,
-    }
-}
-
-fn row(app: App, position: usize, c: Conversation) -> AnyView {
-    let key: Arc<str> = c.key.as_str().into();
-    let (is_selected, select) = (Arc::clone(&key), key);
+fn row(app: App, position: u32, place: u32, c: &Arc<Conversation>) -> AnyView {
+    let (is_selected, select) = (Arc::clone(c), Arc::clone(c));
     let verdict = ui::verdict_word(c.verdict);
     let via = c.via.as_ref().map(|via| span().class("via").child(format!("via {via}")));
     button()
@@ -142,9 +234,10 @@ fn row(app: App, position: usize, c: Conversation) -> AnyView {
         .attr("tabindex", "-1")
         .attr("data-testid", "conversation")
         .attr("data-path", c.id.clone())
-        .attr("aria-selected", move || if app.selected.with(|s| s.as_deref() == Some(&*is_selected)) { "true" } else { "false" })
-        .style(("top", format!("{}px", position * ROW)))
-        .on(leptos::ev::click, move |_| app.select(&select))
+        .attr("data-position", position.to_string())
+        .attr("aria-selected", move || if app.selected.with(|s| s.as_ref() == Some(&is_selected.key)) { "true" } else { "false" })
+        .style(("top", format!("{}px", f64::from(place) * ROW)))
+        .on(leptos::ev::click, move |_| app.select(&select.key))
         .child((
             end("from", &c.client, Some(c.protocol.to_uppercase())),
             end("to", &c.server, None),
@@ -171,46 +264,4 @@ fn end(class: &'static str, text: &str, protocol: Option<String>) -> AnyView {
             port.map(|p| span().class("end-port").child(format!(":{p}"))),
         ))
         .into_any()
-}
-
-fn keep_in_sight(app: App, shown: Memo<Vec<usize>>, key: &str, list: &web_sys::HtmlDivElement) {
-    let position = app
-        .overview
-        .with_untracked(|o| shown.with_untracked(|rows| rows.iter().position(|i| o.conversations.get(*i).is_some_and(|c| c.key == key))));
-    let Some(position) = position else { return };
-    let (top, bottom) = ((position * ROW) as i32, ((position + 1) * ROW) as i32);
-    let (from, height) = (list.scroll_top(), list.client_height());
-    if top < from {
-        list.set_scroll_top(top);
-    } else if bottom > from + height {
-        list.set_scroll_top(bottom - height);
-    }
-}
-
-/// Selects the next (or the previous) conversation of the report.
-pub fn step(app: App, by: isize) {
-    let next = app.overview.with_untracked(|o| {
-        let words = app.filter.get_untracked().to_lowercase();
-        let rows: Vec<&Conversation> =
-            o.conversations.iter().filter(|c| words.split_whitespace().all(|word| c.haystack.contains(word))).collect();
-        let now = app.selected.with_untracked(|key| rows.iter().position(|c| Some(&c.key) == key.as_ref()));
-        let next = now.map_or(0, |i| i.saturating_add_signed(by));
-        rows.get(next).map(|c| c.key.clone())
-    });
-    if let Some(key) = next {
-        app.select(&key);
-    }
-}
-
-fn step_in(app: App, shown: Memo<Vec<usize>>, by: isize) {
-    let next = app.overview.with_untracked(|o| {
-        shown.with_untracked(|rows| {
-            let now = app.selected.with_untracked(|key| rows.iter().position(|i| o.conversations.get(*i).map(|c| &c.key) == key.as_ref()));
-            let next = now.map_or(0, |i| i.saturating_add_signed(by));
-            rows.get(next).and_then(|i| o.conversations.get(*i)).map(|c| c.key.clone())
-        })
-    });
-    if let Some(key) = next {
-        app.select(&key);
-    }
 }

@@ -7,10 +7,11 @@ use hopscope::views::hop_filter;
 use leptos::html::{button, code, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
+use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use super::state::{App, Focus, Viewer};
-use super::{lists, session, ui};
-use crate::protocol::{Decoded, Excerpt, Form};
+use super::{corrections, lists, session, ui};
+use crate::protocol::{Decoded, Excerpt, Form, Placed};
 
 /// The panel.
 pub fn evidence(app: App) -> AnyView {
@@ -26,17 +27,12 @@ pub fn evidence(app: App) -> AnyView {
             return ().into_any();
         }
         (
-            h3().child(
-                ui::plural(all.len() as u64, "piece")
-                    .replace("piece", "piece of evidence")
-                    .replace("evidences", "evidence")
-                    .replace("piece of evidence", if all.len() == 1 { "piece of evidence" } else { "pieces of evidence" }),
-            ),
+            h3().child(format!("{} of evidence", ui::plural(all.len() as u64, "piece"))),
             ol().class("evidence").child(all.into_iter().map(|e| statement(app, e)).collect_view()),
         )
             .into_any()
     };
-    div().class("evidence-panel").attr("data-testid", "evidence").child((head, statements, move || viewer(app))).into_any()
+    div().class("evidence-panel").attr("data-testid", "evidence").child((head, statements)).into_any()
 }
 
 fn subject(app: App, focus: &Focus) -> AnyView {
@@ -59,7 +55,9 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                         .child("copy"),
                 ))
             });
-            let chips = std::iter::once(&hop.owner).chain(&hop.interface).map(|id| lists::entity_chip(app, id)).collect_view();
+            let named = |id: &String| detail.names.iter().find(|n| n.id == *id).cloned();
+            let chips =
+                std::iter::once(&hop.owner).chain(&hop.interface).filter_map(named).map(|n| lists::entity_chip(app, n)).collect_view();
             (
                 h2().child(format!("Hop {}", index + 1)),
                 div().class("chips").child(chips),
@@ -78,8 +76,18 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                 let row = |name: &'static str, values: Vec<String>| {
                     (!values.is_empty()).then(|| (dt().child(name), dd().class("mono").child(values.join(", "))))
                 };
-                let inside = detail.inside.iter().map(|id| lists::entity_chip(app, id)).collect_view();
-                let contains = detail.contains.iter().map(|id| lists::entity_chip(app, id)).collect_view();
+                let inside = detail.inside.iter().cloned().map(|n| lists::entity_chip(app, n)).collect_view();
+                let contains = detail.contains.iter().cloned().map(|n| lists::entity_chip(app, n)).collect_view();
+                let more = (detail.more > 0).then(|| format!("and {} more", ui::count(u64::from(detail.more))));
+                let address = e.ips.iter().chain(&e.macs).next().cloned();
+                let correct = address.map(|address| {
+                    button()
+                        .attr("type", "button")
+                        .class("quiet link")
+                        .attr("data-testid", "correct-owner")
+                        .on(leptos::ev::click, move |_| corrections::begin(app, &address))
+                        .child("Not so? Say whose address this is…")
+                });
                 (
                     h2().child(e.name.clone()),
                     p().class("sub").child(format!("{}, {} sure", ui::kind_word(e.kind), ui::percent(e.confidence))),
@@ -89,22 +97,26 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                         row("MAC", e.macs.clone()),
                         row("IP", e.ips.clone()),
                         (!detail.inside.is_empty()).then(|| (dt().child("in"), dd().class("chips").child(inside))),
-                        (!detail.contains.is_empty()).then(|| (dt().child("holds"), dd().class("chips").child(contains))),
+                        (!detail.contains.is_empty()).then(|| (dt().child("holds"), dd().class("chips").child((contains, more)))),
                     )),
+                    correct,
                 )
                     .into_any()
             }
             _ => p().class("empty").child("…").into_any(),
         },
         Focus::Finding(i) => {
-            let finding = app.overview.with(|o| o.findings.get(*i).cloned());
+            let finding = app.findings.with(|all| all.get(*i).map(|row| row.finding.clone()));
             finding.map(|f| (h2().child(f.kind.replace('_', " ")), p().child(f.summary))).into_any()
         }
         Focus::Point(i) => {
             let point = app.overview.with(|o| o.points.get(*i).cloned());
             point
-                .map(|c| {
-                    let at = c.at.clone().map(|at| lists::entity_chip(app, &at));
+                .map(|Placed { point: c, at }| {
+                    let at = match at {
+                        Some(at) => lists::entity_chip(app, at),
+                        None => ui::badge("unknown", "not placed"),
+                    };
                     (
                         h2().child(app.input_name(&c.input)),
                         div().class("placed").child(("captured at ", at, " ", span().class("sure").child(ui::percent(c.confidence)))),
@@ -116,10 +128,17 @@ fn subject(app: App, focus: &Focus) -> AnyView {
 }
 
 fn statement(app: App, e: Evidence) -> AnyView {
-    let sources = e.sources.into_iter().map(|s| li().child(source(app, s))).collect_view();
+    // The place is shown right below the statement that it proves.
+    let (id, open) = (e.id.clone(), e.id);
+    let place = move || app.viewer_of.with(|of| *of == open).then(|| viewer(app));
+    let sources = e.sources.into_iter().map(|s| li().child(source(app, &id, s))).collect_view();
     li().attr("data-testid", "evidence-item")
         .attr("data-kind", e.kind.clone())
-        .child((p().child((span().class("kind").child(e.kind.replace('_', " ")), " ", e.statement)), ul().class("sources").child(sources)))
+        .child((
+            p().child((span().class("kind").child(e.kind.replace('_', " ")), " ", e.statement)),
+            ul().class("sources").child(sources),
+            place,
+        ))
         .into_any()
 }
 
@@ -133,9 +152,9 @@ fn place(s: &Source) -> String {
     }
 }
 
-fn source(app: App, s: Source) -> AnyView {
+fn source(app: App, evidence: &str, s: Source) -> AnyView {
     let label = format!("{} · {}", app.input_name(&s.input), place(&s));
-    let (is_open, target) = (s.clone(), s);
+    let (is_open, target, of, opened) = (s.clone(), s, evidence.to_owned(), evidence.to_owned());
     button()
         .attr("type", "button")
         .class("source")
@@ -145,9 +164,9 @@ fn source(app: App, s: Source) -> AnyView {
                 Viewer::Closed => false,
                 Viewer::Loading(s) | Viewer::Failed(s, _) | Viewer::Frame(s, _) | Viewer::Lines(s, _) => *s == is_open,
             });
-            if open { "true" } else { "false" }
+            if open && app.viewer_of.with(|v| *v == of) { "true" } else { "false" }
         })
-        .on(leptos::ev::click, move |_| app.open_source(target.clone()))
+        .on(leptos::ev::click, move |_| app.open_source(&opened, target.clone()))
         .child(label)
         .into_any()
 }
@@ -164,7 +183,17 @@ fn viewer(app: App) -> AnyView {
 
 fn framed(app: App, source: &Source, content: AnyView) -> AnyView {
     let title = format!("{} · {}", app.input_name(&source.input), place(source));
+    let element = NodeRef::<leptos::html::Div>::new();
+    Effect::new(move |_| {
+        let Some(element) = element.get() else { return };
+        request_animation_frame(move || {
+            let options = ScrollIntoViewOptions::new();
+            options.set_block(ScrollLogicalPosition::Nearest);
+            element.scroll_into_view_with_scroll_into_view_options(&options);
+        });
+    });
     div()
+        .node_ref(element)
         .class("viewer")
         .attr("data-testid", "viewer")
         .child((

@@ -85,21 +85,24 @@ fn dropped(app: App, data: &DataTransfer) {
         return;
     }
     spawn_local(async move {
+        // All at once: the page draws its list once, and the analysis does not begin with half of them.
+        let mut files = Vec::new();
         for (entry, file) in entries {
             match file {
-                Some(file) => add(app, entry.full_path().trim_start_matches('/'), file),
+                Some(file) => files.push((entry.full_path().trim_start_matches('/').to_owned(), file)),
                 None => {
-                    if let Err(why) = walk(app, entry).await {
+                    if let Err(why) = walk(entry, &mut files).await {
                         app.notice.set(Some(why));
                     }
                 }
             }
         }
+        add(app, files);
     });
 }
 
-/// Adds a file, or everything in a folder, in the folder's order.
-async fn walk(app: App, entry: FileSystemEntry) -> Result<(), String> {
+/// Takes a file, or everything in a folder, in the folder's order.
+async fn walk(entry: FileSystemEntry, files: &mut Vec<(String, File)>) -> Result<(), String> {
     let mut rest = vec![entry];
     while let Some(entry) = rest.pop() {
         let path = entry.full_path();
@@ -126,7 +129,7 @@ async fn walk(app: App, entry: FileSystemEntry) -> Result<(), String> {
             let entry = entry.unchecked_into::<FileSystemFileEntry>();
             let promise = Promise::new(&mut |resolve, reject| entry.file_with_callback_and_callback(&resolve, &reject));
             let file: File = JsFuture::from(promise).await.map_err(unreadable)?.unchecked_into();
-            add(app, &name, file);
+            files.push((name, file));
         }
     }
     Ok(())
@@ -143,12 +146,11 @@ async fn entries_of(reader: &FileSystemDirectoryReader) -> Result<JsValue, JsVal
 
 /// Adds files from a picker; a folder picker's files keep their path.
 pub fn picked(app: App, files: &FileList) {
-    for i in 0..files.length() {
-        let Some(file) = files.get(i) else { continue };
+    let named = |file: File| {
         let relative = Reflect::get(&file, &JsValue::from_str("webkitRelativePath")).ok().and_then(|p| p.as_string());
-        let name = relative.filter(|p| !p.is_empty()).unwrap_or_else(|| file.name());
-        add(app, &name, file);
-    }
+        (relative.filter(|p| !p.is_empty()).unwrap_or_else(|| file.name()), file)
+    };
+    add(app, (0..files.length()).filter_map(|i| files.get(i)).map(named).collect());
 }
 
 /// Adds pasted text as an input of its own.
@@ -162,17 +164,23 @@ pub fn pasted(app: App, text: &str) {
 
 /// Adds a text under a name.
 pub fn add_text(app: App, name: &str, text: &str) {
-    match File::new_with_str_sequence(&Array::of1(&JsValue::from_str(text)), name) {
-        Ok(file) => app.add_file(name, file),
-        Err(why) => app.notice.set(Some(host::text_of(&why))),
+    match text_file(name, text) {
+        Ok(file) => app.add_files(vec![(name.to_owned(), file)]),
+        Err(why) => app.notice.set(Some(why)),
     }
 }
 
-fn add(app: App, name: &str, file: File) {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    if !NOISE.contains(&last) {
-        app.add_file(name, file);
-    }
+/// A file that holds a text.
+///
+/// # Errors
+/// The browser's words.
+pub fn text_file(name: &str, text: &str) -> Result<File, String> {
+    File::new_with_str_sequence(&Array::of1(&JsValue::from_str(text)), name).map_err(|e| host::text_of(&e))
+}
+
+fn add(app: App, mut files: Vec<(String, File)>) {
+    files.retain(|(name, _)| !NOISE.contains(&name.rsplit('/').next().unwrap_or(name)));
+    app.add_files(files);
 }
 
 /// Loads one of the embedded examples as if it had been dropped.
@@ -180,11 +188,11 @@ pub fn example(app: App, name: &'static str) {
     spawn_local(async move {
         match host::example(name).await {
             Ok(files) => {
-                for (path, bytes) in files {
-                    if let Ok(file) = File::new_with_u8_array_sequence(&Array::of1(&Uint8Array::new(&bytes)), &path) {
-                        app.add_file(&path, file);
-                    }
-                }
+                let made = files.into_iter().filter_map(|(path, bytes)| {
+                    let file = File::new_with_u8_array_sequence(&Array::of1(&Uint8Array::new(&bytes)), &path).ok()?;
+                    Some((path, file))
+                });
+                app.add_files(made.collect());
             }
             Err(why) => app.notice.set(Some(format!("the example could not be unpacked: {why}"))),
         }

@@ -1,11 +1,12 @@
 //! The right column: findings, capture points, evidence.
 
-use hopscope::report::{CapturePoint, EntityKind, Finding};
-use leptos::html::{button, div, li, option, p, select, span, ul};
+use leptos::html::{button, div, li, p, span, ul};
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 use super::state::{App, Focus, Tab};
-use super::{evidence, session, ui};
+use super::{corrections, evidence, session, ui};
+use crate::protocol::{About, Answer, FindingRow, Name, Placed, Question};
 
 /// The column with its tabs.
 pub fn lists(app: App) -> AnyView {
@@ -16,19 +17,21 @@ pub fn lists(app: App) -> AnyView {
             .attr("data-testid", test)
             .attr("aria-selected", move || if app.tab.get() == which { "true" } else { "false" })
             .on(leptos::ev::click, move |_| app.tab.set(which))
-            .child((name, move || number(&app).map(|n| span().class("number-badge").child(n.to_string()))))
+            .child((name, move || number(&app).map(|n| span().class("number-badge").child(ui::count(n as u64)))))
     };
     let content = move || match app.tab.get() {
         Tab::Findings => findings(app),
         Tab::Points => points(app),
+        Tab::Corrections => corrections::corrections(app),
         Tab::Evidence => evidence::evidence(app),
     };
     div()
         .class("lists")
         .child((
             div().class("tabs").attr("role", "tablist").child((
-                tab(Tab::Findings, "Findings", "tab-findings", |app| Some(app.overview.with(|o| o.findings.len()))),
-                tab(Tab::Points, "Capture points", "tab-points", |app| Some(app.overview.with(|o| o.points.len()))),
+                tab(Tab::Findings, "Findings", "tab-findings", |app| Some(app.overview.with(|o| o.findings as usize))),
+                tab(Tab::Points, "Captures", "tab-points", |app| Some(app.overview.with(|o| o.points.len()))),
+                tab(Tab::Corrections, "Corrections", "tab-corrections", |app| Some(app.corrections.with(Vec::len)).filter(|n| *n > 0)),
                 tab(Tab::Evidence, "Evidence", "tab-evidence", |_| None),
             )),
             div().class("tab-content").attr("role", "tabpanel").attr("aria-label", "Findings, capture points or evidence").child(content),
@@ -36,26 +39,41 @@ pub fn lists(app: App) -> AnyView {
         .into_any()
 }
 
-/// Findings shown at first, and more at a time.
-const AT_A_TIME: usize = 100;
+/// Findings that are asked for at a time, beyond those that come with the report.
+const AT_A_TIME: u32 = 100;
 
 fn findings(app: App) -> AnyView {
-    let most = RwSignal::new(AT_A_TIME);
+    let more = move |_| {
+        let first = app.findings.with_untracked(Vec::len) as u32;
+        spawn_local(async move {
+            if let Ok(Answer::Findings(mut rows)) = app.ask(Question::Findings { first, count: AT_A_TIME }, None).await {
+                app.findings.update(|all| {
+                    // The report may have become another one meanwhile.
+                    if all.len() as u32 == first {
+                        all.append(&mut rows);
+                    }
+                });
+            }
+        });
+    };
     let rows = move || {
-        let overview = app.overview.get();
-        if overview.findings.is_empty() {
-            return p().class("empty").child("No findings: nothing in the inputs is unexplained or wrong.").into_any();
+        let all = app.overview.with(|o| o.findings as usize);
+        let shown = app.findings.get();
+        if shown.is_empty() {
+            let text = match (app.is_reading() || app.is_analysing.get(), all) {
+                (true, _) => "Reading…",
+                _ => "No findings: nothing in the inputs is unexplained or wrong.",
+            };
+            return p().class("empty").child(text).into_any();
         }
-        let mut order: Vec<(usize, Finding)> = overview.findings.iter().cloned().enumerate().collect();
-        order.sort_by_key(|(_, f)| std::cmp::Reverse(f.severity));
-        let rest = order.len().saturating_sub(most.get());
-        order.truncate(most.get());
+        let rest = all.saturating_sub(shown.len());
         (
-            ul().class("findings").child(order.into_iter().map(|(i, f)| finding(app, i, f)).collect_view()),
+            ul().class("findings").child(shown.into_iter().enumerate().map(|(i, f)| finding(app, i, f)).collect_view()),
             (rest > 0).then(|| {
                 button()
                     .attr("type", "button")
-                    .on(leptos::ev::click, move |_| most.update(|m| *m = m.saturating_add(AT_A_TIME)))
+                    .attr("data-testid", "more-findings")
+                    .on(leptos::ev::click, more)
                     .child(format!("Show more ({} left)", ui::count(rest as u64)))
             }),
         )
@@ -64,7 +82,8 @@ fn findings(app: App) -> AnyView {
     div().child(rows).into_any()
 }
 
-fn finding(app: App, index: usize, f: Finding) -> AnyView {
+fn finding(app: App, index: usize, row: FindingRow) -> AnyView {
+    let f = row.finding;
     let severity = ui::severity_word(f.severity);
     let next = f.next_step.map(|text| {
         let copied = text.clone();
@@ -78,7 +97,7 @@ fn finding(app: App, index: usize, f: Finding) -> AnyView {
                 .child("copy"),
         ))
     });
-    let about = f.about.iter().map(|id| about(app, id)).collect_view();
+    let about = row.about.into_iter().map(|one| about(app, one)).collect_view();
     li().class(format!("finding {severity}"))
         .attr("data-testid", "finding")
         .attr("data-kind", f.kind.clone())
@@ -102,26 +121,28 @@ fn finding(app: App, index: usize, f: Finding) -> AnyView {
         .into_any()
 }
 
-/// What a finding is about: an entity, or a path.
-fn about(app: App, id: &str) -> AnyView {
-    let path = app
-        .overview
-        .with_untracked(|o| o.conversations.iter().find(|c| c.id == id).map(|c| (c.key.clone(), format!("{} → {}", c.client, c.server))));
-    if let Some((key, label)) = path {
-        return button().attr("type", "button").class("chip").on(leptos::ev::click, move |_| app.select(&key)).child(label).into_any();
+/// What a finding is about: an entity, or a conversation.
+fn about(app: App, one: About) -> AnyView {
+    match one {
+        About::Conversation { key, label } => button()
+            .attr("type", "button")
+            .class("chip")
+            .attr("title", "Show this conversation")
+            .on(leptos::ev::click, move |_| app.show(&key))
+            .child(label)
+            .into_any(),
+        About::Entity(name) => entity_chip(app, name),
     }
-    entity_chip(app, id)
 }
 
 /// An entity's name that leads to its evidence.
-pub fn entity_chip(app: App, id: &str) -> AnyView {
-    let (label, kind) = app.name_of(id);
-    let target = id.to_owned();
+pub fn entity_chip(app: App, name: Name) -> AnyView {
+    let Name { id, kind, label } = name;
     button()
         .attr("type", "button")
         .class("chip")
         .attr("title", format!("{}: {id}", ui::kind_word(kind)))
-        .on(leptos::ev::click, move |_| app.look_at(Focus::Entity(target.clone())))
+        .on(leptos::ev::click, move |_| app.look_at(Focus::Entity(id.clone())))
         .child(label)
         .into_any()
 }
@@ -137,7 +158,8 @@ fn points(app: App) -> AnyView {
     div().child(rows).into_any()
 }
 
-fn point(app: App, index: usize, c: CapturePoint) -> AnyView {
+fn point(app: App, index: usize, placed: Placed) -> AnyView {
+    let Placed { point: c, at } = placed;
     let name = match &c.interface_name {
         Some(interface) => format!("{} · {interface}", app.input_name(&c.input)),
         None => app.input_name(&c.input),
@@ -147,17 +169,29 @@ fn point(app: App, index: usize, c: CapturePoint) -> AnyView {
         _ => "no times".to_owned(),
     };
     let clock = c.clock.as_ref().map(|clock| {
-        let other = app.overview.with_untracked(|o| o.points.iter().find(|p| p.id == clock.relative_to).map(|p| p.input.clone()));
+        let other =
+            app.overview.with_untracked(|o| o.points.iter().find(|p| p.point.id == clock.relative_to).map(|p| p.point.input.clone()));
         let other = other.map_or_else(|| clock.relative_to.clone(), |input| app.input_name(&input));
         p().class("input-what").child(if clock.relative_to == c.id {
             "the clock that the others are measured against".to_owned()
         } else {
-            format!("clock {} ± {} against {other}", ui::duration(clock.offset_ns), ui::duration(clock.uncertainty_ns))
+            let word = if clock.offset_ns < 0 { "behind" } else { "ahead of" };
+            let apart = ui::duration(clock.offset_ns.saturating_abs());
+            let error = if clock.uncertainty_ns > 0 { format!(", ± {}", ui::duration(clock.uncertainty_ns)) } else { String::new() };
+            format!("clock {apart} {word} {other}'s{error}")
         })
     });
-    let placed = match &c.at {
+    let placed = match at {
         Some(at) => (entity_chip(app, at), span().class("sure").child(ui::percent(c.confidence))).into_any(),
         None => ui::badge("unknown", "not placed"),
+    };
+    let input = app.input_name(&c.input);
+    let is_corrected = session::placed(app, &input, c.interface_name.as_deref()).is_some() || session::clock(app, &input).is_some();
+    let by_hand = is_corrected.then(|| ui::badge("info", "corrected by hand"));
+    let (begin, mine, subject) = (c.id.clone(), c.id.clone(), c.clone());
+    let form = move || {
+        let is_open = app.corrected.with(|id| id.as_ref() == Some(&mine));
+        is_open.then(|| corrections::of_point(app, &input, &subject, app.overview.with_untracked(|o| o.interfaces.clone())))
     };
     li().class("point")
         .attr("data-testid", "point")
@@ -167,47 +201,23 @@ fn point(app: App, index: usize, c: CapturePoint) -> AnyView {
             div().class("input-what").child(format!("{} · {} · {span_of}", c.link_type, ui::plural(c.packets, "packet"))),
             div().class("placed").child(("captured at ", placed)),
             clock,
-            correct(app, &c),
-            button()
-                .attr("type", "button")
-                .class("quiet link")
-                .on(leptos::ev::click, move |_| app.look_at(Focus::Point(index)))
-                .child("Show the evidence"),
+            by_hand,
+            div().class("toolbar").child((
+                button()
+                    .attr("type", "button")
+                    .class("quiet link")
+                    .attr("data-testid", "point-evidence")
+                    .on(leptos::ev::click, move |_| app.look_at(Focus::Point(index)))
+                    .child("Show the evidence"),
+                button()
+                    .attr("type", "button")
+                    .class("quiet link")
+                    .attr("data-testid", "correct")
+                    .attr("aria-label", format!("Correct where {name} was captured, or its clock"))
+                    .on(leptos::ev::click, move |_| app.corrected.set(Some(begin.clone())))
+                    .child("Correct…"),
+            )),
+            form,
         ))
-        .into_any()
-}
-
-/// Lets the person say where a capture was made, which outweighs what was inferred.
-fn correct(app: App, c: &CapturePoint) -> AnyView {
-    let input = app.input_name(&c.input);
-    let interface = c.interface_name.clone();
-    let corrected = session::placed(app, &input, interface.as_deref());
-    let mut options: Vec<(String, String)> = app
-        .overview
-        .with_untracked(|o| o.names.iter().filter(|n| n.kind == EntityKind::Interface).map(|n| (n.label.clone(), n.id.clone())).collect());
-    options.sort();
-    if options.is_empty() {
-        return ().into_any();
-    }
-    let first = if corrected.is_some() { "take the correction back" } else { "correct: it was captured at …" };
-    let choices = options
-        .into_iter()
-        .map(|(label, id)| {
-            let is_chosen = corrected.as_deref() == Some(id.as_str());
-            option().attr("value", id).attr("selected", is_chosen).child(label)
-        })
-        .collect_view();
-    div()
-        .class("correct")
-        .child(
-            select()
-                .attr("aria-label", format!("Correct where {input} was captured"))
-                .attr("data-testid", "correct")
-                .on(leptos::ev::change, move |event| {
-                    let chosen = event_target_value(&event);
-                    session::place(app, &input, interface.as_deref(), (!chosen.is_empty()).then_some(chosen.as_str()));
-                })
-                .child((option().attr("value", "").child(first), choices)),
-        )
         .into_any()
 }

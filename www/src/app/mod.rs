@@ -4,6 +4,7 @@
 //! parts of the screen. Everything from an input is shown as text: no part of the page parses markup.
 
 mod conversations;
+mod corrections;
 mod evidence;
 mod gather;
 mod inputs;
@@ -17,7 +18,10 @@ mod start;
 mod state;
 mod ui;
 
+use js_sys::{Promise, Reflect};
 use leptos::prelude::*;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::closure::Closure;
 
 /// Starts the page: fills the body, listens for drops, pastes and keys.
 pub fn start() {
@@ -29,7 +33,21 @@ pub fn start() {
         let app = state::App::new();
         provide_context(app);
         app.connect();
+        offer_report(app);
         gather::listen(app);
         shell::shell(app)
     });
+}
+
+/// `hopscopeReport()` gives a promise of the report's JSON: for tests, and for the console of whoever wants the document itself.
+fn offer_report(app: state::App) {
+    let give = Closure::<dyn Fn() -> Promise>::new(move || {
+        wasm_bindgen_futures::future_to_promise(async move {
+            let report = app.export(crate::protocol::Form::Json, None).await;
+            report.map(|(text, _, _)| JsValue::from_str(&text)).map_err(|why| JsValue::from_str(&why))
+        })
+    });
+    let _ = Reflect::set(&window(), &JsValue::from_str("hopscopeReport"), give.as_ref());
+    // It lives as long as the page.
+    give.forget();
 }

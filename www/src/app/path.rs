@@ -11,7 +11,7 @@ use super::state::{App, Focus};
 use super::ui;
 use crate::protocol::Detail;
 
-/// The centre of the page.
+/// What the path is, and its picture: across the page, since its names must be read.
 pub fn path(app: App) -> AnyView {
     let content = move || match app.detail.get() {
         Some(detail) => one(app, &detail),
@@ -20,11 +20,19 @@ pub fn path(app: App) -> AnyView {
     div().class("path").child(content).into_any()
 }
 
+/// The tables: hop by hop in words, both ways.
+pub fn hops(app: App) -> AnyView {
+    let tables = move || {
+        let detail = app.detail.get()?;
+        Some(detail.path.directions.iter().enumerate().map(|(i, direction)| table_of(app, &detail, i, direction)).collect_view())
+    };
+    div().class("tables").child(tables).into_any()
+}
+
 fn empty(app: App) -> AnyView {
     let text = move || {
-        let is_reading = app.inputs.with(|rows| rows.iter().any(|r| r.live.with(|l| l.state == super::state::InputState::Reading)));
-        let (captures, conversations) = app.overview.with(|o| (o.points.len(), o.conversations.len()));
-        if is_reading || app.is_analysing.get() {
+        let (captures, conversations) = app.overview.with(|o| (o.points.len(), o.conversations));
+        if app.is_reading() || app.is_analysing.get() {
             "Reading…"
         } else if captures == 0 {
             "No capture yet: add the captures (pcap, pcapng, tcpdump -w) of the interfaces that the packet crossed."
@@ -38,35 +46,32 @@ fn empty(app: App) -> AnyView {
 }
 
 fn one(app: App, detail: &Arc<Detail>) -> AnyView {
-    let head = move || {
-        let c = app.conversation()?;
-        Some((
-            h1().child((
-                span().class("protocol").child(c.protocol.to_uppercase()),
-                span().child(c.client),
-                span().class("arrow").child(" → "),
-                span().child(c.server),
-            )),
-            p().class("sub").child(format!(
-                "{} · {}{}",
-                ui::plural(c.packets, "packet"),
-                ui::size(c.bytes),
-                c.via.map_or(String::new(), |via| format!(" · dialled as {via}"))
-            )),
-        ))
-    };
-    let tables = detail.path.directions.iter().enumerate().map(|(i, direction)| hops(app, detail, i, direction)).collect_view();
+    let c = detail.conversation.clone();
+    let head = (
+        h1().child((
+            span().class("protocol").child(c.protocol.to_uppercase()),
+            span().child(c.client),
+            span().class("arrow").child(" → "),
+            span().child(c.server),
+        )),
+        p().class("sub").child(format!(
+            "{} · {}{}",
+            ui::plural(c.packets, "packet"),
+            ui::size(c.bytes),
+            c.via.map_or(String::new(), |via| format!(" · dialled as {via}"))
+        )),
+    );
     let labels = Arc::clone(detail);
     let drawing = move || match app.picture.get() {
         Some(Ok(picture)) => picture::picture(app, &labels, &picture, app.moves),
         Some(Err(why)) => p().class("message").child(why).into_any(),
         None => div().class("picture").child(div().class("picture-view")).into_any(),
     };
-    (div().class("path-head").child(head), drawing, tables).into_any()
+    (div().class("path-head").child(head), drawing).into_any()
 }
 
 /// One direction as a table: the whole of what the picture shows.
-fn hops(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionPath) -> AnyView {
+fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionPath) -> AnyView {
     let title = match direction.direction {
         Way::Request => "Request: client to server",
         Way::Reply => "Reply: server to client",
@@ -83,19 +88,27 @@ fn hops(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionPath)
             hop_row(app, index, i, hop, &owner, interface.as_deref(), is_last)
         })
         .collect_view();
-    let heads = ["#", "Where", "MACs: from, to", "Addresses: from, to", "TTL", "Changed", "Seen", "After", "Sure"];
+    let heads = [
+        ("#", "The hop's number; click for its evidence"),
+        ("Where", "Whose it is, and the interface"),
+        ("MACs", "Source above, destination below"),
+        ("Addresses", "Source above, destination below"),
+        ("TTL", "Time to live, as seen here"),
+        ("Changed", "What is different from the hop before: MACs, TTL, translated source (SNAT) or destination (DNAT), tunnels"),
+        ("Seen", "Packets captured here, and those seen before that never came"),
+        ("Delay", "Median time since the last captured hop, clocks corrected"),
+        ("Conf.", "How sure this hop is"),
+    ];
     section()
         .class("direction")
         .attr("data-testid", "direction")
         .attr("data-direction", if direction.direction == Way::Request { "request" } else { "reply" })
         .child((
             div().class("direction-head").child((span().class("direction-title").child(title), ui::badge(verdict, verdict))),
-            div().class("table-wrap").child(
-                table().class("hops").child((
-                    thead().child(tr().child(heads.map(|h| th().attr("scope", "col").child(h)).collect_view())),
-                    tbody().child(rows),
-                )),
-            ),
+            div().class("table-wrap").child(table().class("hops").child((
+                thead().child(tr().child(heads.map(|(h, title)| th().attr("scope", "col").attr("title", title).child(h)).collect_view())),
+                tbody().child(rows),
+            ))),
         ))
         .into_any()
 }
@@ -149,8 +162,8 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
             cell("TTL", "number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
             cell("Changed", "").child(changed.join(", ")),
             cell("Seen", "").child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
-            cell("After", "number").child(hop.delay_ns.map_or(String::new(), ui::duration)),
-            cell("Sure", "number").child(ui::percent(hop.confidence)),
+            cell("Delay", "number").child(hop.delay_ns.map_or(String::new(), ui::duration)),
+            cell("Conf.", "number").child(ui::percent(hop.confidence)),
         ))
         .into_any()
 }
@@ -164,8 +177,8 @@ pub fn rewrite_word(rewrite: Rewrite) -> &'static str {
     match rewrite {
         Rewrite::Mac => "MACs",
         Rewrite::Ttl => "TTL",
-        Rewrite::Snat => "source translated",
-        Rewrite::Dnat => "destination translated",
+        Rewrite::Snat => "SNAT",
+        Rewrite::Dnat => "DNAT",
         Rewrite::Encap => "encapsulated",
         Rewrite::Decap => "decapsulated",
     }

@@ -22,11 +22,12 @@ struct View {
 
 const SMALLEST: f64 = 0.1;
 const LARGEST: f64 = 4.0;
-/// Text below this scale is hard to read: the first view rather shows the beginning of the path than all of it.
-const READABLE: f64 = 0.45;
-/// The window's height in pixels: as the picture needs, within these.
-const LOWEST: f64 = 180.0;
-const HIGHEST: f64 = 620.0;
+/// Below this scale nothing can be told apart: the first view then shows the beginning of the path rather than all of it.
+const TELLING: f64 = 0.3;
+/// The window's height in pixels: as the picture needs, within these, and at most a part of the browser's window.
+const LOWEST: f64 = 160.0;
+const HIGHEST: f64 = 640.0;
+const PART: f64 = 0.44;
 const MARGIN: f64 = 8.0;
 /// A press that moves less than this is a click.
 const CLICK: f64 = 4.0;
@@ -58,9 +59,11 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
     let fit = move |at_least: f64| {
         let (w, h) = size();
         let is_wide = app.is_wide.get_untracked();
-        let room = if is_wide { h } else { HIGHEST };
-        let scale = ((w - 2.0 * MARGIN) / width).min((room - 2.0 * MARGIN) / height).min(1.3).max(at_least).max(SMALLEST);
-        let h = if is_wide { h } else { (height * scale + 2.0 * MARGIN).clamp(LOWEST, HIGHEST) };
+        let inner = window().inner_height().ok().and_then(|h| h.as_f64()).unwrap_or(HIGHEST);
+        let highest = (inner * PART).clamp(LOWEST, HIGHEST);
+        let room = if is_wide { h } else { highest };
+        let scale = ((w - 2.0 * MARGIN) / width).min((room - 2.0 * MARGIN) / height).min(1.1).max(at_least).max(SMALLEST);
+        let h = if is_wide { h } else { (height * scale + 2.0 * MARGIN).clamp(LOWEST, highest) };
         let _ = tall.try_set(h);
         let centred = |room: f64, length: f64| ((room - length * scale) / 2.0).max(MARGIN);
         let _ = view.try_set(View { x: centred(w, width), y: centred(h, height), scale });
@@ -68,7 +71,7 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
     Effect::new(move |_| {
         if window_ref.get().is_some() {
             // The element has its size once the browser has laid it out.
-            request_animation_frame(move || fit(READABLE));
+            request_animation_frame(move || fit(TELLING));
         }
     });
     let zoom = move |factor: f64, around: Option<(f64, f64)>| {
@@ -103,17 +106,20 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
     Effect::new(move |before: Option<bool>| {
         let is_wide = app.is_wide.get();
         if before.is_some_and(|b| b != is_wide) {
-            request_animation_frame(move || fit(READABLE));
+            request_animation_frame(move || fit(TELLING));
         }
         is_wide
     });
 
-    let on_resize = window_event_listener(leptos::ev::resize, move |_| fit(READABLE));
+    let on_resize = window_event_listener(leptos::ev::resize, move |_| fit(TELLING));
     on_cleanup(move || on_resize.remove());
 
+    // The wheel scrolls the page, and zooms once the person has taken hold of the picture.
+    let is_held = StoredValue::new(false);
     let drag = RwSignal::new(None::<(f64, f64, View)>);
     let is_dragged = RwSignal::new(false);
     let on_down = move |event: PointerEvent| {
+        is_held.set_value(true);
         if event.button() == 0 {
             drag.set(Some((f64::from(event.client_x()), f64::from(event.client_y()), view.get_untracked())));
         }
@@ -136,6 +142,10 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         is_dragged.set(false);
     };
     let on_wheel = move |event: WheelEvent| {
+        // A pinch on a touchpad comes as a wheel with the control key.
+        if !(is_held.get_value() || app.is_wide.get_untracked() || event.ctrl_key() || event.meta_key()) {
+            return;
+        }
         event.prevent_default();
         let Some(element) = window_ref.get_untracked() else { return };
         let rect = element.get_bounding_client_rect();
@@ -209,6 +219,7 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
                 .on(leptos::ev::pointermove, on_move)
                 .on(leptos::ev::pointerup, stop)
                 .on(leptos::ev::pointercancel, stop)
+                .on(leptos::ev::pointerleave, move |_| is_held.set_value(false))
                 .on(leptos::ev::wheel, on_wheel)
                 .on(leptos::ev::dblclick, move |_| fit(0.0))
                 .child(drawing),

@@ -17,8 +17,8 @@ use crate::protocol::{Found, FromWorker, Key, Question, ToWorker};
 
 /// A reader that has read more than this is ended with its file: a module's memory never shrinks.
 const REUSE_UP_TO: f64 = 32.0 * 1024.0 * 1024.0;
-/// More readers than this only compete for the same disk.
-const MOST_READERS: usize = 8;
+/// Each reader holds the digest of what it reads: on a machine with very many cores, memory is what runs out first.
+const MOST_READERS: usize = 32;
 
 /// A saved report begins with this, whatever its indentation.
 const REPORT_MARK: &str = "\"hopscope.report/";
@@ -54,6 +54,8 @@ struct Analyst {
     worker: Talking,
     asks: BTreeMap<u32, Function>,
     last_ask: u32,
+    /// Changes of the inputs that it was told: a report that has heard of fewer is about to be replaced.
+    told: u32,
     /// It has stopped at a defect once and was started again; a second time it stays down.
     is_second: bool,
 }
@@ -85,6 +87,15 @@ impl Talking {
     fn tell(&self, head: &ToWorker, attached: &[JsValue]) {
         let buffers: Array = attached.iter().filter(|v| v.is_instance_of::<js_sys::ArrayBuffer>()).cloned().collect();
         let _ = self.worker.post_message_with_transfer(&host::message(head, attached), &buffers);
+    }
+}
+
+impl Analyst {
+    /// Tells it that the inputs have changed: a new report will follow.
+    fn change(&mut self, app: App, head: &ToWorker, attached: &[JsValue]) {
+        self.told = self.told.wrapping_add(1);
+        app.is_analysing.set(true);
+        self.worker.tell(head, attached);
     }
 }
 
@@ -120,8 +131,8 @@ impl Pool {
     pub fn cancel(&mut self, app: App, key: Key) {
         self.waiting.retain(|k| *k != key);
         self.readers.retain(|reader| reader.key != Some(key));
-        if let Some(analyst) = &self.analyst {
-            analyst.worker.tell(&ToWorker::Remove { key }, &[]);
+        if let Some(analyst) = &mut self.analyst {
+            analyst.change(app, &ToWorker::Remove { key }, &[]);
         }
         self.go_on(app);
     }
@@ -131,6 +142,18 @@ impl Pool {
         if self.files.contains_key(&key) {
             self.waiting.push_back(key);
             self.go_on(app);
+        }
+    }
+
+    /// The file of an input.
+    pub fn file(&self, key: Key) -> Option<File> {
+        self.files.get(&key).map(|(_, file)| file.clone())
+    }
+
+    /// Puts another file in the place of an input's; it is read when the input is read again.
+    pub fn replace(&mut self, key: Key, file: File) {
+        if let Some(known) = self.files.get_mut(&key) {
+            known.1 = file;
         }
     }
 
@@ -176,18 +199,22 @@ impl Pool {
         if self.analyst.is_none() {
             let worker = Talking::start(
                 move |said, message| match said {
-                    FromWorker::Answer { ask, answer } => {
+                    FromWorker::Answer { ask } => {
                         let resolve = app.pool.try_update_value(|pool| pool.analyst.as_mut()?.asks.remove(&ask)).flatten();
-                        if let (Some(resolve), Ok(text)) = (resolve, serde_json::to_string(&answer)) {
-                            let _ = resolve.call1(&JsValue::NULL, &JsValue::from_str(&text));
+                        if let Some(resolve) = resolve {
+                            let _ = resolve.call1(&JsValue::NULL, &message.get(1));
                         }
                     }
+                    FromWorker::Report { overview, heard } => {
+                        let told = app.pool.with_value(|pool| pool.analyst.as_ref().map(|a| a.told));
+                        app.report(*overview, message.get(1).as_f64(), told == Some(heard));
+                    }
                     FromWorker::Panicked { message } => lost_analyst(app, message),
-                    other => app.hear(other, &message),
+                    other => app.hear(other),
                 },
                 move |why| lost_analyst(app, why),
             )?;
-            self.analyst = Some(Analyst { worker, asks: BTreeMap::new(), last_ask: 0, is_second: false });
+            self.analyst = Some(Analyst { worker, asks: BTreeMap::new(), last_ask: 0, told: 0, is_second: false });
         }
         self.analyst.as_mut().ok_or_else(|| "no analyst".to_owned())
     }
@@ -226,18 +253,31 @@ impl Pool {
         let worker = Talking::start(
             move |said, message| match said {
                 FromWorker::Read { key, found } => {
-                    app.hear(FromWorker::Read { key, found: found.clone() }, &message);
+                    app.hear(FromWorker::Read { key, found: found.clone() });
                     after_this(move || {
                         app.pool.update_value(|pool| pool.finished(app, number, key, &found, &message));
                     });
                 }
+                FromWorker::SoFar { key } => app.pool.update_value(|pool| pool.so_far(app, number, key, &message)),
                 FromWorker::Panicked { message } => lost_reader(app, number, message),
-                other => app.hear(other, &message),
+                other => app.hear(other),
             },
             move |why| lost_reader(app, number, why),
         )?;
         self.readers.push(Reader { worker, key: None, number });
         Ok(self.readers.len().saturating_sub(1))
+    }
+
+    /// A reader has handed over what a file gave so far.
+    fn so_far(&mut self, app: App, number: u32, key: Key, message: &Array) {
+        // Not of a file that was taken back meanwhile.
+        if !self.readers.iter().any(|r| r.number == number && r.key == Some(key)) {
+            return;
+        }
+        let buffers: Vec<JsValue> = message.iter().skip(1).collect();
+        if let Ok(analyst) = self.analyst(app) {
+            analyst.change(app, &ToWorker::Add { key }, &buffers);
+        }
     }
 
     /// A reader has handed over what it read.
@@ -253,7 +293,7 @@ impl Pool {
         let buffers: Vec<JsValue> = message.iter().skip(1).collect();
         match (self.analyst(app), file) {
             (Ok(_), Some(file)) if is_report => open_if_report(app, key, file, buffers),
-            (Ok(analyst), Some(_)) => analyst.worker.tell(&ToWorker::Add { key }, &buffers),
+            (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key }, &buffers),
             (Ok(_), None) => {}
             (Err(why), _) => app.fault.set(Some(format!("The analysis could not be started: {why}"))),
         }
@@ -278,10 +318,10 @@ fn open_if_report(app: App, key: Key, file: File, buffers: Vec<JsValue>) {
             let Ok(analyst) = pool.analyst(app) else { return };
             if text.is_some_and(|t| t.contains(REPORT_MARK)) {
                 let found = Found { name: file.name(), kind: "report".to_owned(), status: hopscope::report::Status::Ok, message: None };
-                app.hear(FromWorker::Read { key, found: vec![found] }, &Array::new());
-                analyst.worker.tell(&ToWorker::Open { key }, &[JsValue::from(file)]);
+                app.hear(FromWorker::Read { key, found: vec![found] });
+                analyst.change(app, &ToWorker::Open { key }, &[JsValue::from(file)]);
             } else {
-                analyst.worker.tell(&ToWorker::Add { key }, &buffers);
+                analyst.change(app, &ToWorker::Add { key }, &buffers);
             }
         });
     });
@@ -290,7 +330,7 @@ fn open_if_report(app: App, key: Key, file: File, buffers: Vec<JsValue>) {
 fn rejected(app: App, key: Key, message: String) {
     let found =
         Found { name: String::new(), kind: "unknown".to_owned(), status: hopscope::report::Status::Rejected, message: Some(message) };
-    app.hear(FromWorker::Read { key, found: vec![found] }, &Array::new());
+    app.hear(FromWorker::Read { key, found: vec![found] });
 }
 
 /// A reader has stopped at a defect or for want of memory: that file is rejected, the others go on.

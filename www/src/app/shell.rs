@@ -24,8 +24,13 @@ pub fn shell(app: App) -> AnyView {
                         .class("left")
                         .attr("aria-label", "Inputs and conversations")
                         .child((inputs::inputs(app), conversations::conversations(app))),
-                    section().class("centre").attr("aria-label", "Path").child(path::path(app)),
-                    section().class("right").attr("aria-label", "Findings and evidence").child(lists::lists(app)),
+                    div().class("stage").class(("is-wide", move || app.is_wide.get())).child((
+                        section().class("above").attr("aria-label", "Path").child(path::path(app)),
+                        div().class("below").child((
+                            section().class("centre").attr("aria-label", "Hops").child(path::hops(app)),
+                            section().class("right").attr("aria-label", "Findings and evidence").child(lists::lists(app)),
+                        )),
+                    )),
                 ))
                 .into_any()
         }
@@ -60,8 +65,9 @@ fn top(app: App) -> AnyView {
     let state = move || {
         if app.inputs.with(Vec::is_empty) {
             String::new()
-        } else if app.inputs.with(|rows| rows.iter().any(|r| r.live.with(|l| l.state == super::state::InputState::Reading))) {
-            "reading…".to_owned()
+        } else if app.is_reading() {
+            let is_there = app.overview.with(|o| o.conversations > 0);
+            if is_there { "reading… what is shown is what was read so far" } else { "reading…" }.to_owned()
         } else if app.is_analysing.get() {
             "analysing…".to_owned()
         } else {
@@ -72,7 +78,13 @@ fn top(app: App) -> AnyView {
         .class("top")
         .child((
             span().class("brand").child("Hopscope"),
-            span().class("state").attr("role", "status").attr("data-testid", "state").child(state),
+            span()
+                .class("state")
+                .attr("role", "status")
+                .attr("data-testid", "state")
+                .attr("data-settled", move || if app.is_reading() || app.is_analysing.get() { "false" } else { "true" })
+                .attr("data-inputs", move || app.overview.with(|o| o.inputs.len()).to_string())
+                .child(state),
             div().class("toolbar").child((
                 evidence::export_menu(app),
                 button()
@@ -167,8 +179,8 @@ fn listen_for_keys(app: App) {
                 }
             }
             "f" => app.is_wide.update(|w| *w = !*w),
-            "n" | "j" => conversations::step(app, 1),
-            "p" | "k" => conversations::step(app, -1),
+            "n" | "j" => app.step(1),
+            "p" | "k" => app.step(-1),
             // Arrow keys scroll the page, except on the picture.
             key if key.starts_with("Arrow") => {
                 let is_on_picture =

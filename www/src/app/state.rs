@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hopscope::facts::Correction;
-use hopscope::report::{EntityKind, Evidence, Source, Status};
+use hopscope::report::{Evidence, Source, Status};
 use hopscope::views::layout::Picture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -13,7 +13,7 @@ use web_sys::File;
 
 use super::picture::Move;
 use super::pool::Pool;
-use crate::protocol::{Answer, Conversation, Decoded, Detail, EntityDetail, Excerpt, Form, Found, FromWorker, Key, Overview, Question};
+use crate::protocol::{Answer, Decoded, Detail, EntityDetail, Excerpt, FindingRow, Form, Found, FromWorker, Key, List, Overview, Question};
 
 /// Where an input stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ pub enum Focus {
     /// A hop of the selected path: direction and index.
     Hop(usize, usize),
     Entity(String),
-    /// Index in the overview's findings.
+    /// Index in the findings at hand.
     Finding(usize),
     /// Index in the overview's capture points.
     Point(usize),
@@ -90,6 +90,7 @@ pub enum Tab {
     Evidence,
     Findings,
     Points,
+    Corrections,
 }
 
 /// Everything that the page knows. Copied freely: every part is a handle.
@@ -101,6 +102,8 @@ pub struct App {
     pub took_ms: RwSignal<Option<f64>>,
     /// The `key` of the selected conversation.
     pub selected: RwSignal<Option<String>>,
+    /// Whether the person chose it; else it is the first one, whichever that is while inputs are being read.
+    is_by_hand: StoredValue<bool>,
     pub detail: RwSignal<Option<Arc<Detail>>>,
     /// The picture of `detail`, or why there is none; nothing while it is being drawn.
     pub picture: RwSignal<Option<Result<Arc<Picture>, String>>>,
@@ -109,8 +112,15 @@ pub struct App {
     pub evidence: RwSignal<Vec<Evidence>>,
     pub entity: RwSignal<Option<Arc<EntityDetail>>>,
     pub viewer: RwSignal<Viewer>,
+    /// The piece of evidence below which it shows that.
+    pub viewer_of: RwSignal<String>,
     pub tab: RwSignal<Tab>,
-    pub filter: RwSignal<String>,
+    /// The findings that are at hand, the most severe first.
+    pub findings: RwSignal<Vec<FindingRow>>,
+    /// Filter and order of the conversations.
+    pub list: RwSignal<List>,
+    /// A row of that list which is to be seen.
+    pub in_sight: RwSignal<Option<u32>>,
     /// A fault of the program itself, in words.
     pub fault: RwSignal<Option<String>>,
     /// A passing message.
@@ -122,6 +132,10 @@ pub struct App {
     pub moves: RwSignal<(u32, Option<Move>)>,
     /// What the person has corrected in this sitting.
     pub corrections: RwSignal<Vec<Correction>>,
+    /// The capture point that is being corrected: its id.
+    pub corrected: RwSignal<Option<String>>,
+    /// Address and entity of an owner that is being written.
+    pub draft: RwSignal<(String, String)>,
     pub pool: StoredValue<Pool, LocalStorage>,
     /// The page's own owner: what is made in the handler of an event must outlive the view that the event came from.
     root: StoredValue<Option<Owner>>,
@@ -143,23 +157,30 @@ impl App {
             is_analysing: RwSignal::new(false),
             took_ms: RwSignal::new(None),
             selected: RwSignal::new(None),
+            is_by_hand: StoredValue::new(false),
             detail: RwSignal::new(None),
             picture: RwSignal::new(None),
             focus: RwSignal::new(Focus::Nothing),
             evidence: RwSignal::new(Vec::new()),
             entity: RwSignal::new(None),
             viewer: RwSignal::new(Viewer::Closed),
+            viewer_of: RwSignal::new(String::new()),
             tab: RwSignal::new(match address("tab").as_deref() {
                 Some("points") => Tab::Points,
+                Some("corrections") => Tab::Corrections,
                 _ => Tab::Findings,
             }),
-            filter: RwSignal::new(String::new()),
+            findings: RwSignal::new(Vec::new()),
+            list: RwSignal::new(List::default()),
+            in_sight: RwSignal::new(None),
             fault: RwSignal::new(None),
             notice: RwSignal::new(None),
             dialog: RwSignal::new(None),
             is_wide: RwSignal::new(false),
             moves: RwSignal::new((0, None)),
             corrections: RwSignal::new(Vec::new()),
+            corrected: RwSignal::new(None),
+            draft: RwSignal::new(Default::default()),
             pool: StoredValue::new_local(Pool::default()),
             root: StoredValue::new(Owner::current()),
         }
@@ -168,40 +189,27 @@ impl App {
     /// Keeps what is derived up to date: the selected path, the evidence of what is in focus, the address's hash.
     pub fn connect(self) {
         Effect::new(move |_| {
-            let overview = self.overview.get();
-            let selected = self.selected.get();
-            let Some(row) = selected.and_then(|key| overview.conversations.iter().find(|c| c.key == key).cloned()) else {
-                return self.detail.set(None);
-            };
+            self.overview.track();
+            let asked = self.selected.get();
+            // While inputs are being read, the first conversation may become another one.
+            let is_settled = self.is_by_hand.get_value() || !untrack(move || self.is_reading());
+            let key = asked.clone().filter(|_| is_settled);
             spawn_local(async move {
-                match self.ask(Question::Path { id: row.id.clone() }, None).await {
-                    Ok(Answer::Path(detail)) => {
-                        // The old picture stays until the new one is there, if it is of the same conversation.
-                        let is_same = self.detail.with_untracked(|d| d.as_ref().is_some_and(|d| d.path.flow == detail.path.flow));
-                        if !is_same {
-                            self.picture.set(None);
-                        }
-                        self.detail.set(Some(Arc::new(detail)));
-                    }
+                let is_current = move || self.selected.with_untracked(|s| *s == asked);
+                let detail = match self.ask(Question::Path { key, id: address("path") }, None).await {
+                    Ok(Answer::Path(detail)) => detail,
                     Ok(_) => return,
                     Err(why) => return self.notice.set(Some(why)),
-                }
-                let is_hopeless = self.pool.with_value(|pool| pool.is_undrawable(&row.key));
-                let drawn = if is_hopeless {
-                    Err("the picture of this path could not be drawn: a defect in Hopscope. The tables say the same.".to_owned())
-                } else {
-                    self.pool.update_value(|pool| pool.drawing(Some(row.key.clone())));
-                    let drawn = self.ask(Question::Picture { id: row.id }, None).await;
-                    self.pool.update_value(|pool| pool.drawing(None));
-                    match drawn {
-                        Ok(Answer::Picture(picture)) => Ok(Arc::new(picture)),
-                        Ok(_) => Err("an answer of the wrong kind".to_owned()),
-                        Err(why) => Err(why),
-                    }
                 };
-                if self.selected.with_untracked(|s| s.as_deref() == Some(row.key.as_str())) {
-                    self.picture.set(Some(drawn));
+                // The person has selected another one meanwhile.
+                if !is_current() {
+                    return;
                 }
+                let Some(detail) = detail.map(Arc::from) else {
+                    self.picture.set(None);
+                    return self.detail.set(None);
+                };
+                self.shown(detail).await;
             });
         });
         // What is looked at stands in the address, so that reloading or a link leads back to it; never what was read.
@@ -211,6 +219,7 @@ impl App {
                 Tab::Findings => "findings",
                 Tab::Points => "points",
                 Tab::Evidence => "evidence",
+                Tab::Corrections => "corrections",
             };
             if let (Some(path), Ok(history)) = (path, window().history()) {
                 let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#path={path}&tab={tab}")));
@@ -225,8 +234,10 @@ impl App {
                 Focus::Hop(direction, hop) => {
                     detail.and_then(|d| Some(d.path.directions.get(*direction)?.hops.get(*hop)?.evidence.clone())).unwrap_or_default()
                 }
-                Focus::Finding(i) => overview.findings.get(*i).map(|f| f.evidence.clone()).unwrap_or_default(),
-                Focus::Point(i) => overview.points.get(*i).map(|p| p.evidence.clone()).unwrap_or_default(),
+                Focus::Finding(i) => {
+                    self.findings.with_untracked(|all| all.get(*i).map(|f| f.finding.evidence.clone())).unwrap_or_default()
+                }
+                Focus::Point(i) => overview.points.get(*i).map(|p| p.point.evidence.clone()).unwrap_or_default(),
                 Focus::Entity(id) => {
                     let question = Question::Entity { id: id.clone() };
                     spawn_local(async move {
@@ -250,36 +261,90 @@ impl App {
         });
     }
 
-    /// Adds an input and starts to read it. A name that is taken gets a number, so that both stay visible.
-    pub fn add_file(self, name: &str, file: File) {
-        let mut unique = name.to_owned();
-        let mut number = 1;
-        self.inputs.with_untracked(|rows| {
-            while rows.iter().any(|row| *row.name == *unique) {
+    /// Shows a path: its table at once, its picture as soon as it is drawn.
+    async fn shown(self, detail: Arc<Detail>) {
+        let key = detail.conversation.key.clone();
+        let id = detail.path.id.clone();
+        let is_same = self.detail.with_untracked(|d| d.as_ref().is_some_and(|d| d.path.flow == detail.path.flow));
+        // The old picture stays until the new one is there, if it is of the same conversation.
+        if !is_same {
+            self.picture.set(None);
+        }
+        // What has not changed is not drawn again.
+        if self.detail.with_untracked(|d| d.as_ref() != Some(&detail)) {
+            self.detail.set(Some(detail));
+        }
+        // An effect follows every change of this; the same value is no change.
+        if self.selected.with_untracked(|s| s.as_ref() != Some(&key)) {
+            return self.selected.set(Some(key));
+        }
+        let is_hopeless = self.pool.with_value(|pool| pool.is_undrawable(&key));
+        let drawn = if is_hopeless {
+            Err("the picture of this path could not be drawn: a defect in Hopscope. The tables say the same.".to_owned())
+        } else {
+            self.pool.update_value(|pool| pool.drawing(Some(key.clone())));
+            let drawn = self.ask(Question::Picture { id }, None).await;
+            self.pool.update_value(|pool| pool.drawing(None));
+            match drawn {
+                Ok(Answer::Picture(picture)) => Ok(Arc::new(picture)),
+                Ok(_) => Err("an answer of the wrong kind".to_owned()),
+                Err(why) => Err(why),
+            }
+        };
+        let is_shown = self.selected.with_untracked(|s| s.as_deref() == Some(key.as_str()));
+        if is_shown && self.picture.with_untracked(|p| p.as_ref() != Some(&drawn)) {
+            self.picture.set(Some(drawn));
+        }
+    }
+
+    /// Adds inputs and starts to read them. A name that is taken gets a number, so that both stay visible.
+    pub fn add_files(self, files: Vec<(String, File)>) {
+        let mut taken: std::collections::BTreeSet<Arc<str>> =
+            self.inputs.with_untracked(|rows| rows.iter().map(|row| Arc::clone(&row.name)).collect());
+        let mut rows = Vec::new();
+        for (name, file) in files {
+            let mut unique = name.clone();
+            let mut number = 1;
+            while taken.contains(unique.as_str()) {
                 number += 1;
                 unique = match name.rsplit_once('.') {
                     Some((stem, ending)) if !ending.contains('/') => format!("{stem} ({number}).{ending}"),
                     _ => format!("{name} ({number})"),
                 };
             }
-        });
-        let live = Live { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, members: Vec::new() };
-        let key = self.pool.try_update_value(|pool| pool.next_key()).unwrap_or_default();
-        let live = match self.root.get_value() {
-            Some(root) => root.with(|| RwSignal::new(live)),
-            None => RwSignal::new(live),
-        };
-        let row = InputRow { key, name: unique.as_str().into(), bytes: file.size() as u64, live };
-        self.inputs.update(|rows| rows.push(row));
-        self.pool.update_value(|pool| pool.add(self, key, unique, file));
+            let live = Live { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, members: Vec::new() };
+            let key = self.pool.try_update_value(|pool| pool.next_key()).unwrap_or_default();
+            let live = match self.root.get_value() {
+                Some(root) => root.with(|| RwSignal::new(live)),
+                None => RwSignal::new(live),
+            };
+            let row = InputRow { key, name: unique.as_str().into(), bytes: file.size() as u64, live };
+            taken.insert(Arc::clone(&row.name));
+            rows.push(row);
+            self.pool.update_value(|pool| pool.add(self, key, unique, file));
+        }
+        self.inputs.update(|all| all.append(&mut rows));
+    }
+
+    /// Puts another file in the place of an input.
+    pub fn replace_input(self, key: Key, file: File) {
+        self.pool.update_value(|pool| pool.replace(key, file));
+        self.retry_input(key);
     }
 
     /// Takes an input out of the analysis.
     pub fn remove_input(self, key: Key) {
         self.pool.update_value(|pool| pool.remove(self, key));
+        let is_session = |row: &InputRow| row.key == key && &*row.name == super::session::NAME;
+        if self.inputs.with_untracked(|rows| rows.iter().any(is_session)) {
+            self.corrections.set(Vec::new());
+        }
         self.inputs.update(|rows| rows.retain(|row| row.key != key));
         if self.inputs.with_untracked(Vec::is_empty) {
             self.selected.set(None);
+            self.is_by_hand.set_value(false);
+            self.look_at(Focus::Nothing);
+            self.tab.set(Tab::Findings);
         }
     }
 
@@ -343,52 +408,54 @@ impl App {
         // Whether the report then finds more wrong with it is for the next overview to say.
     }
 
-    /// What a worker said. `attached` is the whole message; what is attached begins at 1.
-    pub fn hear(self, said: FromWorker, attached: &js_sys::Array) {
+    /// What a reader said of an input.
+    pub fn hear(self, said: FromWorker) {
         match said {
             FromWorker::Progress { key, bytes, frames } => self.live(key, |live| (live.read, live.frames) = (bytes, frames)),
-            FromWorker::Read { key, found } => self.read(key, &found),
-            FromWorker::Analysing => self.is_analysing.set(true),
-            FromWorker::Report { overview } => {
-                let window = window();
-                // For tests and for the console of whoever wants the document itself.
-                let _ = js_sys::Reflect::set(&window, &JsValue::from_str("hopscopeReport"), &attached.get(1));
-                self.took_ms.set(attached.get(2).as_f64());
-                self.take(*overview);
-                self.is_analysing.set(false);
+            FromWorker::Read { key, found } => {
+                self.read(key, &found);
+                super::session::adopt(self, key, &found);
             }
-            FromWorker::Answer { .. } | FromWorker::Panicked { .. } => {}
+            FromWorker::SoFar { .. } | FromWorker::Report { .. } | FromWorker::Answer { .. } | FromWorker::Panicked { .. } => {}
         }
     }
 
-    fn take(self, overview: Overview) {
+    /// There is a new report; `is_last` when it knows of everything that was given.
+    pub fn report(self, overview: Overview, took_ms: Option<f64>, is_last: bool) {
+        self.took_ms.set(took_ms);
         // The report judges inputs once more, in the light of all of them.
+        let rows = self.inputs.get_untracked();
+        let by_name: std::collections::BTreeMap<&str, RwSignal<Live>> = rows.iter().map(|row| (&*row.name, row.live)).collect();
         for input in &overview.inputs {
-            let row = self.inputs.with_untracked(|rows| rows.iter().find(|row| *row.name == *input.name).cloned());
-            if let Some(row) = row {
-                // One that is being read again is for its reader to judge.
-                if matches!(row.live.with_untracked(|live| live.state), InputState::Reading | InputState::Cancelled) {
-                    continue;
-                }
-                row.live.update(|live| {
-                    live.state = match input.status {
-                        Status::Ok => InputState::Ok,
-                        Status::Partial => InputState::Partial,
-                        Status::Rejected => InputState::Rejected,
-                    };
-                    live.kind.clone_from(&input.kind);
-                    live.message.clone_from(&input.message);
+            let Some(live) = by_name.get(input.name.as_str()) else { continue };
+            let state = match input.status {
+                Status::Ok => InputState::Ok,
+                Status::Partial => InputState::Partial,
+                Status::Rejected => InputState::Rejected,
+            };
+            // One that is being read again is for its reader to judge; what is the same already need not be drawn again.
+            let is_new = live.with_untracked(|l| {
+                !matches!(l.state, InputState::Reading | InputState::Cancelled)
+                    && (l.state != state || l.kind != input.kind || l.message != input.message)
+            });
+            if is_new {
+                live.update(|l| {
+                    l.state = state;
+                    l.kind.clone_from(&input.kind);
+                    l.message.clone_from(&input.message);
                 });
             }
         }
-        let selected = self.selected.get_untracked();
-        let is_there = selected.is_some_and(|key| overview.conversations.iter().any(|c| c.key == key));
-        let linked = address("path").and_then(|id| overview.conversations.iter().find(|c| c.id == id));
-        let first = linked.or(overview.conversations.first()).map(|c| c.key.clone());
+        self.findings.set(overview.worst.clone());
         self.overview.set(Arc::new(overview));
-        if !is_there {
-            self.selected.set(first);
+        if is_last {
+            self.is_analysing.set(false);
         }
+    }
+
+    /// Whether an input is still being read.
+    pub fn is_reading(self) -> bool {
+        self.inputs.with(|rows| rows.iter().any(|row| row.live.with(|live| live.state == InputState::Reading)))
     }
 
     /// Asks the analyst.
@@ -403,13 +470,31 @@ impl App {
         answer.map(|a| *a)
     }
 
-    /// Selects a conversation.
+    /// Selects a conversation by its key.
     pub fn select(self, key: &str) {
+        self.is_by_hand.set_value(true);
         if self.selected.get_untracked().as_deref() != Some(key) {
             self.selected.set(Some(key.to_owned()));
             self.focus.set(Focus::Nothing);
             self.viewer.set(Viewer::Closed);
         }
+    }
+
+    /// Selects the conversation that stands `by` rows after the selected one in the list, and brings it into sight.
+    pub fn step(self, by: i32) {
+        let question = Question::Step { list: self.list.get_untracked(), key: self.selected.get_untracked(), by };
+        spawn_local(async move {
+            if let Ok(Answer::Step(Some((position, row)))) = self.ask(question, None).await {
+                self.select(&row.key);
+                self.in_sight.set(position);
+            }
+        });
+    }
+
+    /// Selects a conversation and brings it into sight.
+    pub fn show(self, key: &str) {
+        self.select(key);
+        self.step(0);
     }
 
     /// Turns the evidence panel to something.
@@ -420,7 +505,8 @@ impl App {
     }
 
     /// Opens the place that a piece of evidence names.
-    pub fn open_source(self, source: Source) {
+    pub fn open_source(self, evidence: &str, source: Source) {
+        self.viewer_of.set(evidence.to_owned());
         let input = self.overview.with_untracked(|o| o.inputs.iter().find(|i| i.id == source.input).map(|i| i.name.clone()));
         let Some(name) = input else {
             return self.viewer.set(Viewer::Failed(source, "the report does not name this input".to_owned()));
@@ -454,22 +540,6 @@ impl App {
             Answer::Export { text, media_type, file_name } => Ok((text, media_type, file_name)),
             _ => Err("an answer of the wrong kind".to_owned()),
         }
-    }
-
-    /// The selected conversation.
-    pub fn conversation(self) -> Option<Conversation> {
-        let key = self.selected.get()?;
-        self.overview.with(|o| o.conversations.iter().find(|c| c.key == key).cloned())
-    }
-
-    /// An entity's name and kind.
-    pub fn name_of(self, id: &str) -> (String, EntityKind) {
-        self.overview.with(|o| {
-            o.names.iter().find(|n| n.id == id).map_or_else(
-                || (id.split_once(':').map_or(id, |(_, rest)| rest).to_owned(), EntityKind::Unknown),
-                |n| (n.label.clone(), n.kind),
-            )
-        })
     }
 
     /// An input's name by the report's id.

@@ -4,6 +4,7 @@
 mod analyst;
 mod export;
 mod reader;
+mod shown;
 mod source;
 mod unwrap;
 

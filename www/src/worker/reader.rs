@@ -17,15 +17,52 @@ use crate::protocol::{Found, FromWorker, Key};
 /// Two slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
 const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
 
+/// The first slice is smaller, so that something is there to show at once.
+const FIRST_SLICE: f64 = 1024.0 * 1024.0;
+
 /// Often enough to look alive, too seldom to cost anything.
 const PROGRESS_EVERY_MS: f64 = 100.0;
+
+/// A first answer is worth its cost only for what takes a while to read.
+const LARGE: f64 = 24.0 * 1024.0 * 1024.0;
+/// Of captures with more frames than this, no further answers are given before the whole: a copy of the digest costs memory.
+const MOST_SO_FAR: u64 = 1_000_000;
+/// After the first answer, each comes this many times later than the last.
+const LATER: f64 = 4.0;
+
+/// When a large capture is to say what it gave so far: at once, then ever more seldom, so that it costs a part of the reading.
+struct SoFar {
+    is_wanted: bool,
+    begun: f64,
+    next: f64,
+}
+
+impl SoFar {
+    fn new(size: f64) -> Self {
+        Self { is_wanted: size > LARGE, begun: js_sys::Date::now(), next: 0.0 }
+    }
+
+    fn tick(&mut self, ingest: &Ingest, say: impl FnOnce(&Ingested)) {
+        let passed = js_sys::Date::now() - self.begun;
+        if !self.is_wanted || passed < self.next {
+            return;
+        }
+        self.next = (passed * LATER).max(1000.0);
+        self.is_wanted = ingest.frames() <= MOST_SO_FAR;
+        if let Some(part) = ingest.so_far().filter(|_| self.is_wanted) {
+            say(&part);
+        }
+    }
+}
 
 /// Reads `file` and says what came of it. Never fails: what the browser cannot read makes the input partial.
 pub async fn read(out: Out, key: Key, name: String, file: File) {
     let mut ingest = Ingest::new(&name);
+    let mut so_far = SoFar::new(file.size());
     let outcome = feed(&file, |chunk, total| {
         ingest.push(chunk);
         total.tick(|bytes| out.say(&FromWorker::Progress { key, bytes, frames: ingest.frames() }, &[]));
+        so_far.tick(&ingest, |part| out.say(&FromWorker::SoFar { key }, &[buffer(part)]));
         true
     })
     .await;
@@ -41,8 +78,13 @@ pub async fn read(out: Out, key: Key, name: String, file: File) {
         }
     }
     let list = found.iter().map(describe).collect();
-    let buffers: Vec<JsValue> = found.iter().map(|one| Uint8Array::from(one.to_bytes().as_slice()).buffer().into()).collect();
+    let buffers: Vec<JsValue> = found.iter().map(buffer).collect();
     out.say(&FromWorker::Read { key, found: list }, &buffers);
+}
+
+/// What moves to the analyst.
+fn buffer(one: &Ingested) -> JsValue {
+    Uint8Array::from(one.to_bytes().as_slice()).buffer().into()
 }
 
 fn describe(one: &Ingested) -> Found {
@@ -78,7 +120,7 @@ pub async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total) -> bool) 
     let mut chunk = Vec::new();
     loop {
         while in_flight.len() < 2 && next < size {
-            let end = (next + SLICE).min(size);
+            let end = (next + if next == 0.0 { FIRST_SLICE } else { SLICE }).min(size);
             let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (total.bytes, host::text_of(&e)))?;
             in_flight.push_back(slice.array_buffer());
             next = end;

@@ -3,14 +3,15 @@
 
 use std::net::IpAddr;
 
-use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
+use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame, frame_at};
 use hopscope::dissect::{self, describe};
 use hopscope::import::locate;
-use hopscope::model::Locator;
+use hopscope::model::{Locator, Nanos};
 use web_sys::File;
 
+use super::analyst::Near;
 use super::reader;
-use super::unwrap::Unwrap;
+use super::unwrap::{self, Unwrap};
 use crate::protocol::{Decoded, Excerpt, Field, Layer};
 
 /// Documents are shown up to this size; what is larger is not a document that a person reads.
@@ -43,6 +44,27 @@ pub async fn frame(file: &File, file_name: &str, name: &str, number: u64) -> Res
     wanted.found.ok_or_else(|| format!("{name} has no frame {number} that can be read again"))
 }
 
+/// At most this much of a file is read for one frame: where more lies between two checkpoints, damage does.
+const MOST_FOR_A_FRAME: f64 = 64.0 * 1024.0 * 1024.0;
+
+/// The same frame, read from near by. `None` when it is not there: the file is compressed, or has changed.
+pub async fn frame_near(file: &File, near: &Near, number: u64) -> Option<Decoded> {
+    let head = reader::bytes_of(file, 0.0, unwrap::PREFIX as f64).await.ok()?;
+    if unwrap::kind_of(&head).is_some() {
+        return None;
+    }
+    let start = near.checkpoint.offset as f64;
+    let end = near.end.map_or(file.size(), |end| end as f64).min(start + MOST_FOR_A_FRAME);
+    let bytes = reader::bytes_of(file, start, end - start).await.ok()?;
+    let frame = frame_at(&near.layout, &near.checkpoint, &bytes, number)?;
+    Some(decoded(number, frame.time_ns, frame.original_len, frame.bytes, Some(frame.link_type)))
+}
+
+fn decoded(frame: u64, time_ns: Option<Nanos>, original_len: u32, bytes: Vec<u8>, link_type: Option<LinkType>) -> Decoded {
+    let layers = link_type.map(|link_type| describe(link_type, &bytes, original_len)).unwrap_or_default();
+    Decoded { frame, time_ns, original_len, layers: layers.into_iter().map(layer).collect(), bytes }
+}
+
 struct Wanted {
     number: u64,
     link_types: Vec<Option<LinkType>>,
@@ -65,18 +87,7 @@ impl FrameSink for Wanted {
             return;
         }
         let link_type = self.link_types.get(frame.interface as usize).copied().flatten();
-        self.found = Some(Decoded {
-            frame: frame.number,
-            time_ns: frame.time_ns,
-            original_len: frame.original_len,
-            bytes: frame.bytes.to_vec(),
-            layers: link_type
-                .map(|link_type| describe(link_type, frame.bytes, frame.original_len))
-                .unwrap_or_default()
-                .into_iter()
-                .map(layer)
-                .collect(),
-        });
+        self.found = Some(decoded(frame.number, frame.time_ns, frame.original_len, frame.bytes.to_vec(), link_type));
     }
 
     fn name(&mut self, _: IpAddr, _: &str) {}

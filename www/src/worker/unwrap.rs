@@ -4,7 +4,7 @@
 use hopscope::container::{Container, ContainerKind, Limits, MemberSink};
 
 /// Enough to tell a container: tar's mark stands at 257.
-const PREFIX: usize = 264;
+pub(super) const PREFIX: usize = 264;
 /// As deep as an archive within an archive is opened.
 const DEEPEST: u8 = 4;
 
@@ -88,7 +88,8 @@ impl Node {
     }
 }
 
-fn kind_of(prefix: &[u8]) -> Option<ContainerKind> {
+/// What the first bytes say a container is; `None` for anything else.
+pub(super) fn kind_of(prefix: &[u8]) -> Option<ContainerKind> {
     if prefix.starts_with(&[0x1f, 0x8b]) {
         Some(ContainerKind::Gzip)
     } else if prefix.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {

@@ -1,0 +1,27 @@
+// Chromium for the tests: started quietly, pages in profiles of their own.
+import { chromium } from 'playwright-core';
+import { hasReportOver } from './lib.mjs';
+
+const QUIET = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+
+export const launch = () => chromium.launch({ executablePath: process.env.CHROME, args: QUIET });
+
+/** A page of its own, in a profile of its own; `faults` gets whatever went wrong in it. */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  await page.goto(url);
+  await page.locator('[data-testid="example"]').waitFor({ timeout: 30_000 });
+  return { context, page, faults };
+}
+
+/** The report's JSON, as soon as it is that over so many inputs. */
+export async function reportOver(page, count) {
+  await page.waitForFunction(hasReportOver, count, { timeout: 60_000 });
+  return page.evaluate(() => window.hopscopeReport());
+}

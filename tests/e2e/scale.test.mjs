@@ -1,0 +1,160 @@
+// Large inputs: what is shown while they are read, what is read again, and whether the page stays at hand meanwhile. In Chromium.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, open } from './chromium.mjs';
+import { startSite } from './lib.mjs';
+
+const LONG = { timeout: 240_000 };
+
+/**
+ * A task of the page's may take 50 ms. Twice that is allowed here, since the machine that runs the tests does other things
+ * beside; what was measured is printed.
+ */
+const LONGEST_TASK_MS = 100;
+
+let browser;
+let site;
+
+before(async () => {
+  browser = await launch();
+  site = await startSite();
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+});
+
+/**
+ * Runs in a page: adds a capture made there. `packets` TCP segments go round `conversations` connections that each begin with
+ * a handshake; at the end of the file, two hosts of which nothing was seen before exchange some UDP.
+ */
+function addCapture({ name, packets, conversations }) {
+  const RECORD = 16 + 14 + 20 + 20 + 74;
+  const last = 10;
+  const bytes = new Uint8Array(24 + (packets + last) * RECORD);
+  const view = new DataView(bytes.buffer);
+  [[0, 0xa1b2c3d4], [4, 0x00040002], [16, 65535], [20, 1]].forEach(([at, value]) => view.setUint32(at, value, true));
+  const sequence = new Uint32Array(conversations);
+  const acknowledged = new Uint32Array(conversations);
+  for (let i = 0; i < packets + last; i += 1) {
+    const at = 24 + i * RECORD;
+    const isLast = i >= packets;
+    const [k, turn] = [i % conversations, Math.floor(i / conversations)];
+    const isBack = turn % 2 === 1;
+    view.setUint32(at, 1_700_000_000 + Math.floor(i / 100_000), true);
+    view.setUint32(at + 4, (i % 100_000) * 10, true);
+    view.setUint32(at + 8, RECORD - 16, true);
+    view.setUint32(at + 12, RECORD - 16, true);
+    const ethernet = at + 16;
+    bytes.set(isBack ? [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0] : [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0], ethernet);
+    const ip = ethernet + 14;
+    const [client, server] = isLast ? [0x0a630001, 0x0a630002] : [0x0a000000 + (k >> 4), 0x0a010000 + (k % 500)];
+    view.setUint32(ip, 0x45000000 + RECORD - 16 - 14);
+    view.setUint32(ip + 4, ((i & 0xffff) << 16 | 0x4000) >>> 0);
+    view.setUint32(ip + 8, isLast ? 0x40110000 : 0x40060000);
+    view.setUint32(ip + 12, isBack ? server : client);
+    view.setUint32(ip + 16, isBack ? client : server);
+    const transport = ip + 20;
+    const [from, to] = isLast ? [5353, 5354] : [1024 + (k & 15) + (k >> 4) % 60_000, 8080];
+    view.setUint16(transport, isBack ? to : from);
+    view.setUint16(transport + 2, isBack ? from : to);
+    if (isLast) {
+      view.setUint16(transport + 4, RECORD - 16 - 34);
+    } else {
+      const [own, other] = isBack ? [acknowledged, sequence] : [sequence, acknowledged];
+      view.setUint32(transport + 4, own[k] + k * 7919 + (isBack ? 1 << 30 : 0));
+      view.setUint32(transport + 8, turn === 0 ? 0 : other[k] + k * 7919 + (isBack ? 0 : 1 << 30));
+      view.setUint16(transport + 12, 0x5000 + (turn === 0 ? 0x02 : turn === 1 ? 0x12 : 0x10));
+      view.setUint16(transport + 14, 500);
+      own[k] += turn < 2 ? 1 : 74;
+    }
+    view.setUint32(transport + 20, i);
+    view.setUint32(transport + 24, Math.imul(i, 2654435761));
+  }
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name));
+  // Making it was not the page's work.
+  setTimeout(() => {
+    window.longTasks = [];
+    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((e) => Math.round(e.duration)))).observe({ type: 'longtask' });
+    window.droppedAt = performance.now();
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, 500);
+}
+
+const settled = (page) => page.waitForFunction(() => window.droppedAt && document.querySelector('[data-testid="state"]')?.dataset.settled === 'true'
+  && document.querySelector('[data-testid="state"]').dataset.inputs === '1', undefined, { timeout: 200_000 });
+
+test('a large capture: a first answer while it is being read, and a far frame read from near by', LONG, async () => {
+  const { context, page, faults } = await open(browser, site.url);
+  await page.evaluate(addCapture, { name: 'large.pcap', packets: 900_000, conversations: 40 });
+  await page.locator('[data-testid="conversation"]').first().waitFor({ timeout: 60_000 });
+  const first = await page.evaluate(() => ({
+    ms: Math.round(performance.now() - window.droppedAt),
+    isSettled: document.querySelector('[data-testid="state"]').dataset.settled,
+    status: document.querySelector('[data-testid="input"]').dataset.status,
+  }));
+  assert.deepEqual([first.isSettled, first.status], ['false', 'reading'], 'conversations are there before the file is read');
+  await settled(page);
+  console.log(`first conversations after ${first.ms} ms, all after ${await page.evaluate(() => Math.round(performance.now() - window.droppedAt))} ms`);
+
+  await page.locator('[data-testid="filter"]').fill('udp 5354');
+  await page.locator('[data-testid="conversation"]', { hasText: 'UDP' }).click();
+  await page.locator('[data-testid="hop"][data-observed="true"]').first().click();
+  // What any worker reads from now on.
+  for (const worker of page.workers()) {
+    await worker.evaluate(() => {
+      self.read = 0;
+      const slice = Blob.prototype.slice;
+      Blob.prototype.slice = function (...range) {
+        const part = slice.apply(this, range);
+        self.read += part.size;
+        return part;
+      };
+    });
+  }
+  const source = page.locator('[data-testid="source"]', { hasText: /frame 9000\d\d$/ }).first();
+  await source.click();
+  await page.locator('[data-testid="viewer"] [data-testid="layer"]', { hasText: 'User Datagram' }).waitFor();
+  let read = 0;
+  for (const worker of page.workers()) read += await worker.evaluate(() => self.read);
+  assert.ok(read > 0 && read < 100_000, `${read} bytes were read for one frame`);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('many conversations: the page stays at hand, and its list scrolls to the end', LONG, async () => {
+  const { context, page, faults } = await open(browser, site.url);
+  await page.evaluate(addCapture, { name: 'many.pcap', packets: 30_000, conversations: 10_000 });
+  await settled(page);
+  const count = await page.locator('[data-testid="conversation-count"]').innerText();
+  const total = Number(count.replace(/\D/g, ''));
+  assert.ok(total >= 5000, count);
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  assert.ok(await page.locator('[data-testid="conversation"]').count() < 60, 'only rows in sight are in the document');
+
+  // Scrolling by wheel, then to the end, then a filter and the other orders.
+  const list = page.locator('[data-testid="list"]');
+  await list.hover();
+  await page.evaluate(() => {
+    window.frames_ = [];
+    let last = performance.now();
+    const next = (now) => { window.frames_.push(now - last); last = now; window.frames_.length < 400 && requestAnimationFrame(next); };
+    requestAnimationFrame(next);
+  });
+  for (let i = 0; i < 40; i += 1) await page.mouse.wheel(0, 700);
+  // A wheel's movement goes on for a while.
+  await page.waitForTimeout(1000);
+  await list.evaluate((e) => { e.scrollTop = e.scrollHeight; });
+  await page.locator(`[data-testid="conversation"][data-position="${total - 1}"]`).waitFor({ timeout: 5000 });
+  await page.locator('[data-testid="order"]').selectOption('client');
+  await page.locator('[data-testid="conversation"][data-position="0"]').waitFor({ timeout: 5000 });
+  await page.locator('[data-testid="filter"]').fill('udp');
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="conversation"]').length === 1);
+  const { tasks, slowest } = await page.evaluate(() => ({ tasks: window.longTasks, slowest: Math.round(Math.max(...window.frames_)) }));
+  console.log(`${total} conversations: longest tasks of the page [${[...tasks].sort((a, b) => b - a).slice(0, 5)}] ms, slowest frame while scrolling ${slowest} ms`);
+  assert.ok(Math.max(0, ...tasks) <= LONGEST_TASK_MS, `longest tasks: ${tasks} ms`);
+  assert.deepEqual(faults, []);
+  await context.close();
+});

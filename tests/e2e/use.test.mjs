@@ -1,0 +1,239 @@
+// What a person does with the page once the files are in: looks, searches, follows evidence, corrects. In Chromium.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { launch, open, reportOver } from './chromium.mjs';
+import { example, filesBelow, startSite } from './lib.mjs';
+
+const LONG = { timeout: 120_000 };
+const COUNT = filesBelow(example).length;
+
+let browser;
+let site;
+
+before(async () => {
+  browser = await launch();
+  site = await startSite();
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+});
+
+/** The founding example, open. */
+async function opened(options) {
+  const { context, page, faults } = await open(browser, site.url, options);
+  await page.locator('[data-testid="example"]').click();
+  await reportOver(page, COUNT);
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  return { context, page, faults };
+}
+
+for (const viewport of [{ width: 1280, height: 800 }, { width: 1500, height: 950 }, { width: 1920, height: 1080 }, { width: 420, height: 800 }]) {
+  test(`at ${viewport.width} pixels all of the picture is in sight, and nothing hangs over the page's edge`, LONG, async () => {
+    const { context, page, faults } = await opened({ viewport });
+    await page.waitForFunction(() => {
+      const view = document.querySelector('.picture-view').getBoundingClientRect();
+      const drawing = document.querySelector('[data-testid="picture"] > g').getBoundingClientRect();
+      // The first view of a phone shows the path's beginning rather than specks.
+      const fits = drawing.right <= view.right + 1 || innerWidth < 700;
+      return drawing.width > 100 && drawing.left >= view.left - 1 && fits && drawing.bottom <= view.bottom + 1;
+    }, undefined, { timeout: 5000 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page does not scroll sideways');
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+}
+
+test('a hop leads to statements, a statement to its decoded frame, and a MAC to the lines that say whose it is', LONG, async () => {
+  const { context, page, faults } = await opened();
+  await page.locator('[data-direction="request"] [data-testid="hop"]').nth(2).click();
+  await page.locator('[data-testid="evidence-item"]').first().waitFor();
+  await page.locator('[data-testid="source"]', { hasText: /frame \d+$/ }).first().click();
+  await page.locator('[data-testid="viewer"] [data-testid="layer"]').first().waitFor();
+  await page.waitForFunction(() => {
+    const viewer = document.querySelector('[data-testid="viewer"]').getBoundingClientRect();
+    return viewer.top >= 0 && viewer.top < innerHeight - 80;
+  }, undefined, { timeout: 3000 });
+  const layers = await page.locator('[data-testid="layer"] summary').allInnerTexts();
+  assert.ok(layers.includes('Ethernet II') && layers.some((l) => l.includes('Internet Protocol')), String(layers));
+  const source = page.locator('[data-testid="field"]', { hasText: 'Source' }).first();
+  await source.click();
+  const said = (await source.locator('span').nth(1).innerText()).replaceAll(':', ' ');
+  const lit = (await page.locator('[data-testid="hex"] .lit').allInnerTexts()).join(' ');
+  assert.equal(lit, said, 'the octets of the field are the ones that are marked');
+
+  // The router's second face: from the finding to the lines of the inventory.
+  await page.locator('[data-testid="tab-findings"]').click();
+  await page.locator('[data-testid="finding"][data-kind="router_identified"] [data-testid="finding-evidence"]').first().click();
+  await page.locator('[data-testid="source"]', { hasText: 'ec2-instances.json' }).first().click();
+  await page.locator('[data-testid="marked-line"]').first().waitFor();
+  const marked = await page.locator('[data-testid="marked-line"]').allInnerTexts();
+  const json = readFileSync(join(example, 'inventory/ec2-instances.json'), 'utf8').split('\n');
+  assert.ok(marked.every((line) => json.includes(line)), 'the lines are those of the file');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('boxes, ports and wires lead to their evidence, by pointer and by key', LONG, async () => {
+  const { context, page, faults } = await opened();
+  const title = () => page.locator('[data-testid="evidence"] h2').first().innerText();
+  await page.locator('[data-testid="port"]').first().click();
+  assert.match(await title(), /eth0/);
+  await page.locator('[data-testid="box"][data-id*="router"]').first().focus();
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('[data-testid="evidence"] h2')?.innerText.includes('VPC router'));
+  assert.ok(await page.locator('[data-testid="evidence-item"]').count() > 0);
+  await page.locator('[data-testid="edge"].request').first().focus();
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('[data-testid="evidence"] h2')?.innerText.startsWith('Hop'));
+  // The keys that move the picture, fill the window and close what is open.
+  const drawn = () => page.locator('[data-testid="picture"] > g').getAttribute('transform');
+  const before = await drawn();
+  await page.keyboard.press('+');
+  assert.notEqual(await drawn(), before);
+  await page.keyboard.press('0');
+  await page.keyboard.press('f');
+  await page.locator('.picture.is-wide').waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('.picture:not(.is-wide)').waitFor();
+  await page.keyboard.press('?');
+  await page.locator('[data-testid="dialog"]').waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('[data-testid="dialog"]').waitFor({ state: 'detached' });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('conversations are found by words, and walked through by key', LONG, async () => {
+  const { context, page, faults } = await open(browser, site.url);
+  await page.locator('[data-testid="example-lb"]').click();
+  await page.waitForFunction(() => document.querySelector('[data-testid="state"]').dataset.settled === 'true'
+    && document.querySelectorAll('[data-testid="conversation"]').length > 1);
+  const all = await page.locator('[data-testid="conversation"]').count();
+  await page.keyboard.press('/');
+  await page.keyboard.type('tcp nobody-has-this');
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="conversation"]').length === 0);
+  await page.locator('[data-testid="filter"]').fill('TCP 8080');
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="conversation"]').length > 0);
+  assert.ok(await page.locator('[data-testid="conversation"]').count() <= all);
+  await page.locator('[data-testid="filter"]').fill('');
+  await page.waitForFunction((n) => document.querySelectorAll('[data-testid="conversation"]').length === n, all);
+  await page.locator('h1').first().click();
+  const selected = () => page.locator('[data-testid="conversation"][aria-selected="true"]').getAttribute('data-position');
+  const first = Number(await selected());
+  await page.keyboard.press('n');
+  await page.waitForFunction((n) => document.querySelector('[aria-selected="true"][data-position]')?.dataset.position === String(n), first + 1);
+  await page.keyboard.press('p');
+  await page.waitForFunction((n) => document.querySelector('[aria-selected="true"][data-position]')?.dataset.position === String(n), first);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('text that is pasted is an input like any other', LONG, async () => {
+  const { context, page, faults } = await opened();
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.setData('text/plain', '? (192.168.0.1) at 06:b6:b2:63:c0:90 [ether] on eth9\n');
+    window.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
+  });
+  const report = JSON.parse(await reportOver(page, COUNT + 1));
+  assert.equal(report.inputs.find((i) => i.name === 'pasted-1.txt')?.kind, 'ip_neigh');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('what a person corrects is followed, listed, changed, saved, loaded and taken back', LONG, async () => {
+  const { context, page, faults } = await opened();
+  const report = async (count) => JSON.parse(await reportOver(page, count));
+  const point = (of, name) => of.capture_points.find((p) => of.inputs.find((i) => i.id === p.input).name === name);
+  const card = (name) => page.locator('[data-testid="point"]', { hasText: name });
+  const NAME = 'captures/node2-eth1.pcap';
+  const before = await report(COUNT);
+  const other = before.entities.find((e) => e.kind === 'interface' && e.id !== point(before, NAME).at).id;
+
+  await page.locator('[data-testid="tab-points"]').click();
+  await card(NAME).locator('[data-testid="correct"]').click();
+  await page.locator('[data-testid="correct-place"]').fill(other);
+  await page.locator('[data-testid="correct-clock"]').fill('-3.25');
+  await page.locator('[data-testid="correct-save"]').click();
+  const placed = await report(COUNT + 1);
+  assert.equal(point(placed, NAME).at, other);
+  assert.equal(point(placed, NAME).clock.offset_ns, -3_250_000_000);
+  await card(NAME).locator('text=corrected by hand').waitFor();
+
+  // Whose an address is, from the entity that is wrong.
+  await page.locator('[data-testid="tab-corrections"]').click();
+  assert.equal(await page.locator('[data-testid="correction"]').count(), 2);
+  await page.locator('[data-testid="owner-address"]').fill('192.168.53.154');
+  await page.locator('[data-testid="owner-entity"]').fill('tomcat');
+  await page.locator('[data-testid="owner-save"]').click();
+  await page.locator('[role="alert"]').waitFor();
+  await page.locator('[data-testid="owner-entity"]').fill('pod:default/canary');
+  await page.locator('[data-testid="owner-save"]').click();
+  await page.locator('h1', { hasText: 'canary' }).waitFor();
+  assert.equal((await report(COUNT + 1)).paths[0].flow.client.entity, 'pod:default/canary');
+
+  const download = page.waitForEvent('download');
+  await page.locator('[data-testid="save-corrections"]').click();
+  const saved = readFileSync(await (await download).path(), 'utf8');
+  const session = JSON.parse(saved);
+  assert.deepEqual(session.clocks, [{ input: NAME, offset_ns: -3_250_000_000 }]);
+  assert.deepEqual(session.placements.map((p) => p.at), [other]);
+
+  // Taken back, one after the other: the report is as it was.
+  for (let left = 3; left > 0; left -= 1) {
+    await page.locator('[data-testid="take-back"]').first().click();
+    await page.waitForFunction((n) => document.querySelectorAll('[data-testid="correction"]').length === n, left - 1);
+  }
+  assert.deepEqual(await report(COUNT), before);
+
+  // The saved file, dropped under another name, brings them back, to be changed again.
+  const text = Buffer.from(saved).toString('base64');
+  await page.evaluate((base64) => {
+    const data = new DataTransfer();
+    data.items.add(new File([atob(base64)], 'from-yesterday.json'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, text);
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="correction"]').length === 3);
+  assert.deepEqual(await report(COUNT + 1).then((r) => point(r, NAME).clock.offset_ns), -3_250_000_000);
+  await page.locator('[data-testid="tab-points"]').click();
+  await card(NAME).locator('[data-testid="correct"]').click();
+  await page.locator('[data-testid="correct-clock"]').fill('');
+  await page.locator('[data-testid="correct-save"]').click();
+  await page.locator('[data-testid="tab-corrections"]').click();
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="correction"]').length === 2);
+  const now = await report(COUNT + 1);
+  assert.notEqual(point(now, NAME).clock?.offset_ns, -3_250_000_000);
+  assert.equal(point(now, NAME).at, other);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('dark as light: text stands out from what is behind it', LONG, async () => {
+  for (const colorScheme of ['light', 'dark']) {
+    const { context, page } = await opened({ colorScheme });
+    const worst = await page.evaluate(() => {
+      const rgb = (text) => text.match(/[\d.]+/g).map(Number);
+      const luminance = ([r, g, b]) => [r, g, b]
+        .map((c) => { const x = c / 255; return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; })
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+      const behind = (element) => {
+        for (let e = element; e; e = e.parentElement) {
+          const back = rgb(getComputedStyle(e).backgroundColor);
+          if (back.length === 3 || back[3] === 1) return back;
+        }
+        return [255, 255, 255];
+      };
+      const texts = [...document.querySelectorAll('.page *')].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.getClientRects().length && !e.closest('svg'));
+      return texts.map((e) => {
+        const [a, b] = [luminance(rgb(getComputedStyle(e).color)), luminance(behind(e))];
+        return { ratio: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text: `${e.className}: ${e.innerText}`.slice(0, 60) };
+      }).sort((a, b) => a.ratio - b.ratio)[0];
+    });
+    assert.ok(worst.ratio >= 4.5, `${colorScheme}: ${worst.ratio.toFixed(2)} at ${worst.text}`);
+    await context.close();
+  }
+});

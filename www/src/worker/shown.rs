@@ -1,0 +1,369 @@
+//! The report as the page asks about it: rows of lists, one path, one entity, with everything named for a person.
+//! Knows the report and how people name things; must not know files or messages.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hopscope::report::{Entity, EntityKind, Evidence, FlowEnd, Hop, Path, Report, Verdict};
+use hopscope::views::layout::{Picture, Selection, layout};
+
+use crate::protocol::{About, Answer, Conversation, Detail, EntityDetail, FindingRow, List, Name, Order, Overview, Placed};
+
+/// Findings that the page gets with the report; it asks for more when they are wanted.
+const WORST: usize = 50;
+/// Interfaces offered as a capture's place; of more, a person types the name.
+const MOST_INTERFACES: usize = 2000;
+/// Of what a VPC or a node contains, so much is listed.
+const MOST_INSIDE: usize = 200;
+/// Names offered for what a person types.
+const MOST_NAMES: usize = 30;
+
+/// A report with its look-ups, each made once.
+#[derive(Default)]
+pub struct Shown {
+    pub report: Report,
+    /// Index of each entity by id.
+    entities: BTreeMap<String, usize>,
+    /// One for each path, in the report's order.
+    rows: Vec<Row>,
+    by_key: BTreeMap<String, usize>,
+    by_id: BTreeMap<String, usize>,
+    /// Indexes of findings, the most severe first.
+    worst_first: Vec<usize>,
+    /// The rows of the list that was asked for last.
+    list: RefCell<Option<(List, Vec<u32>)>>,
+}
+
+struct Row {
+    conversation: Conversation,
+    /// Lower case; what the filter looks through.
+    haystack: String,
+}
+
+impl Shown {
+    /// Makes the look-ups.
+    pub fn new(report: Report) -> Self {
+        let mut shown = Self { report, ..Self::default() };
+        shown.entities = shown.report.entities.iter().enumerate().map(|(i, e)| (e.id.clone(), i)).collect();
+        let mut times_seen: BTreeMap<String, u32> = BTreeMap::new();
+        shown.rows = shown.report.paths.iter().map(|path| shown.row(path, &mut times_seen)).collect();
+        shown.by_key = shown.rows.iter().enumerate().map(|(i, row)| (row.conversation.key.clone(), i)).collect();
+        shown.by_id = shown.rows.iter().enumerate().map(|(i, row)| (row.conversation.id.clone(), i)).collect();
+        shown.worst_first = (0..shown.report.findings.len()).collect();
+        shown.worst_first.sort_by_key(|i| shown.report.findings.get(*i).map(|f| std::cmp::Reverse(f.severity)));
+        shown
+    }
+
+    /// What the page always shows.
+    pub fn overview(&self) -> Overview {
+        let points = self.report.capture_points.iter();
+        let interfaces = self.report.entities.iter().filter(|e| e.kind == EntityKind::Interface).take(MOST_INTERFACES);
+        let mut interfaces: Vec<Name> = interfaces.map(|e| self.name(&e.id)).collect();
+        interfaces.sort_by(|a, b| a.label.cmp(&b.label));
+        Overview {
+            inputs: self.report.inputs.clone(),
+            points: points.map(|p| Placed { point: p.clone(), at: p.at.as_deref().map(|id| self.name(id)) }).collect(),
+            conversations: self.rows.len() as u32,
+            findings: self.report.findings.len() as u32,
+            worst: self.findings(0, WORST as u32),
+            interfaces,
+        }
+    }
+
+    /// Findings from the `first` on, the most severe first.
+    pub fn findings(&self, first: u32, count: u32) -> Vec<FindingRow> {
+        let findings = self.worst_first.iter().skip(first as usize).take(count as usize);
+        findings
+            .filter_map(|i| self.report.findings.get(*i))
+            .map(|finding| FindingRow { finding: finding.clone(), about: finding.about.iter().map(|id| self.about(id)).collect() })
+            .collect()
+    }
+
+    fn about(&self, id: &str) -> About {
+        match self.by_id.get(id).and_then(|i| self.rows.get(*i)) {
+            Some(Row { conversation: c, .. }) => {
+                About::Conversation { key: c.key.clone(), label: format!("{} → {}", c.client, c.server) }
+            }
+            None => About::Entity(self.name(id)),
+        }
+    }
+
+    /// Rows of a list from the `first` on.
+    pub fn rows(&self, list: &List, first: u32, count: u32) -> Answer {
+        self.with_list(list, |indexes| {
+            let some = indexes.iter().skip(first as usize).take(count as usize);
+            let rows = some.filter_map(|i| Some(self.rows.get(*i as usize)?.conversation.clone())).collect();
+            Answer::Rows { total: indexes.len() as u32, first, rows }
+        })
+    }
+
+    /// The row that stands `by` rows after that of the conversation `key`, and where; the first if that is not in the list.
+    /// With `by` 0 that conversation itself, in the list or not.
+    pub fn step(&self, list: &List, key: Option<&str>, by: i32) -> Option<(Option<u32>, Conversation)> {
+        let from = key.and_then(|k| self.by_key.get(k)).map(|i| *i as u32);
+        self.with_list(list, |indexes| {
+            let position = from.and_then(|from| indexes.iter().position(|i| *i == from));
+            let (position, index) = match (position, from) {
+                (None, Some(from)) if by == 0 => (None, from),
+                _ => {
+                    let last = indexes.len().checked_sub(1)?;
+                    let next = position.map_or(0, |p| p.saturating_add_signed(by as isize)).min(last);
+                    (Some(next as u32), *indexes.get(next)?)
+                }
+            };
+            Some((position, self.rows.get(index as usize)?.conversation.clone()))
+        })
+    }
+
+    fn with_list<T>(&self, list: &List, look: impl FnOnce(&[u32]) -> T) -> T {
+        let mut last = self.list.borrow_mut();
+        let (_, indexes) = match last.take() {
+            Some(same) if same.0 == *list => last.insert(same),
+            _ => last.insert((list.clone(), self.sorted(list))),
+        };
+        look(indexes)
+    }
+
+    fn sorted(&self, list: &List) -> Vec<u32> {
+        let filter = list.filter.to_lowercase();
+        let words: Vec<&str> = filter.split_whitespace().collect();
+        let fits = |row: &Row| words.iter().all(|word| row.haystack.contains(word));
+        let mut indexes: Vec<u32> = (0_u32..).zip(&self.rows).filter(|(_, row)| fits(row)).map(|(i, _)| i).collect();
+        let of = |i: &u32| self.rows.get(*i as usize).map(|row| &row.conversation);
+        match list.order {
+            Order::Report => {}
+            Order::Verdict => indexes.sort_by_key(|i| {
+                of(i).map(|c| match c.verdict {
+                    Verdict::Lost => 0,
+                    Verdict::Rejected => 1,
+                    Verdict::Unknown => 2,
+                    Verdict::Delivered => 3,
+                })
+            }),
+            Order::Packets => indexes.sort_by_key(|i| of(i).map(|c| std::cmp::Reverse(c.packets))),
+            Order::Client => indexes.sort_by(|a, b| of(a).map(|c| &c.client).cmp(&of(b).map(|c| &c.client))),
+            Order::Server => indexes.sort_by(|a, b| of(a).map(|c| &c.server).cmp(&of(b).map(|c| &c.server))),
+        }
+        indexes
+    }
+
+    /// The conversation `key`, else the path `id`, else the first one, with all that its table shows.
+    pub fn path(&self, key: Option<&str>, id: Option<&str>) -> Option<Detail> {
+        let index = key.and_then(|k| self.by_key.get(k)).or_else(|| id.and_then(|id| self.by_id.get(id))).copied().unwrap_or(0);
+        let (path, row) = (self.report.paths.get(index)?, self.rows.get(index)?);
+        let ids: BTreeSet<&String> =
+            path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface)).collect();
+        let labels = path.directions.iter().map(|d| d.hops.iter().map(|hop| (self.short(&hop.owner), self.part(hop))).collect());
+        Some(Detail {
+            conversation: row.conversation.clone(),
+            path: path.clone(),
+            labels: labels.collect(),
+            names: ids.into_iter().map(|id| self.name(id)).collect(),
+        })
+    }
+
+    /// What of its owner a hop is: the interface, or the subnet that a VPC's router is seen from.
+    fn part(&self, hop: &Hop) -> Option<String> {
+        let interface = hop.interface.as_deref().map(|i| self.short(i));
+        interface.or_else(|| hop.owner.strip_prefix("router:").map(str::to_owned)).filter(|part| *part != self.short(&hop.owner))
+    }
+
+    /// The picture of one path.
+    pub fn picture(&self, id: &str) -> Picture {
+        layout(&self.report, &Selection::path(id))
+    }
+
+    /// One entity with what it stands in and what stands in it.
+    ///
+    /// # Errors
+    /// There is no such entity, for a person.
+    pub fn entity(&self, id: &str) -> Result<EntityDetail, String> {
+        let entity = self.entity_of(id).ok_or_else(|| format!("the report has no {id} any more"))?;
+        let mut inside: Vec<&str> = Vec::new();
+        let mut next = entity.parent.as_deref();
+        while let Some(id) = next.filter(|id| !inside.contains(id)) {
+            inside.push(id);
+            next = self.entity_of(id).and_then(|e| e.parent.as_deref());
+        }
+        let mut held = self.report.entities.iter().filter(|e| e.parent.as_deref() == Some(id));
+        let contains = held.by_ref().take(MOST_INSIDE).map(|e| self.name(&e.id)).collect();
+        Ok(EntityDetail {
+            entity: entity.clone(),
+            inside: inside.into_iter().map(|id| self.name(id)).collect(),
+            contains,
+            more: held.count() as u32,
+            evidence: self.evidence(&entity.evidence),
+        })
+    }
+
+    /// Evidence by id, in the report's order.
+    pub fn evidence(&self, ids: &[String]) -> Vec<Evidence> {
+        let ids: BTreeSet<&String> = ids.iter().collect();
+        self.report.evidence.iter().filter(|e| ids.contains(&e.id)).cloned().collect()
+    }
+
+    /// Entities whose id or name contains this.
+    pub fn names(&self, like: &str) -> Vec<Name> {
+        let like = like.trim().to_lowercase();
+        let fits = |e: &&Entity| e.id.to_lowercase().contains(&like) || e.name.to_lowercase().contains(&like);
+        self.report.entities.iter().filter(fits).take(MOST_NAMES).map(|e| self.name(&e.id)).collect()
+    }
+
+    fn row(&self, path: &Path, times_seen: &mut BTreeMap<String, u32>) -> Row {
+        let flow = &path.flow;
+        let (client, server) = (self.end(&flow.client), self.end(&flow.server));
+        let via = flow.via.as_ref().map(|via| self.end(via));
+        let end = |e: &FlowEnd| socket(&e.ip, e.port);
+        let mut key =
+            format!("{} {} {} {}", flow.protocol, end(&flow.client), end(&flow.server), flow.via.as_ref().map_or(String::new(), end));
+        // Where a side's port is not known, several conversations look the same; the report's order tells them apart.
+        let times = times_seen.entry(key.clone()).or_insert(0);
+        *times = times.saturating_add(1);
+        if *times > 1 {
+            key.push_str(&format!(" #{times}"));
+        }
+        // A lost or refused direction is what a person must see; else every direction must have arrived.
+        let verdicts = || path.directions.iter().map(|d| d.verdict);
+        let verdict = if let Some(bad) = verdicts().find(|v| matches!(v, Verdict::Lost | Verdict::Rejected)) {
+            bad
+        } else if verdicts().all(|v| v == Verdict::Delivered) && !path.directions.is_empty() {
+            Verdict::Delivered
+        } else {
+            Verdict::Unknown
+        };
+        let haystack = format!("{} {key} {client} {server} {} {verdict:?}", path.id, via.as_deref().unwrap_or_default()).to_lowercase();
+        let conversation = Conversation {
+            id: path.id.clone(),
+            key,
+            protocol: flow.protocol.clone(),
+            client,
+            server,
+            via,
+            packets: path.packets,
+            bytes: path.bytes,
+            hops: path.directions.iter().map(|d| d.hops.len()).max().unwrap_or(0) as u32,
+            verdict,
+        };
+        Row { conversation, haystack }
+    }
+
+    fn entity_of(&self, id: &str) -> Option<&Entity> {
+        self.report.entities.get(*self.entities.get(id)?)
+    }
+
+    /// As a person reads it; an interface without its owner.
+    fn short(&self, id: &str) -> String {
+        match self.entity_of(id) {
+            Some(entity) if !entity.name.is_empty() => entity.name.clone(),
+            _ => id.split_once(':').map_or(id, |(_, rest)| rest).to_owned(),
+        }
+    }
+
+    /// With its kind; an interface's label with its owner.
+    fn name(&self, id: &str) -> Name {
+        let entity = self.entity_of(id);
+        let label = match entity {
+            Some(Entity { kind: EntityKind::Interface, parent: Some(parent), .. }) => format!("{} {}", self.host(parent), self.short(id)),
+            Some(Entity { kind: EntityKind::Node, .. }) => self.host(id),
+            // Each subnet sees a router of its own, and all of them have one name.
+            Some(Entity { kind: EntityKind::VpcRouter, .. }) => {
+                let short = self.short(id);
+                id.strip_prefix("router:").filter(|at| *at != short).map_or(short.clone(), |at| format!("{short}, {at}"))
+            }
+            _ => self.short(id),
+        };
+        Name { id: id.to_owned(), kind: entity.map_or(EntityKind::Unknown, |e| e.kind), label }
+    }
+
+    /// A node without its domain, which all nodes of a cluster share; anything else by its name.
+    fn host(&self, id: &str) -> String {
+        let short = self.short(id);
+        let is_node = self.entity_of(id).is_some_and(|e| e.kind == EntityKind::Node);
+        match short.split_once('.') {
+            Some((host, _)) if is_node && host.chars().any(char::is_alphabetic) => host.to_owned(),
+            _ => short,
+        }
+    }
+
+    fn end(&self, end: &FlowEnd) -> String {
+        let socket = socket(&end.ip, end.port);
+        match end.entity.as_deref().map(|id| self.short(id)) {
+            Some(name) if name != end.ip => format!("{name} ({socket})"),
+            _ => socket,
+        }
+    }
+}
+
+fn socket(ip: &str, port: Option<u16>) -> String {
+    match port {
+        Some(port) if ip.contains(':') => format!("[{ip}]:{port}"),
+        Some(port) => format!("{ip}:{port}"),
+        None => ip.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use hopscope::report::{DirectionPath, Flow, Way};
+
+    fn report(packets: &[u64]) -> Report {
+        let end = |ip: String, port| FlowEnd { entity: None, ip, port };
+        let path = |(i, packets): (usize, &u64)| Path {
+            id: format!("p{}", i + 1),
+            flow: Flow {
+                protocol: "tcp".to_owned(),
+                client: end(format!("10.0.0.{i}"), None),
+                server: end("10.0.9.9".to_owned(), Some(443)),
+                via: None,
+            },
+            packets: *packets,
+            bytes: 0,
+            directions: vec![DirectionPath {
+                direction: Way::Request,
+                hops: Vec::new(),
+                verdict: if i == 1 { Verdict::Lost } else { Verdict::Delivered },
+                lost_after: None,
+            }],
+        };
+        Report { paths: packets.iter().enumerate().map(path).collect(), ..Report::default() }
+    }
+
+    fn ids(shown: &Shown, filter: &str, order: Order) -> Vec<String> {
+        match shown.rows(&List { filter: filter.to_owned(), order }, 0, 100) {
+            Answer::Rows { rows, .. } => rows.into_iter().map(|c| c.id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rows_are_filtered_and_sorted_and_equals_keep_their_order() {
+        let shown = Shown::new(report(&[5, 9, 5]));
+        assert_eq!(ids(&shown, "", Order::Report), ["p1", "p2", "p3"]);
+        assert_eq!(ids(&shown, "", Order::Packets), ["p2", "p1", "p3"]);
+        assert_eq!(ids(&shown, "", Order::Verdict), ["p2", "p1", "p3"]);
+        assert_eq!(ids(&shown, "LOST 10.0.9.9:443", Order::Report), ["p2"]);
+        assert_eq!(ids(&shown, "10.0.0.2 lost", Order::Report), [""; 0]);
+        match shown.rows(&List::default(), 1, 1) {
+            Answer::Rows { total, first, rows } => assert_eq!((total, first, rows.len()), (3, 1, 1)),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn steps_stay_within_the_list() {
+        let shown = Shown::new(report(&[5, 9, 5]));
+        let list = List { filter: String::new(), order: Order::Packets };
+        let key = |id: &str| shown.rows.iter().find(|r| r.conversation.id == id).unwrap().conversation.key.clone();
+        let step = |from: Option<&str>, by| shown.step(&list, from, by).map(|(at, c)| (at, c.id));
+        assert_eq!(step(None, 1), Some((Some(0), "p2".to_owned())));
+        assert_eq!(step(Some(&key("p2")), 1), Some((Some(1), "p1".to_owned())));
+        assert_eq!(step(Some(&key("p2")), -1), Some((Some(0), "p2".to_owned())));
+        assert_eq!(step(Some(&key("p3")), 1), Some((Some(2), "p3".to_owned())));
+        let none = List { filter: "nothing has this".to_owned(), order: Order::Report };
+        assert_eq!(shown.step(&none, None, 1).map(|s| s.0), None);
+        assert_eq!(shown.step(&none, Some(&key("p3")), 0).map(|(at, c)| (at, c.id)), Some((None, "p3".to_owned())));
+    }
+}
