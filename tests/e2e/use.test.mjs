@@ -237,3 +237,25 @@ test('dark as light: text stands out from what is behind it', LONG, async () => 
     await context.close();
   }
 });
+
+test('an export with pseudonyms tells the same story and no name of it', LONG, async () => {
+  const { context, page, faults } = await opened();
+  const plain = await reportOver(page, COUNT);
+  await page.locator('[data-testid="export"] summary').click();
+  await page.locator('[data-testid="export-redacted"]').check();
+  const save = async (form) => {
+    const download = page.waitForEvent('download');
+    await page.locator(`[data-testid="export-${form}"]`).click();
+    return readFileSync(await (await download).path(), 'utf8');
+  };
+  const [json, text] = [await save('json'), await save('text')];
+  for (const secret of ['tomcat', 'mysql', '192-168-34-143', '192.168.53.154', '0e:26:9f:32:7d:d6', 'subnet-07eb2aee14bac96b0']) {
+    assert.ok(plain.includes(secret), `${secret} is in the report`);
+    assert.ok(!json.includes(secret) && !text.includes(secret), `${secret} is in the redacted one`);
+  }
+  const shape = (report) => JSON.parse(report).paths.map((p) => p.directions.map((d) => [d.verdict, d.hops.map((h) => [h.seen, h.ttl])]));
+  assert.deepEqual(shape(json), shape(plain));
+  assert.ok(text.includes(JSON.parse(json).paths[0].flow.client.ip), 'two exports have the same pseudonyms');
+  assert.deepEqual(faults, []);
+  await context.close();
+});

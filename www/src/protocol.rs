@@ -41,8 +41,8 @@ pub(crate) enum Question {
     Frame { file_name: String, name: String, frame: u64 },
     /// The lines of a text or JSON input around a place; the file as above.
     Excerpt { file_name: String, name: String, at: Locator },
-    /// The report, or one path of it, in another form.
-    Export { form: Form, path: Option<String> },
+    /// The report, or one path of it, in another form, with pseudonyms for every name and address if so wanted.
+    Export { form: Form, path: Option<String>, is_redacted: bool },
     /// Rows of the list of conversations, from the `first` on.
     Rows { list: List, first: u32, count: u32 },
     /// The row that stands `by` rows after that of the conversation `key`.

@@ -314,6 +314,7 @@ pub fn export_menu(app: App) -> AnyView {
         (Form::Csv, "CSV (hops)"),
     ];
     let only_path = RwSignal::new(false);
+    let is_redacted = RwSignal::new(false);
     let menu = NodeRef::<leptos::html::Details>::new();
     let rows = FORMS
         .iter()
@@ -323,7 +324,7 @@ pub fn export_menu(app: App) -> AnyView {
                 let path =
                     only_path.get_untracked().then(|| app.detail.with_untracked(|d| d.as_ref().map(|d| d.path.id.clone()))).flatten();
                 leptos::task::spawn_local(async move {
-                    match app.export(form, path).await {
+                    match app.export(form, path, is_redacted.get_untracked()).await {
                         Ok((text, _, _)) if is_copy => ui::copy(app, name, &text),
                         Ok((text, media_type, file_name)) => ui::download(app, &file_name, &media_type, &text),
                         Err(why) => app.notice.set(Some(why)),
@@ -355,6 +356,19 @@ pub fn export_menu(app: App) -> AnyView {
             .on(leptos::ev::change, move |event| only_path.set(event_target_checked(&event))),
         "Only the selected path",
     ));
+    let redacted = label()
+        .class("menu-row")
+        .attr(
+            "title",
+            "Every name and address becomes a pseudonym, the same in every export of this sitting; times, ports and verdicts stay",
+        )
+        .child((
+            input()
+                .attr("type", "checkbox")
+                .attr("data-testid", "export-redacted")
+                .on(leptos::ev::change, move |event| is_redacted.set(event_target_checked(&event))),
+            "Pseudonyms for names and addresses",
+        ));
     let session =
         ui::push("Save session", "Your corrections as a file; drop it with the same inputs to have them back", "save-session", move || {
             session::save(app)
@@ -372,6 +386,6 @@ pub fn export_menu(app: App) -> AnyView {
                 let _ = menu.remove_attribute("open");
             }
         })
-        .child((summary().child("Export"), div().class("menu-body").child((rows, only, leptos::html::hr(), session))))
+        .child((summary().child("Export"), div().class("menu-body").child((rows, only, redacted, leptos::html::hr(), session))))
         .into_any()
 }

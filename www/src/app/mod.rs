@@ -43,7 +43,7 @@ pub fn start() {
 fn offer_report(app: state::App) {
     let give = Closure::<dyn Fn() -> Promise>::new(move || {
         wasm_bindgen_futures::future_to_promise(async move {
-            let report = app.export(crate::protocol::Form::Json, None).await;
+            let report = app.export(crate::protocol::Form::Json, None, false).await;
             report.map(|(text, _, _)| JsValue::from_str(&text)).map_err(|why| JsValue::from_str(&why))
         })
     });

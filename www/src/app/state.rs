@@ -534,9 +534,12 @@ impl App {
         });
     }
 
-    /// The report in another form; `only` one path of it, if given.
-    pub async fn export(self, form: Form, path: Option<String>) -> Result<(String, String, String), String> {
-        match self.ask(Question::Export { form, path }, None).await? {
+    /// The report in another form, or only one path of it; with pseudonyms, if so wanted.
+    ///
+    /// # Errors
+    /// Why there is none, for a person.
+    pub async fn export(self, form: Form, path: Option<String>, is_redacted: bool) -> Result<(String, String, String), String> {
+        match self.ask(Question::Export { form, path, is_redacted }, None).await? {
             Answer::Export { text, media_type, file_name } => Ok((text, media_type, file_name)),
             _ => Err("an answer of the wrong kind".to_owned()),
         }

@@ -203,6 +203,6 @@ async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Opt
             let file = file.ok_or("the file is not at hand")?;
             source::excerpt(&file, &file_name, &name, &at).await.map(Answer::Excerpt)
         }
-        Question::Export { form, path } => export::export(&shown.report, form, path.as_deref()),
+        Question::Export { form, path, is_redacted } => export::export(&shown.report, form, path.as_deref(), is_redacted),
     }
 }

@@ -1,15 +1,43 @@
 //! The report in other forms, for files and the clipboard. The forms themselves are the engine's.
 
+use hopscope::redact::redact;
 use hopscope::report::Report;
 use hopscope::views::{self, Selection};
 
+use js_sys::{Function, Reflect};
+use wasm_bindgen::{JsCast as _, JsValue};
+
 use crate::protocol::{Answer, Form};
 
-/// The report, or only the path `path` of it, as `form`.
+thread_local! {
+    /// Made anew with the page, so that nobody can make the pseudonyms again from the names that they may guess; the same for every
+    /// export, so that two of them can be laid side by side.
+    static KEY: String = random();
+}
+
+/// 128 bits of the browser's randomness; empty where it has none.
+fn random() -> String {
+    let bytes = js_sys::Uint8Array::new_with_length(16);
+    let crypto = Reflect::get(&js_sys::global(), &JsValue::from_str("crypto")).unwrap_or_default();
+    let fill = Reflect::get(&crypto, &JsValue::from_str("getRandomValues")).ok().and_then(|f| f.dyn_into::<Function>().ok());
+    match fill.map(|fill| fill.call1(&crypto, &bytes)) {
+        Some(Ok(_)) => bytes.to_vec().iter().map(|b| format!("{b:02x}")).collect(),
+        _ => String::new(),
+    }
+}
+
+/// The report, or only the path `path` of it, as `form`; with pseudonyms, if so wanted.
 ///
 /// # Errors
-/// There is no such path, for a person.
-pub fn export(report: &Report, form: Form, path: Option<&str>) -> Result<Answer, String> {
+/// There is no such path, or no key for pseudonyms; for a person.
+pub fn export(report: &Report, form: Form, path: Option<&str>, is_redacted: bool) -> Result<Answer, String> {
+    let redacted = match (is_redacted, KEY.with(String::clone)) {
+        (false, _) => None,
+        (true, key) if key.is_empty() => return Err("this browser gives no random numbers, which pseudonyms need".to_owned()),
+        // Of the whole, so that a path's pseudonyms are those of the report.
+        (true, key) => Some(redact(report, &key)),
+    };
+    let report = redacted.as_ref().unwrap_or(report);
     let only = match path {
         Some(id) => Some(views::only_path(report, id).ok_or_else(|| format!("the report has no path {id} any more"))?),
         None => None,
@@ -26,6 +54,7 @@ pub fn export(report: &Report, form: Form, path: Option<&str>) -> Result<Answer,
         Form::Html => (views::html(chosen), "text/html", "html"),
         Form::Csv => (views::csv(chosen), "text/csv", "csv"),
     };
-    let file_name = format!("hopscope{}.{ending}", path.map_or(String::new(), |id| format!("-{id}")));
+    let file_name =
+        format!("hopscope{}{}.{ending}", path.map_or(String::new(), |id| format!("-{id}")), if is_redacted { "-redacted" } else { "" });
     Ok(Answer::Export { text, media_type: media_type.to_owned(), file_name })
 }
