@@ -1,4 +1,4 @@
-//! `cargo xtask cases`: how much of the truth the reports of whole cases find.
+//! `cargo xtask cases`: how much of the truth the reports of whole cases find, and how often they are right when they are sure.
 //! Knows where cases and their scorer are; the scorer decides what a report is worth.
 
 use std::path::{Path, PathBuf};
@@ -6,15 +6,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::calibration::calibration;
 use crate::sh::{Run, cargo, find_program, root};
 
-/// Score every case below `directory`; whether each is at least `min` and their mean at least `mean`.
-pub(crate) fn cases(directory: Option<&str>, json: bool, min: Option<&str>, mean: Option<&str>) -> Result<bool> {
+/// Score every case below `directory`, analysed by the program `with` or by one built here; whether each is at least `min` and their mean at least `mean`.
+pub(crate) fn cases(directory: Option<&str>, json: bool, min: Option<&str>, mean: Option<&str>, with: Option<&str>) -> Result<bool> {
     let (directory, scorer) = places(directory.map(Path::new))?;
     let python = find_program(&["python3", "python"]).context("python3 is needed for the scorer")?;
     // Standard output is the scorer's alone: with --json somebody reads it.
     eprintln!("Scoring {} with {}", directory.display(), scorer.display());
-    let command = hopscope(true)?;
+    let command = with.map_or_else(|| hopscope(true), |w| Ok(PathBuf::from(w)))?;
     let mut score = Command::new(python);
     score.env("PYTHONDONTWRITEBYTECODE", "1").arg(&scorer);
     if json {
@@ -26,6 +27,12 @@ pub(crate) fn cases(directory: Option<&str>, json: bool, min: Option<&str>, mean
         }
     }
     let status = score.arg(&directory).arg(&command).args(["analyze", "--format", "json"]).status()?;
+    let calibration = calibration(&directory, &command)?;
+    if json {
+        eprint!("{calibration}")
+    } else {
+        print!("{calibration}")
+    }
     Ok(status.success())
 }
 

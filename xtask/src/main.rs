@@ -4,6 +4,7 @@
 
 mod bench;
 mod build;
+mod calibration;
 mod cases;
 mod fuzz;
 mod http;
@@ -23,8 +24,8 @@ cargo xtask COMMAND
 
   serve [--port N] [--no-open]     set up, build the page, serve it on 127.0.0.1
   test [STEP...]                   set up, then everything that CI runs; or only the named steps
-  cases [DIR] [--json] [--min X] [--mean X]
-                                   analyse every case in DIR and score the reports against the truth
+  cases [DIR] [--json] [--min X] [--mean X] [--with HOPSCOPE]
+                                   analyse every case in DIR, score the reports against the truth and say how often sure claims are right
   dist                             the site, the single HTML file and the npm package, with checksums, into dist/
   bench                            benchmarks, and reading speed beside tcpdump's
   fuzz [--seconds N]               every fuzz target for N seconds (60)
@@ -63,11 +64,12 @@ fn run(arguments: &[String]) -> Result<bool> {
             let json = options.flag("--json");
             let min = options.value("--min")?;
             let mean = options.value("--mean")?;
+            let with = options.value("--with")?;
             let directory = options.words()?;
             if directory.len() > 1 {
                 bail!("cases takes one folder at most");
             }
-            cases::cases(directory.first().map(String::as_str), json, min.as_deref(), mean.as_deref())?
+            cases::cases(directory.first().map(String::as_str), json, min.as_deref(), mean.as_deref(), with.as_deref())?
         }
         "dist" => {
             options.end()?;
