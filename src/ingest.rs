@@ -233,7 +233,8 @@ impl Ingest {
                 let end = reader.finish(&mut digest);
                 let mut digest = digest.finish();
                 digest.layout = end.layout;
-                let read = !digest.is_empty() || !digest.interfaces.is_empty();
+                // A section without an interface is a whole capture too, of nothing.
+                let read = !digest.is_empty() || !digest.interfaces.is_empty() || end.notes.is_empty();
                 let (status, message) = outcome(&end.notes, read);
                 let data = if read { Data::Capture(Box::new(digest)) } else { Data::Nothing };
                 one(Format::Pcap, status, message, data)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::sh::{self, Run, program, root, say, scratch, step};
-use crate::{setup, site};
+use crate::{sbom, setup, site};
 
 /// Where the results go.
 pub(crate) fn dist_folder() -> PathBuf {
@@ -20,12 +20,45 @@ pub(crate) fn dist() -> Result<()> {
     let page = site()?;
     let package = npm()?;
     let dist = dist_folder();
+    let bom = dist.join("sbom.cdx.json");
+    step("bill of materials", || Ok(fs::write(&bom, sbom::sbom()?)?))?;
     step("checksums", || checksums(&dist))?;
     say("");
-    for part in [page.folder, page.single_html, package, dist.join("SHA256SUMS")] {
+    for part in [page.folder, page.single_html, package, bom, dist.join("SHA256SUMS")] {
         say(&format!("{:>10}  {}", size(&part), part.strip_prefix(root()).unwrap_or(&part).display()));
     }
     Ok(())
+}
+
+/// Whether the same commit gives the same files once more, from nothing: in a clone elsewhere on this machine, with folders of its own for
+/// everything that a build leaves behind.
+pub(crate) fn is_reproducible() -> Result<bool> {
+    let elsewhere = std::env::temp_dir().join(format!("hopscope-again-{}", std::process::id()));
+    let clean = program("git").current_dir(root()).args(["status", "--porcelain"]).text()?;
+    if !clean.trim().is_empty() {
+        bail!("there are changes that are not committed, which a clone would not have");
+    }
+    program("git").args(["clone", "--quiet"]).arg(root()).arg(&elsewhere).run()?;
+    let again = step("the same once more, from a clone", || {
+        let mut build = program("cargo");
+        build.current_dir(&elsewhere).env("CARGO_TARGET_DIR", elsewhere.join("target")).args([
+            "run",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--",
+            "dist",
+        ]);
+        build.run()?;
+        Ok(fs::read_to_string(elsewhere.join("dist/SHA256SUMS"))?)
+    });
+    let _ = fs::remove_dir_all(&elsewhere);
+    let (again, here) = (again?, fs::read_to_string(dist_folder().join("SHA256SUMS"))?);
+    let differ: Vec<&str> = here.lines().filter(|l| !again.contains(l)).collect();
+    for line in &differ {
+        say(&format!("not the same: {line}"));
+    }
+    Ok(differ.is_empty() && here.lines().count() == again.lines().count())
 }
 
 /// The built page.

@@ -30,8 +30,22 @@ pub(crate) fn fuzz(seconds: u64) -> Result<bool> {
         // What is found new goes to the first folder; the others are where it starts from: every real file there is.
         let found = format!("fuzz/corpus/{target}");
         std::fs::create_dir_all(root().join(&found)).context("fuzz/corpus")?;
-        let arguments =
-            ["run", target, &found, "tests/formats", "tests/cases", "--", &limit, "-rss_limit_mb=4096", "-timeout=20", "-max_len=65536"];
+        let dictionary = "-dict=fuzz/dictionaries/import.dict";
+        let mut arguments = vec![
+            "run",
+            target,
+            &found,
+            "tests/formats",
+            "tests/cases",
+            "--",
+            &limit,
+            "-rss_limit_mb=4096",
+            "-timeout=20",
+            "-max_len=65536",
+        ];
+        if matches!(target, "import" | "pipeline") {
+            arguments.push(dictionary);
+        }
         let result = step(&format!("fuzz {target}"), || cargo_fuzz(&arguments).run());
         if result.is_err() {
             failed.push(target);

@@ -5,9 +5,11 @@
 mod bench;
 mod build;
 mod calibration;
+mod captures;
 mod cases;
 mod fuzz;
 mod http;
+mod sbom;
 mod serve;
 mod setup;
 mod sh;
@@ -26,7 +28,9 @@ cargo xtask COMMAND
   test [STEP...]                   set up, then everything that CI runs; or only the named steps
   cases [DIR] [--json] [--min X] [--mean X] [--with HOPSCOPE]
                                    analyse every case in DIR, score the reports against the truth and say how often sure claims are right
-  dist                             the site, the single HTML file and the npm package, with checksums, into dist/
+  captures DIR                     read every capture of a collection, and compare the counts with capinfos'
+  dist [--check]                   the site, the single HTML file and the npm package, with a bill of materials and checksums, into dist/;
+                                   with --check all of it is built again elsewhere, and every byte must be the same
   bench                            benchmarks, and reading speed beside tcpdump's
   fuzz [--seconds N]               every fuzz target for N seconds (60)
   setup                            only install what the other commands need
@@ -71,10 +75,15 @@ fn run(arguments: &[String]) -> Result<bool> {
             }
             cases::cases(directory.first().map(String::as_str), json, min.as_deref(), mean.as_deref(), with.as_deref())?
         }
+        "captures" => match options.words()?.as_slice() {
+            [folder] => captures::captures(std::path::Path::new(folder))?,
+            _ => bail!("captures takes one folder"),
+        },
         "dist" => {
+            let check = options.flag("--check");
             options.end()?;
             build::dist()?;
-            true
+            !check || build::is_reproducible()?
         }
         "bench" => {
             options.end()?;
