@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::capture::CaptureReader;
+use crate::columnar::{self, Origin};
 use crate::container::{Container, ContainerKind, Limits, MemberSink};
 use crate::digest::{CaptureDigest, DigestBuilder};
 use crate::facts::{Fact, Located};
@@ -15,6 +16,12 @@ use crate::sniff::{self, Format};
 
 /// Inventories are read as a whole; one larger than this is cut here and reported as partial.
 const MOST_TEXT: usize = 512 << 20;
+
+/// As much of a digest: some fifty million packets, and what an address space of 32 bits has room for.
+const MOST_DIGEST: usize = 2 << 30;
+
+/// What follows a capture's name in the name of its digest.
+pub const DIGEST_SUFFIX: &str = ".parquet";
 
 /// Archives inside archives are opened this deep.
 const MOST_NESTING: u8 = 4;
@@ -143,8 +150,9 @@ impl Ingest {
                 let (reader, digest) = &mut **reader;
                 reader.push(chunk, digest);
             }
-            State::Document(_, bytes) => {
-                let room = MOST_TEXT.saturating_sub(bytes.len());
+            State::Document(format, bytes) => {
+                let most = if *format == Format::Digest { MOST_DIGEST } else { MOST_TEXT };
+                let room = most.saturating_sub(bytes.len());
                 bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
             }
             State::Container(_, container, members) => container.push(chunk, &mut **members),
@@ -239,6 +247,19 @@ impl Ingest {
                 let data = if read { Data::Capture(Box::new(digest)) } else { Data::Nothing };
                 one(Format::Pcap, status, message, data)
             }
+            State::Document(Format::Digest, document) => match columnar::read(&document) {
+                Ok((origin, digest)) => {
+                    // As the capture itself would be: a report does not show which of the two was read.
+                    let Origin { kind, bytes, hash, status, message, .. } = origin;
+                    let name = name.strip_suffix(DIGEST_SUFFIX).unwrap_or(&name).to_owned();
+                    vec![Ingested { name, kind, bytes, hash, status, message, data: Data::Capture(Box::new(digest)) }]
+                }
+                Err(_) if document.len() >= MOST_DIGEST => {
+                    let why = format!("a digest of more than {} GiB cannot be read", MOST_DIGEST >> 30);
+                    one(Format::Digest, Status::Rejected, Some(why), Data::Nothing)
+                }
+                Err(why) => one(Format::Digest, Status::Rejected, Some(why), Data::Nothing),
+            },
             State::Document(Format::TcpdumpText, document) => {
                 let mut digest = DigestBuilder::new();
                 let mut notes = import::tcpdump::frames(&import::text(&document), &mut digest);
@@ -321,6 +342,22 @@ fn outcome(notes: &[Note], read: bool) -> (Status, Option<String>) {
 }
 
 impl Ingested {
+    /// As a Parquet file that is read like the capture itself, under its name with `.parquet` behind; `out` gets the file's bytes in
+    /// order. `false`: this is no capture, and nothing was written.
+    pub fn write_digest(&self, out: &mut dyn FnMut(&[u8])) -> bool {
+        let Data::Capture(digest) = &self.data else { return false };
+        let origin = Origin {
+            file: self.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            kind: self.kind.clone(),
+            bytes: self.bytes,
+            hash: self.hash,
+            status: self.status,
+            message: self.message.clone(),
+        };
+        columnar::write(&origin, digest, out);
+        true
+    }
+
     /// As bytes that another worker (the same build) can read back with [`Ingested::from_bytes`].
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

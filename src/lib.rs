@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod capture;
+pub mod columnar;
 pub mod confidence;
 pub mod container;
 pub mod content;

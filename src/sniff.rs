@@ -45,6 +45,8 @@ pub enum Format {
     Sockets,
     /// `bridge fdb`, text or `-j`.
     BridgeFdb,
+    /// A capture's digest (Parquet), as `hopscope digest` writes it.
+    Digest,
     /// VPC Flow Logs: records as text, with or without a header line, or as `aws logs` wraps them.
     FlowLog,
     /// The VPC CNI's books on a node: `/v1/enis`, `/v1/pods`, `ipam.json`.
@@ -84,6 +86,7 @@ impl Format {
             Self::Ipvs => "ipvs",
             Self::Sockets => "sockets",
             Self::BridgeFdb => "bridge_fdb",
+            Self::Digest => "digest",
             Self::FlowLog => "flow_log",
             Self::Ipamd => "ipamd",
             Self::TcpdumpText => "tcpdump_text",
@@ -178,6 +181,7 @@ fn by_magic(prefix: &[u8]) -> Option<Format> {
         [0x0a, 0x0d, 0x0d, 0x0a, _, _, _, _, 0x1a, 0x2b, 0x3c, 0x4d, ..]
         | [0x0a, 0x0d, 0x0d, 0x0a, _, _, _, _, 0x4d, 0x3c, 0x2b, 0x1a, ..] => return Some(Format::Pcapng),
         [0x0a, 0x0d, 0x0d, 0x0a, rest @ ..] if rest.len() < 8 => return Some(Format::Pcapng),
+        [b'P', b'A', b'R', b'1', ..] => return Some(Format::Digest),
         [0x1f, 0x8b, 0x08, ..] => return Some(Format::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(Format::Zstd),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => return Some(Format::Zip),

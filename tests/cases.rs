@@ -87,6 +87,8 @@ fn check(name: &str) {
     }
     let moved: Vec<Ingested> = ingested.iter().map(|i| Ingested::from_bytes(&i.to_bytes()).expect("what to_bytes wrote")).collect();
     same(&json, &analyze(&moved).to_json().unwrap(), &format!("{name}: through to_bytes and from_bytes"));
+    let saved: Vec<Ingested> = ingested.iter().flat_map(through_digest).collect();
+    same(&json, &analyze(&saved).to_json().unwrap(), &format!("{name}: captures as digests"));
     let read_back: Report = serde_json::from_str(&json).unwrap();
     assert_eq!(read_back, report, "{name}: the JSON does not say all of the report");
     expected(&case, &views::text(&report));
@@ -286,4 +288,17 @@ fn founding_example_from_outside_names_the_workers_that_rewrote() {
         assert!(connections.iter().filter(|c| **c == (balancer, worker.as_str(), pod)).count() >= 1, "through {worker}: {connections:?}");
     }
     assert!(connections.len() >= 2, "two connections at least: {connections:?}");
+}
+
+/// A capture written as a digest and read again from that; anything else as it is.
+fn through_digest(one: &Ingested) -> Vec<Ingested> {
+    let mut file = Vec::new();
+    if !one.write_digest(&mut |bytes| file.extend_from_slice(bytes)) {
+        return vec![one.clone()];
+    }
+    let mut ingest = Ingest::new(&format!("{}.parquet", one.name));
+    ingest.push(&file);
+    let read = ingest.finish();
+    assert!(read.iter().all(|r| r.status == one.status && r.name == one.name), "{}: {:?}", one.name, read.iter().map(|r| &r.message));
+    read
 }

@@ -17,11 +17,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dissect", &["capture", "model"]),
     ("content", &["dissect"]),
     ("digest", &["capture", "content", "dissect", "model"]),
+    ("columnar", &["capture", "content", "digest", "model", "report"]),
     // Each asks the other: what a document looks like is the importers' knowledge, what a format is called the sniffer's.
     ("sniff", &["import"]),
     // What tcpdump printed is handed on as frames.
     ("import", &["capture", "facts", "model", "sniff"]),
-    ("ingest", &["capture", "container", "digest", "facts", "import", "model", "report", "sniff"]),
+    ("ingest", &["capture", "columnar", "container", "digest", "facts", "import", "model", "report", "sniff"]),
     ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model"]),
     ("correlate", &["digest", "dissect", "identify", "model"]),
     ("trace", &["confidence", "content", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),

@@ -4,11 +4,14 @@
 mod inputs;
 mod output;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use hopscope::analysis::analyze;
+use hopscope::ingest::{DIGEST_SUFFIX, Data, Ingested};
 use hopscope::report::{Report, Status};
 
 use crate::output::{Format, Output, When};
@@ -26,6 +29,7 @@ enum Command {
     Analyze(Analyze),
     Render(Render),
     Collect(Collect),
+    Digest(Digest),
 }
 
 /// Read captures and inventories, and report every path that they show.
@@ -38,6 +42,19 @@ struct Analyze {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     shown: Shown,
+}
+
+/// Write all that the analysis keeps of a capture as a Parquet file: small, without payload, read by `analyze` and the page like
+/// the capture itself, and by databases as a table.
+#[derive(Debug, Args)]
+#[command(after_long_help = DIGEST_EXAMPLES)]
+struct Digest {
+    /// The capture (it may be compressed), or `-` for standard input.
+    #[arg(value_name = "CAPTURE")]
+    capture: PathBuf,
+    /// Write to this file; else to the capture's name with `.parquet` behind.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Show a saved JSON report again, in any format.
@@ -109,6 +126,13 @@ Examples:
   hopscope collect --pod shop/orders-0 --to shop/payments-0
   hopscope collect --node ip-192-168-34-143.ec2.internal";
 
+const DIGEST_EXAMPLES: &str = "\
+Examples:
+  hopscope digest node1-eth0.pcap                        writes node1-eth0.pcap.parquet
+  sudo tcpdump -i eth0 -w - -c 1000000 | hopscope digest - -o node1-eth0.pcap.parquet
+  hopscope analyze *.parquet inventory/                  the same report as with the captures
+  duckdb -c \"SELECT src, dst, count(*) FROM 'node1-eth0.pcap.parquet' GROUP BY ALL\"";
+
 const RENDER_EXAMPLES: &str = "\
 Examples:
   hopscope render report.json
@@ -119,6 +143,7 @@ fn main() -> ExitCode {
         Command::Analyze(args) => run_analyze(&args),
         Command::Render(args) => run_render(&args),
         Command::Collect(args) => run_collect(args),
+        Command::Digest(args) => run_digest(&args),
     };
     result.unwrap_or_else(|fault| {
         eprintln!("hopscope: {fault}");
@@ -137,9 +162,17 @@ type Fault = String;
 fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
     let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color, args.shown.path.as_deref());
     let ingested = inputs::read(&args.paths)?;
+    let status = complain(&ingested)?;
+    let report = analyze(&ingested);
+    output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
+    Ok(ExitCode::from(status))
+}
+
+/// Says on standard error what of the inputs was not read, and gives the exit status that follows.
+fn complain(ingested: &[Ingested]) -> Result<u8, Fault> {
     let mut read_any = false;
     let mut status = 0;
-    for input in &ingested {
+    for input in ingested {
         read_any |= input.status != Status::Rejected;
         let outcome = match input.status {
             Status::Ok => continue,
@@ -150,11 +183,32 @@ fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
         let why = input.message.as_deref().unwrap_or("its format is not known");
         eprintln!("hopscope: {}: {outcome}: {}", hopscope::views::escape::inert(&input.name), hopscope::views::escape::inert(why));
     }
-    if !read_any {
-        return Err("nothing could be read".to_owned());
-    }
-    let report = analyze(&ingested);
-    output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
+    if read_any { Ok(status) } else { Err("nothing could be read".to_owned()) }
+}
+
+fn run_digest(args: &Digest) -> Result<ExitCode, Fault> {
+    let place = match (&args.output, args.capture.as_path()) {
+        (Some(place), _) => place.clone(),
+        (None, path) if path == Path::new("-") => return Err("where to? standard input has no name: give one with -o".to_owned()),
+        (None, path) => PathBuf::from(format!("{}{DIGEST_SUFFIX}", path.display())),
+    };
+    let ingested = inputs::read(std::slice::from_ref(&args.capture))?;
+    let status = complain(&ingested)?;
+    let mut captures = ingested.iter().filter(|i| matches!(i.data, Data::Capture(_)));
+    let capture = match (captures.next(), captures.next()) {
+        (Some(one), None) => one,
+        (None, _) => return Err(format!("no capture: {}", args.capture.display())),
+        (Some(_), Some(_)) => return Err(format!("more than one capture; unpack them first: {}", args.capture.display())),
+    };
+    let fault = |e: io::Error| format!("{e}: {}", place.display());
+    let mut file = BufWriter::new(File::create(&place).map_err(fault)?);
+    let mut written = Ok(());
+    capture.write_digest(&mut |bytes| {
+        if written.is_ok() {
+            written = file.write_all(bytes);
+        }
+    });
+    written.and_then(|()| file.flush()).map_err(fault)?;
     Ok(ExitCode::from(status))
 }
 

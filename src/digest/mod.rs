@@ -183,6 +183,42 @@ pub struct CaptureDigest {
 }
 
 impl CaptureDigest {
+    /// Of no frame.
+    pub(crate) fn empty() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            streams: Vec::new(),
+            arps: Vec::new(),
+            errors: Vec::new(),
+            marks: Vec::new(),
+            names: Vec::new(),
+            checkpoints: Vec::new(),
+            layout: FileLayout::default(),
+            cut_frames: 0,
+            rows: 0,
+            times: Column::new(),
+            stream_of: Column::new(),
+            idents: Column::new(),
+            seqs: Column::new(),
+            lens: Column::new(),
+            ip_ids: Column::new(),
+            flags: Column::new(),
+        }
+    }
+
+    /// One row more, from a digest that was saved.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn push_row(&mut self, time: Nanos, stream: u32, ident: u64, seq: u32, len: u32, ip_id: u16, flags: u8) {
+        self.times.extend(&[time]);
+        self.stream_of.extend(&[stream]);
+        self.idents.extend(&[ident]);
+        self.seqs.extend(&[seq]);
+        self.lens.extend(&[len]);
+        self.ip_ids.extend(&[ip_id]);
+        self.flags.extend(&[flags]);
+        self.rows = self.rows.saturating_add(1);
+    }
+
     /// Number of frames.
     #[must_use]
     pub fn len(&self) -> u32 {
@@ -308,25 +344,7 @@ impl DigestBuilder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            digest: CaptureDigest {
-                interfaces: Vec::new(),
-                streams: Vec::new(),
-                arps: Vec::new(),
-                errors: Vec::new(),
-                marks: Vec::new(),
-                names: Vec::new(),
-                checkpoints: Vec::new(),
-                layout: FileLayout::default(),
-                cut_frames: 0,
-                rows: 0,
-                times: Column::new(),
-                stream_of: Column::new(),
-                idents: Column::new(),
-                seqs: Column::new(),
-                lens: Column::new(),
-                ip_ids: Column::new(),
-                flags: Column::new(),
-            },
+            digest: CaptureDigest::empty(),
             streams: Streams::default(),
             block: Box::new(Block {
                 times: [0; BLOCK],

@@ -70,6 +70,7 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
         Format::TcpdumpText => Import { facts: Vec::new(), notes: vec![Note::info("it holds packets: see `tcpdump::frames`")] },
         Format::Pcap
         | Format::Pcapng
+        | Format::Digest
         | Format::Gzip
         | Format::Zstd
         | Format::Tar
