@@ -259,3 +259,21 @@ test('an export with pseudonyms tells the same story and no name of it', LONG, a
   assert.deepEqual(faults, []);
   await context.close();
 });
+
+test('a saved report is shown again; one that is damaged is rejected', LONG, async () => {
+  const first = await opened();
+  const saved = await reportOver(first.page, COUNT);
+  await first.context.close();
+  const { context, page, faults } = await open(browser, site.url);
+  const file = (name, text) => ({ name, mimeType: 'application/json', buffer: Buffer.from(text) });
+  await page.locator('[data-testid="file-input"]').first().setInputFiles([file('saved.json', saved)]);
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  assert.equal(await reportOver(page, COUNT), saved);
+  await page.locator('[data-testid="remove"]').click();
+  await page.locator('[data-testid="start"]').waitFor();
+  await page.locator('[data-testid="file-input"]').first().setInputFiles([file('damaged.json', saved.replace('"paths"', '"paths": 7, "x"'))]);
+  const row = page.locator('[data-testid="input"][data-name="damaged.json"][data-status="rejected"]');
+  assert.match(await row.innerText(), /cannot be read/);
+  assert.deepEqual(faults, []);
+  await context.close();
+});

@@ -88,10 +88,12 @@ pub fn apply(app: App) {
 
 /// A session file was read: what it says becomes this sitting's corrections, to be seen, changed and saved with the others.
 pub fn adopt(app: App, key: Key, found: &[Found]) {
-    let is_whole = matches!(found, [one] if one.kind == "session" && one.status == Status::Ok);
-    let ours = app.inputs.with_untracked(|rows| rows.iter().find(|row| row.key == key).is_some_and(|row| &*row.name == NAME));
     // One that was read only in part stays an input, with its message.
-    let Some(file) = app.pool.with_value(|pool| pool.file(key)).filter(|_| is_whole) else { return };
+    if !matches!(found, [one] if one.kind == "session" && one.status == Status::Ok) {
+        return;
+    }
+    let ours = app.inputs.with_untracked(|rows| rows.iter().find(|row| row.key == key).is_some_and(|row| &*row.name == NAME));
+    let Some(file) = app.pool.with_value(|pool| pool.file(key)) else { return };
     spawn_local(async move {
         let Ok(text) = wasm_bindgen_futures::JsFuture::from(file.text()).await else { return };
         let mut ingest = Ingest::new(NAME);
