@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod capture;
+mod carry;
 pub mod columnar;
 pub mod confidence;
 pub mod container;

@@ -11,8 +11,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("facts", &["model"]),
     ("report", &["model"]),
     ("evidence", &["model", "report"]),
-    ("container", &["model"]),
-    ("capture", &["model"]),
+    ("carry", &[]),
+    ("container", &["carry", "model"]),
+    ("capture", &["carry", "model"]),
     // The link type is the capture's word, and what a frame begins with.
     ("dissect", &["capture", "model"]),
     ("content", &["dissect"]),

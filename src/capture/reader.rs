@@ -1,13 +1,12 @@
 //! The push reader: chunks of any size → records, and what to do where a file is cut or damaged.
 //! Knows how records follow one another; the layout of records is `classic`'s and `pcapng`'s to know.
 
-use std::mem;
-
 use super::checkpoint::{Checkpoint, FileLayout, Interface, Segment};
 use super::classic::{self, Classic};
 use super::options::{Clock, u32_at};
 use super::pcapng::{self, Overlong, Packet, Section};
 use super::{CHECKPOINT_INTERVAL, CaptureEnd, FrameSink, InterfaceInfo, RawFrame};
+use crate::carry::{Carry, Step};
 use crate::model::Note;
 
 /// Reads one capture file of either kind, in chunks of any size.
@@ -18,9 +17,7 @@ use crate::model::Note;
 pub struct CaptureReader {
     core: Core,
     /// The beginning of a record whose end has not come yet.
-    carry: Vec<u8>,
-    /// How long `carry` must become before it is looked at again.
-    need: usize,
+    carry: Carry,
 }
 
 impl Default for CaptureReader {
@@ -33,7 +30,7 @@ impl CaptureReader {
     /// A reader at the beginning of a file.
     #[must_use]
     pub fn new() -> Self {
-        Self { core: Core::default(), carry: Vec::new(), need: 0 }
+        Self { core: Core::default(), carry: Carry::default() }
     }
 
     /// A reader that goes on at a checkpoint. `None` when the checkpoint is not of this file.
@@ -50,7 +47,7 @@ impl CaptureReader {
             layout: known,
             ..Core::default()
         };
-        Some(Self { core, carry: Vec::new(), need: 0 })
+        Some(Self { core, carry: Carry::default() })
     }
 
     /// Frames handed to the sink so far.
@@ -67,56 +64,15 @@ impl CaptureReader {
 
     /// The next bytes of the file.
     pub fn push(&mut self, chunk: &[u8], sink: &mut impl FrameSink) {
-        let mut input = chunk;
-        while !self.carry.is_empty() {
-            let wanted = self.need.saturating_sub(self.carry.len()).min(input.len());
-            let (more, rest) = input.split_at(wanted);
-            self.carry.extend_from_slice(more);
-            input = rest;
-            if self.carry.len() < self.need {
-                return;
-            }
-            let mut whole = mem::take(&mut self.carry);
-            let consumed = self.run(&whole, false, sink);
-            whole.drain(..consumed);
-            self.carry = whole;
-        }
-        let consumed = self.run(input, false, sink);
-        self.carry.extend_from_slice(input.get(consumed..).unwrap_or_default());
+        let core = &mut self.core;
+        self.carry.push(chunk, |bytes| core.advance(bytes, false, sink));
     }
 
     /// No more bytes will come.
     pub fn finish(mut self, sink: &mut impl FrameSink) -> CaptureEnd {
-        let left = mem::take(&mut self.carry);
-        let consumed = self.run(&left, true, sink);
-        self.core.end(left.get(consumed..).unwrap_or_default(), self.need)
+        let (left, need) = self.carry.finish(|bytes| self.core.advance(bytes, true, sink));
+        self.core.end(&left, need)
     }
-
-    /// Reads what lies whole in `bytes` and says how much that was; sets `need` for the rest.
-    fn run(&mut self, bytes: &[u8], is_last: bool, sink: &mut impl FrameSink) -> usize {
-        let mut rest = bytes;
-        loop {
-            match self.core.step(rest, is_last, sink) {
-                Step::Done(len) => {
-                    self.core.offset += len as u64;
-                    rest = rest.get(len..).unwrap_or_default();
-                }
-                Step::Need(len) => {
-                    debug_assert!(len > rest.len(), "asks for bytes that it has");
-                    self.need = len;
-                    return bytes.len() - rest.len();
-                }
-            }
-        }
-    }
-}
-
-/// What one look at the bytes gave.
-enum Step {
-    /// So many bytes are dealt with. 0 only where the state has changed.
-    Done(usize),
-    /// Nothing can be said before there are so many bytes, more than there are now.
-    Need(usize),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -193,6 +149,15 @@ impl Repeated {
 }
 
 impl Core {
+    #[inline]
+    fn advance(&mut self, bytes: &[u8], is_last: bool, sink: &mut impl FrameSink) -> Step {
+        let step = self.step(bytes, is_last, sink);
+        if let Step::Done(len) = step {
+            self.offset += len as u64;
+        }
+        step
+    }
+
     #[inline]
     fn step(&mut self, bytes: &[u8], is_last: bool, sink: &mut impl FrameSink) -> Step {
         if self.skip > 0 {

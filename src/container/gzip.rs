@@ -2,7 +2,8 @@
 //! Knows gzip's header and trailer; deflate is `inflate`'s.
 
 use super::inflate::{Inflate, Inflated};
-use super::{MemberSink, Output, Step};
+use super::{MemberSink, Output};
+use crate::carry::Step;
 use crate::model::Note;
 
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ mod tar;
 mod zip;
 mod zstd;
 
+use crate::carry::{Carry, Step};
 use crate::model::Note;
 
 /// What is to be unpacked.
@@ -71,8 +72,7 @@ pub struct ContainerEnd {
 pub struct Container {
     format: Format,
     out: Output,
-    carry: Vec<u8>,
-    need: usize,
+    carry: Carry,
 }
 
 #[derive(Debug)]
@@ -93,28 +93,14 @@ impl Container {
             ContainerKind::Tar => Format::Tar(tar::Tar::default()),
             ContainerKind::Zip => Format::Zip(Box::default()),
         };
-        Self { format, out: Output { limits, ..Output::default() }, carry: Vec::new(), need: 0 }
+        Self { format, out: Output { limits, ..Output::default() }, carry: Carry::default() }
     }
 
     /// The next bytes; any length.
     pub fn push(&mut self, chunk: &[u8], sink: &mut impl MemberSink) {
         self.out.packed += chunk.len() as u64;
-        let mut input = chunk;
-        while !self.carry.is_empty() {
-            let wanted = self.need.saturating_sub(self.carry.len()).min(input.len());
-            let (more, rest) = input.split_at(wanted);
-            self.carry.extend_from_slice(more);
-            input = rest;
-            if self.carry.len() < self.need {
-                return;
-            }
-            let mut whole = std::mem::take(&mut self.carry);
-            let consumed = self.run(&whole, sink);
-            whole.drain(..consumed);
-            self.carry = whole;
-        }
-        let consumed = self.run(input, sink);
-        self.carry.extend_from_slice(input.get(consumed..).unwrap_or_default());
+        let (format, out) = (&mut self.format, &mut self.out);
+        self.carry.push(chunk, |bytes| format.advance(bytes, out, sink));
     }
 
     /// Whether a limit or damage ended the unpacking: further bytes are ignored.
@@ -127,50 +113,34 @@ impl Container {
     pub fn finish(mut self, sink: &mut impl MemberSink) -> ContainerEnd {
         if !self.out.is_stopped {
             let cut = match &self.format {
-                Format::Gzip(gzip) => gzip.cut(&self.carry),
-                Format::Zstd(zstd) => zstd.cut(&self.carry),
-                Format::Tar(tar) => tar.cut(&self.carry),
-                Format::Zip(zip) => zip.cut(&self.carry),
+                Format::Gzip(gzip) => gzip.cut(self.carry.left()),
+                Format::Zstd(zstd) => zstd.cut(self.carry.left()),
+                Format::Tar(tar) => tar.cut(self.carry.left()),
+                Format::Zip(zip) => zip.cut(self.carry.left()),
             };
             self.out.notes.extend(cut.map(Note::loss));
         }
         self.out.end_member(sink);
         ContainerEnd { members: self.out.members, bytes: self.out.unpacked, notes: self.out.notes }
     }
-
-    fn run(&mut self, bytes: &[u8], sink: &mut impl MemberSink) -> usize {
-        let mut rest = bytes;
-        loop {
-            if self.out.is_stopped {
-                return bytes.len();
-            }
-            let step = match &mut self.format {
-                Format::Gzip(gzip) => gzip.step(rest, &mut self.out, sink),
-                Format::Zstd(zstd) => zstd.step(rest, &mut self.out, sink),
-                Format::Tar(tar) => tar.step(rest, &mut self.out, sink),
-                Format::Zip(zip) => zip.step(rest, &mut self.out, sink),
-            };
-            match step {
-                Step::Done(len) => {
-                    self.out.offset += len as u64;
-                    rest = rest.get(len..).unwrap_or_default();
-                }
-                Step::Need(len) => {
-                    debug_assert!(len > rest.len(), "asks for bytes that it has");
-                    self.need = len;
-                    return bytes.len() - rest.len();
-                }
-            }
-        }
-    }
 }
 
-/// What one look at the bytes gave.
-enum Step {
-    /// So many bytes are dealt with. 0 only where the state has changed.
-    Done(usize),
-    /// Nothing can be said before there are so many bytes, more than there are now.
-    Need(usize),
+impl Format {
+    fn advance(&mut self, bytes: &[u8], out: &mut Output, sink: &mut impl MemberSink) -> Step {
+        if out.is_stopped {
+            return if bytes.is_empty() { Step::Need(1) } else { Step::Done(bytes.len()) };
+        }
+        let step = match self {
+            Self::Gzip(gzip) => gzip.step(bytes, out, sink),
+            Self::Zstd(zstd) => zstd.step(bytes, out, sink),
+            Self::Tar(tar) => tar.step(bytes, out, sink),
+            Self::Zip(zip) => zip.step(bytes, out, sink),
+        };
+        if let Step::Done(len) = step {
+            out.offset += len as u64;
+        }
+        step
+    }
 }
 
 /// Where members go, and the count of what they cost.

@@ -1,7 +1,8 @@
 //! tar: ustar, GNU long names, pax paths and sizes.
 //! Knows tar's headers; must not know what members hold.
 
-use super::{MemberSink, Output, Step};
+use super::{MemberSink, Output};
+use crate::carry::Step;
 use crate::model::Note;
 
 const BLOCK: usize = 512;

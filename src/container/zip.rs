@@ -2,7 +2,8 @@
 //! Knows local headers; the central directory behind the members is not needed, so no file has to be kept whole.
 
 use super::inflate::{Inflate, Inflated};
-use super::{MemberSink, Output, Step};
+use super::{MemberSink, Output};
+use crate::carry::Step;
 use crate::model::Note;
 
 #[derive(Debug, Default)]

@@ -3,7 +3,8 @@
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::{MemberSink, Output, Step};
+use super::{MemberSink, Output};
+use crate::carry::Step;
 use crate::model::Note;
 
 pub(super) struct Zstd {

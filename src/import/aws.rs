@@ -6,9 +6,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::json::Reader;
+use super::json::{Maybe, Reader, each};
 use super::scan::{self, Step};
 use crate::facts::{
     Eni, EniIp, Fact, Instance, InternetGateway, LoadBalancer, NatGateway, RouteTable, SecurityGroup, SecurityRule, Subnet, TargetGroup,
@@ -155,18 +154,18 @@ pub(crate) fn element(reader: &mut Reader<'_>, at: usize, kind: Kind, instance: 
                 _ => reader.skip(at),
             })
         }
-        Kind::Eni => read(reader, at, |reader, object| eni(reader, object, instance)),
-        Kind::Subnet => read(reader, at, subnet),
-        Kind::RouteTable => read(reader, at, route_table),
-        Kind::Vpc => read(reader, at, vpc),
-        Kind::SecurityGroup => read(reader, at, security_group),
-        Kind::NatGateway => read(reader, at, nat_gateway),
-        Kind::InternetGateway => read(reader, at, internet_gateway),
-        Kind::VpcEndpoint => read(reader, at, vpc_endpoint),
-        Kind::ClassicLoadBalancer => read(reader, at, classic_load_balancer),
-        Kind::LoadBalancer => read(reader, at, load_balancer),
-        Kind::TargetGroup => read(reader, at, target_group),
-        Kind::TargetHealth => read(reader, at, target_health),
+        Kind::Eni => reader.read(at, |reader, object| eni(reader, object, instance)),
+        Kind::Subnet => reader.read(at, subnet),
+        Kind::RouteTable => reader.read(at, route_table),
+        Kind::Vpc => reader.read(at, vpc),
+        Kind::SecurityGroup => reader.read(at, security_group),
+        Kind::NatGateway => reader.read(at, nat_gateway),
+        Kind::InternetGateway => reader.read(at, internet_gateway),
+        Kind::VpcEndpoint => reader.read(at, vpc_endpoint),
+        Kind::ClassicLoadBalancer => reader.read(at, classic_load_balancer),
+        Kind::LoadBalancer => reader.read(at, load_balancer),
+        Kind::TargetGroup => reader.read(at, target_group),
+        Kind::TargetHealth => reader.read(at, target_health),
         Kind::Unused => reader.skip(at),
     }
 }
@@ -182,21 +181,6 @@ fn string_member(text: &[u8], at: usize, wanted: &str) -> Option<String> {
         Ok(end)
     });
     found
-}
-
-fn read<T: DeserializeOwned>(reader: &mut Reader<'_>, at: usize, take: impl FnOnce(&mut Reader<'_>, T)) -> Step {
-    let (end, value) = reader.parse(at)?;
-    if let Some(value) = value {
-        take(reader, value);
-    }
-    Ok(end)
-}
-
-/// `null`, `[]` and nothing at all are the same.
-type Maybe<T> = Option<Vec<T>>;
-
-fn each<T>(list: Maybe<T>) -> impl Iterator<Item = (usize, T)> {
-    list.unwrap_or_default().into_iter().enumerate()
 }
 
 #[derive(Deserialize)]

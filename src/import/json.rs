@@ -174,10 +174,20 @@ impl<'a> Reader<'a> {
         match serde_json::from_slice(span) {
             Ok(value) => Ok((end, Some(value))),
             Err(error) => {
-                self.loss(&pointer_of(span, &error), &without_place(&error.to_string()));
+                let message = without_place(&error.to_string());
+                self.loss(&innermost(span, place(span, &error, &message)), &message);
                 Ok((end, None))
             }
         }
+    }
+
+    /// The value at `at`, if it could be read, is handed to `take`.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self, at: usize, take: impl FnOnce(&mut Self, T)) -> Step {
+        let (end, value) = self.parse(at)?;
+        if let Some(value) = value {
+            take(self, value);
+        }
+        Ok(end)
     }
 
     /// Adds a fact that stands at the present pointer.
@@ -236,16 +246,26 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// serde_json's message without its own line and column, which count from the element's beginning.
-/// The pointer, within `span`, of the value that an error is about.
-///
-/// The error's line and column are those of the value's last character, or of its first where the value may not even begin so;
-/// what is missing from an object is told at the object's end. The innermost value there is the one that is meant.
-fn pointer_of(span: &[u8], error: &serde_json::Error) -> String {
-    let lines = span.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1));
-    let at = lines.map(<[u8]>::len).sum::<usize>() + error.column();
-    let (before, on) = (innermost(span, at.saturating_sub(1)), innermost(span, at));
-    if on.len() > before.len() { on } else { before }
+/// A list as programs print it: `null`, `[]` and nothing at all are the same.
+pub(crate) type Maybe<T> = Option<Vec<T>>;
+
+/// Its elements, each with its index.
+pub(crate) fn each<T>(list: Maybe<T>) -> impl Iterator<Item = (usize, T)> {
+    list.unwrap_or_default().into_iter().enumerate()
+}
+
+/// The offset in `text` of the value that serde_json refused. It tells the last byte that it took: of a string or number that is its
+/// own last byte; for a list or object it is what stands before, and for a missing member what stands before the object's end.
+fn place(text: &[u8], error: &serde_json::Error, message: &str) -> usize {
+    let lines = text.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1));
+    let start = lines.map(<[u8]>::len).sum::<usize>();
+    let last = start.saturating_add(error.column()).saturating_sub(1);
+    let is_before = match text.get(last) {
+        Some(b'}') => false,
+        Some(b':' | b',' | b'[' | b' ' | b'\t' | b'\n' | b'\r') => true,
+        _ => message.starts_with("missing field"),
+    };
+    if is_before { scan::skip_space(text, last.saturating_add(1)) } else { last }
 }
 
 /// Deeper than this serde_json reads nothing, so no error of its lies deeper.
@@ -276,6 +296,55 @@ fn innermost(text: &[u8], wanted: usize) -> String {
     pointer
 }
 
+/// serde_json's message without its own line and column, which count from the element's beginning.
 fn without_place(message: &str) -> String {
     message.rfind(" at line ").and_then(|at| message.get(..at)).unwrap_or(message).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{innermost, place, without_place};
+
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "only the errors are looked at")]
+    struct Port {
+        name: Option<String>,
+        port: u16,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "only the errors are looked at")]
+    struct Host {
+        ip: String,
+        ports: Vec<Port>,
+    }
+
+    fn refused(text: &str) -> (String, String) {
+        let error = serde_json::from_str::<Host>(text).unwrap_err();
+        let message = without_place(&error.to_string());
+        (innermost(text.as_bytes(), place(text.as_bytes(), &error, &message)), message)
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_pointed_at() {
+        let places = [
+            (r#"{"ip": 5, "ports": []}"#, "/ip"),
+            (r#"{"ports": [], "ip": ["x", {}]}"#, "/ip"),
+            ("{\n \"ip\": \"a\",\n \"ports\": [\n  {\"port\": 1},\n  {\"port\": \"eighty\"}\n ]\n}", "/ports/1/port"),
+            (r#"{"ip": "a", "ports": [{"port": 70000, "name": null}]}"#, "/ports/0/port"),
+            (r#"{"ip": "a", "ports": [{"port": 7, "name": {"a": 1}}]}"#, "/ports/0/name"),
+            (r#"{"ip": "a", "ports": {"port": 7}}"#, "/ports"),
+            (r#"{"ip": "a", "ports": [[5, 1]]}"#, "/ports/0/0"),
+            // What is missing has no place of its own: the object is pointed at.
+            (r#"{"ip": "a", "ports": [{"port": 1}, {"name": "b"}]}"#, "/ports/1"),
+            ("{\"ip\": \"a\", \"ports\": [{\"name\": \"b\"\n }]}", "/ports/0"),
+            (r#"{"ports": []}"#, ""),
+            ("{}", ""),
+        ];
+        for (text, pointer) in places {
+            let (found, message) = refused(text);
+            assert_eq!(found, pointer, "{text}: {message}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::json::Reader;
+use super::json::{Maybe, Reader, each};
 use super::scan::{self, Step};
 use crate::facts::{BranchEni, ContainerPort, Endpoint, EndpointPort, Endpoints, Fact, Node, Pod, Service, ServicePort, TargetPort};
 use crate::model::Protocol;
@@ -78,29 +78,14 @@ fn object(reader: &mut Reader<'_>, at: usize, of_list: Option<Kind>) -> Step {
         None => of_list.or(guess),
     };
     match kind {
-        Some(Kind::Pod) => read(reader, at, pod),
-        Some(Kind::Node) => read(reader, at, node),
-        Some(Kind::Service) => read(reader, at, service),
-        Some(Kind::EndpointSlice) => read(reader, at, endpoint_slice),
-        Some(Kind::Endpoints) => read(reader, at, endpoints),
+        Some(Kind::Pod) => reader.read(at, pod),
+        Some(Kind::Node) => reader.read(at, node),
+        Some(Kind::Service) => reader.read(at, service),
+        Some(Kind::EndpointSlice) => reader.read(at, endpoint_slice),
+        Some(Kind::Endpoints) => reader.read(at, endpoints),
         None if text.get(at) == Some(&b'{') => reader.skip(at),
         None => reader.members(at, |reader, _, at| reader.skip(at)),
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>, at: usize, take: impl FnOnce(&mut Reader<'_>, T)) -> Step {
-    let (end, value) = reader.parse(at)?;
-    if let Some(value) = value {
-        take(reader, value);
-    }
-    Ok(end)
-}
-
-/// Go prints an empty list as `null`, `[]` or not at all.
-type Maybe<T> = Option<Vec<T>>;
-
-fn each<T>(list: Maybe<T>) -> impl Iterator<Item = (usize, T)> {
-    list.unwrap_or_default().into_iter().enumerate()
 }
 
 #[derive(Deserialize)]
