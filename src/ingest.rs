@@ -261,26 +261,34 @@ impl Ingest {
                 Err(why) => one(Format::Digest, Status::Rejected, Some(why), Data::Nothing),
             },
             State::Document(Format::TcpdumpText, document) => {
-                let mut digest = DigestBuilder::new();
-                let mut notes = import::tcpdump::frames(&import::text(&document), &mut digest);
-                if document.len() >= MOST_TEXT {
-                    notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
+                let text = import::text(&document);
+                let mut inputs = one_of_packets(&text, document.len(), &one);
+                // A pasted terminal holds `ip addr` and the like beside the packets.
+                if let Some(rest) = import::beside_packets(&text) {
+                    let format = sniff::of_text(&rest);
+                    let import = import::import(format, rest.as_bytes());
+                    if !import.facts.is_empty() {
+                        let (status, message) = outcome(&import.notes, true);
+                        inputs.extend(one(format, status, message, Data::Facts(import.facts)));
+                    }
                 }
-                let digest = digest.finish();
-                let (status, message) = outcome(&notes, !digest.is_empty());
-                let data = if digest.is_empty() { Data::Nothing } else { Data::Capture(Box::new(digest)) };
-                one(Format::TcpdumpText, status, message, data)
+                inputs
             }
             State::Document(format, document) => {
                 let format = if format == Format::UnknownJson { import::classify_json(&document) } else { format };
-                let mut import = import::import(format, &document);
+                let text = import::text(&document);
+                let rest = if format.is_lines() { import::beside_packets(&text) } else { None };
+                let packets = rest.as_ref().map(|_| one_of_packets(&text, document.len(), &one)).unwrap_or_default();
+                let mut import = import::import(format, rest.as_ref().map_or(document.as_slice(), |r| r.as_bytes()));
                 if document.len() >= MOST_TEXT {
                     import.notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
                 }
                 let read = !import.facts.is_empty() || import.notes.is_empty();
                 let (status, message) = outcome(&import.notes, read);
                 let data = if import.facts.is_empty() { Data::Nothing } else { Data::Facts(import.facts) };
-                one(format, status, message, data)
+                let mut inputs = one(format, status, message, data);
+                inputs.extend(packets.into_iter().filter(|p| p.status != Status::Rejected));
+                inputs
             }
             State::Container(format, container, mut members) => {
                 let end = container.finish(&mut *members);
@@ -320,6 +328,19 @@ impl Ingest {
             }
         }
     }
+}
+
+/// What tcpdump printed in a text, as an input of its own.
+fn one_of_packets(text: &str, length: usize, one: &impl Fn(Format, Status, Option<String>, Data) -> Vec<Ingested>) -> Vec<Ingested> {
+    let mut digest = DigestBuilder::new();
+    let mut notes = import::tcpdump::frames(text, &mut digest);
+    if length >= MOST_TEXT {
+        notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
+    }
+    let digest = digest.finish();
+    let (status, message) = outcome(&notes, !digest.is_empty());
+    let data = if digest.is_empty() { Data::Nothing } else { Data::Capture(Box::new(digest)) };
+    one(Format::TcpdumpText, status, message, data)
 }
 
 /// Status and message from a reader's notes.

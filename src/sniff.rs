@@ -68,6 +68,25 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether it is text of a host's commands, which a paste may mix with others.
+    #[must_use]
+    pub fn is_lines(self) -> bool {
+        matches!(
+            self,
+            Self::IpAddr
+                | Self::IpNeigh
+                | Self::IpRoute
+                | Self::IpRule
+                | Self::Iptables
+                | Self::Conntrack
+                | Self::Ipvs
+                | Self::Sockets
+                | Self::BridgeFdb
+                | Self::Kubectl
+                | Self::UnknownText
+        )
+    }
+
     /// The report's `inputs[].kind`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -113,6 +132,12 @@ pub fn sniff(prefix: &[u8], name: &str) -> Format {
         return import::classify_json(prefix);
     }
     by_lines(&text).or_else(|| foreign_text(&text)).unwrap_or_else(|| by_name(name))
+}
+
+/// The format of a text's own lines, wherever the first of them stands.
+#[must_use]
+pub fn of_text(text: &str) -> Format {
+    by_lines(text).unwrap_or(Format::UnknownText)
 }
 
 /// A text whose first lines tell nothing, such as those under a long banner: its name is all there is.

@@ -41,6 +41,65 @@ pub struct Import {
     pub notes: Vec<Note>,
 }
 
+impl Import {
+    /// What else stands in the same input. If nothing of it is known, then nothing is missing either.
+    fn add(&mut self, other: Self) {
+        if !other.facts.is_empty() {
+            self.facts.extend(other.facts);
+            self.notes.extend(other.notes);
+        }
+    }
+}
+
+/// The text without its JSON documents, each line where it was: bundles put `ip -j addr` above `ip rule` (Retina does). The logs that
+/// `kubectl cluster-info dump` prints between documents are nobody's tables either.
+fn around_documents(text: &str) -> String {
+    let mut around = String::with_capacity(text.len().min(1 << 20));
+    let mut at = 0;
+    let mut keep = |from: usize, to: usize, is_kept: bool| match text.get(from..to) {
+        Some(part) if is_kept => around.push_str(part),
+        Some(part) => around.extend(part.bytes().filter(|b| *b == b'\n').map(char::from)),
+        None => {}
+    };
+    for document in scan::documents(text.as_bytes()) {
+        keep(at, document.start, true);
+        keep(document.start, document.end, false);
+        at = document.end;
+    }
+    keep(at, text.len(), true);
+    if !around.contains("==== START logs for container") {
+        return around;
+    }
+    let mut is_log = false;
+    let mut out = String::with_capacity(around.len());
+    for line in around.split_inclusive('\n') {
+        is_log |= line.starts_with("==== START logs for container");
+        out.push_str(if is_log { "\n" } else { line });
+        is_log &= !line.starts_with("==== END logs for container");
+    }
+    out
+}
+
+/// A text without the packets that tcpdump printed in it, each line where it was; `None`: there are no packets, or nothing else.
+#[must_use]
+pub fn beside_packets(text: &str) -> Option<String> {
+    let indent = indent(text);
+    // Most texts have none, and need no copy.
+    text.lines().find(|l| tcpdump::is_packet_line(l.get(indent..).unwrap_or_default()))?;
+    let mut out = String::with_capacity(text.len().min(1 << 20));
+    let (mut is_packet, mut packets, mut others) = (false, false, false);
+    for line in text.lines() {
+        let bare = line.get(indent..).unwrap_or_default();
+        // What is indented below a packet is the rest of it.
+        is_packet = tcpdump::is_packet_line(bare) || is_packet && bare.starts_with([' ', '\t']);
+        packets |= is_packet;
+        others |= !is_packet && !bare.trim().is_empty();
+        out.push_str(if is_packet { "" } else { line });
+        out.push('\n');
+    }
+    (packets && others).then_some(out)
+}
+
 /// Reads a whole inventory input. `format` is [`crate::sniff::sniff`]'s answer; one input may hold the output of several commands,
 /// and then all of it is read. Formats that are no inventory give a note.
 #[must_use]
@@ -64,7 +123,20 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
         | Format::UnknownJson
         | Format::UnknownText => {
             let text = text(bytes);
-            if is_json(&text) { json::import(text.as_bytes()) } else { text::import(&text) }
+            if is_json(&text) {
+                let mut import = json::import(text.as_bytes());
+                let around = around_documents(&text);
+                if !around.trim().is_empty() {
+                    import.add(text::import(&around));
+                }
+                import
+            } else if text.lines().any(|l| l.starts_with('{') || l.starts_with("[{")) {
+                let mut import = text::import(&around_documents(&text));
+                import.add(json::import(text.as_bytes()));
+                import
+            } else {
+                text::import(&text)
+            }
         }
         Format::Empty => Import { facts: Vec::new(), notes: vec![Note::loss("it has no bytes")] },
         Format::TcpdumpText => Import { facts: Vec::new(), notes: vec![Note::info("it holds packets: see `tcpdump::frames`")] },
