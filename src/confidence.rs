@@ -31,6 +31,8 @@ pub const TIME_ORDER: f64 = 15.0;
 pub const FLOW_LOG: f64 = 100.0;
 /// Captures of a pod's link are more often taken on the node than in the pod: the node has tcpdump.
 pub const PRIOR_NODE_SIDE: f64 = 1.3;
+/// Fewer people capture at a bridge than at its port, and there one pod is seldom alone.
+pub const PRIOR_BRIDGE: f64 = 0.4;
 /// What is left of a claim that a person has overruled: the weaker side of a contradiction stays visible.
 pub const OVERRULED: f64 = 0.05;
 

@@ -33,6 +33,7 @@ macro_rules! cases {
 cases! {
     drop_midway_1: "drop-midway-1",
     drop_midway_2: "drop-midway-2",
+    overlay_enis_1: "overlay-enis-1",
     proxy_alb_1: "proxy-alb-1",
     proxy_v2_1: "proxy-v2-1",
     random_1: "random-1",
@@ -226,6 +227,27 @@ fn founding_example_pod_to_pod_is_seven_hops_each_way() {
             row("3e:b8:07:8c:e0:02", "06:a7:eb:f8:5d:cc"),
         ]
     );
+}
+
+#[test]
+fn an_overlays_packet_crosses_bridge_and_tunnel_on_both_nodes() {
+    let report = report_of("overlay-enis-1");
+    let truth = Case::open("overlay-enis-1").truth;
+    let (nodes, pods) = (["eth0", "flannel.1", "cni0"], 2);
+    for (path, truth) in report.paths.iter().zip(truth["paths"].as_array().unwrap()) {
+        for (d, way) in path.directions.iter().zip(["request", "reply"]) {
+            let name =
+                |h: &Hop| h.interface.as_deref().map_or(h.owner.clone(), |i| i.strip_prefix("if:").unwrap().replace("/eth0", " eth0"));
+            let last = |s: &str| s.rsplit(['/', ' ']).next().unwrap().to_owned();
+            let have: Vec<String> = d.hops.iter().map(|h| last(&name(h))).collect();
+            let want: Vec<String> = truth[way].as_array().unwrap().iter().map(|h| last(h.as_str().unwrap())).collect();
+            let routers =
+                |v: &[String]| v.iter().filter(|h| !h.starts_with("subnet") && !h.starts_with("router")).cloned().collect::<Vec<_>>();
+            assert_eq!(routers(&have), routers(&want), "{} {way}", path.id);
+            assert_eq!(have.len(), 2 * (nodes.len() + 1) + pods + 1);
+            assert!(d.hops.iter().filter(|h| h.observed).count() < 4, "three captures");
+        }
+    }
 }
 
 /// The connections that the proxy itself wrote down, found again from both sides: the same path asked for at one time by one client,

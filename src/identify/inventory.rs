@@ -86,6 +86,8 @@ pub struct PodInfo {
     pub host_network: bool,
     /// The name of its host side: prefix and hash.
     pub veth: String,
+    /// The bridge that its link is a port of.
+    pub bridge: Option<String>,
     pub eni: Option<String>,
     pub branch: Option<facts::BranchEni>,
     pub ports: Vec<facts::ContainerPort>,
@@ -185,6 +187,8 @@ pub struct Inventory {
     pub devices: BTreeMap<Id, DeviceInfo>,
     pub route_tables: Vec<(facts::RouteTable, Ev)>,
     pub hosts: Vec<HostInfo>,
+    /// The way inside nodes that have bridges or tunnels.
+    pub tables: BTreeMap<Id, super::bridges::NodeTables>,
     /// Words that the names of one host's inputs have and no other host's: the folder that they are in, most often.
     pub host_words: BTreeMap<Id, BTreeSet<String>>,
     pub corrections: Vec<(facts::Correction, Place)>,
@@ -296,6 +300,7 @@ impl Inventory {
         unlisted::unnamed_hosts(&mut inv, &inputs, book);
         inv.locate_hosts(&inputs);
         unlisted::routed_pods(&mut inv, book);
+        inv.bridges(book);
         inv.name_links(book);
         inv.enis_from_hosts(book);
         inv.host_claims(book);
@@ -631,6 +636,7 @@ impl Inventory {
             ips: x.ips.clone(),
             host_network: x.host_network,
             veth: host_veth_name(prefix, &x.namespace, &x.name),
+            bridge: None,
             eni: None,
             branch,
             ports: x.ports.clone(),
@@ -1045,7 +1051,8 @@ impl Inventory {
                     .owner_of_ip(ip)
                     .and_then(|c| self.pods.get(&c.owner))
                     .filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
-                if let Some(pod) = pod.filter(|_| !is_eni_name(dev)) {
+                let is_bridge = self.tables.get(owner).is_some_and(|t| t.is_bridge(dev));
+                if let Some(pod) = pod.filter(|_| !is_eni_name(dev) && !is_bridge) {
                     let ev = book.add("stated", format!("{} reaches {ip} by {dev}", spoken(owner)), vec![place.clone()]);
                     named.push((pod.id.clone(), dev.clone(), ev));
                 }

@@ -371,6 +371,11 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
             node_odds *= if node_side { up } else { down };
             pod_odds *= if node_side { down } else { up };
         }
+        if let Some((node, bridge)) = pod.node.as_ref().zip(pod.bridge.as_ref()) {
+            // What one pod sends and gets beyond its bridge crosses the bridge's own device too.
+            let (name, owner, interface) = (bridge.clone(), node.clone(), interface_id(node, bridge));
+            push(found, Candidate { interface, owner, name, odds: node_odds * weight::PRIOR_BRIDGE, trust, ev: vec![ev], link: None });
+        }
         if let Some(node) = &pod.node {
             let name = pod.veth.clone();
             let interface = interface_id(node, &name);
@@ -1038,7 +1043,7 @@ fn learn_link(
         let is_pod = mac == pod_mac;
         let (owner, interface, what) = if is_pod {
             (pod.id.clone(), interface_id(&pod.id, "eth0"), "the pod's own")
-        } else if let Some(node) = &pod.node {
+        } else if let Some(node) = pod.node.as_ref().filter(|_| pod.bridge.is_none()) {
             (node.clone(), interface_id(node, &pod.veth), "its host side's")
         } else {
             continue;

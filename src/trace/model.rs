@@ -102,7 +102,10 @@ impl<'a> Walker<'a> {
         if let Some(pod) = self.pod_of(tuple.src) {
             self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
             let Some(node) = pod.node.clone() else { return At::Wire(inv.eni_of_ip(tuple.src)) };
-            self.step(&node, Some(interface_id(&node, &pod.veth)), STATED, &pod.ev);
+            self.port(&node, pod);
+            if let Some(bridge) = pod.bridge.as_ref().filter(|_| !self.is_bridged(&node, tuple)) {
+                self.step(&node, Some(interface_id(&node, bridge)), STATED, &pod.ev);
+            }
             return At::Node(node);
         }
         let owner = inv.entity_of_ip(tuple.src);
@@ -182,7 +185,12 @@ impl<'a> Walker<'a> {
         if let Some(pod) = self.pod_of(tuple.dst)
             && pod.node.as_ref() == Some(node)
         {
-            self.step(node, Some(interface_id(node, &pod.veth)), STATED, &pod.ev);
+            let bridge = pod.bridge.as_ref().map(|b| interface_id(node, b));
+            let is_there = self.steps.last().is_some_and(|s| s.leg == self.leg && s.interface == bridge);
+            if bridge.is_some() && !is_there && !self.is_bridged(node, tuple) {
+                self.step(node, bridge, STATED, &pod.ev);
+            }
+            self.port(node, pod);
             self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
             return At::Done(End::Arrived);
         }
@@ -191,6 +199,9 @@ impl<'a> Walker<'a> {
         }
         if inv.service_at(tuple.dst).is_some() {
             return At::Done(End::Unknown);
+        }
+        if let Some(remote) = self.through_tunnel(node, tuple) {
+            return At::Node(remote);
         }
         let eni = self.egress(node, tuple);
         // A node of which no inventory lists an ENI has at least the one that its address is on.
@@ -207,6 +218,46 @@ impl<'a> Walker<'a> {
         };
         self.step(node, Some(interface), p, &ev);
         At::Wire(eni)
+    }
+
+    /// The host side of a pod's link. Of a bridge's port that no table names, nothing is said.
+    fn port(&mut self, node: &Id, pod: &PodInfo) {
+        if pod.bridge.is_none() || self.inv.tables.get(node).is_some_and(|t| t.is_port(&pod.veth)) {
+            self.step(node, Some(interface_id(node, &pod.veth)), STATED, &pod.ev);
+        }
+    }
+
+    /// Between two ports of one bridge frames are switched, and the bridge's own device is not crossed.
+    fn is_bridged(&self, node: &Id, tuple: Tuple) -> bool {
+        let hung = |ip: IpAddr| self.pod_of(ip).filter(|p| p.node.as_ref() == Some(node)).and_then(|p| p.bridge.as_ref());
+        hung(tuple.src).is_some_and(|b| hung(tuple.dst) == Some(b))
+    }
+
+    /// To a pod of another node by a tunnel: its device, the node's own interface, the other node's, and its device. Gives that node.
+    fn through_tunnel(&mut self, node: &Id, tuple: Tuple) -> Option<Id> {
+        let inv = self.inv;
+        let (dev, ev) = inv.tables.get(node)?.tunnel_to(tuple.dst)?;
+        let remote = self.pod_of(tuple.dst)?.node.clone().filter(|n| n != node)?;
+        // A packet comes out of a tunnel once.
+        if self.steps.iter().any(|s| s.leg == self.leg && s.interface.as_deref() == Some(interface_id(node, dev).as_str())) {
+            return None;
+        }
+        self.step(node, Some(interface_id(node, dev)), STATED, &[ev]);
+        let first = |n: &Id| inv.nodes.get(n)?.enis.first().and_then(|e| inv.enis.get(e));
+        let (from, to) = (first(node), first(&remote));
+        let name = |e: Option<&EniInfo>| e.map_or_else(|| "eth0".to_owned(), |e| inv.eni_name(e));
+        let (sure, guessed) = (STATED, GUESSED);
+        let p = |e: Option<&EniInfo>| if e.is_some() { sure } else { guessed };
+        self.step(node, Some(interface_id(node, &name(from))), p(from), from.map_or(&[ev], |e| &e.ev));
+        let subnets = (from.and_then(|e| e.subnet.as_deref()), to.and_then(|e| e.subnet.as_deref()));
+        if subnets.0 != subnets.1 {
+            self.router(subnets.0);
+        }
+        self.step(&remote, Some(interface_id(&remote, &name(to))), p(to), to.map_or(&[ev], |e| &e.ev));
+        let back = inv.tables.get(&remote).and_then(|t| t.tunnel_to(tuple.src));
+        let (out, p, ev) = back.map_or((dev, GUESSED, ev), |(dev, ev)| (dev, STATED, ev));
+        self.step(&remote, Some(interface_id(&remote, out)), p, &[ev]);
+        Some(remote)
     }
 
     /// A private address that nobody claims may be a service's, a peer's or nobody's: where its packets go is a guess.
