@@ -48,6 +48,9 @@ pub fn redact(report: &Report, key: &str) -> Report {
         if let Some(via) = &mut p.flow.via {
             end(via);
         }
+        for relay in &mut p.relays {
+            relay.through = r.id(&relay.through);
+        }
         for h in p.directions.iter_mut().flat_map(|d| &mut d.hops) {
             h.owner = r.id(&h.owner);
             h.interface = h.interface.take().map(|i| r.id(&i));
@@ -149,6 +152,11 @@ const TERMS: &[&str] = &[
     "externalTrafficPolicy",
 ];
 
+/// What the engine calls things of itself. A part of somebody's name may be such a word (`cluster/VPC`): it tells nothing, and replaced
+/// wherever it stands it would take the sense out of every sentence.
+const OWN_WORDS: &[&str] =
+    &["VPC", "router", "node", "pod", "service", "subnet", "interface", "gateway", "load", "balancer", "client", "server"];
+
 /// Address blocks that keep their place, and how many bits of an address in them stay: so private addresses stay private.
 const V4_BLOCKS: &[(u32, u32, u32)] = &[
     // Network, length of the block, bits that stay.
@@ -197,7 +205,7 @@ impl Redactor {
             take(without_kinds(&f.owner).1);
             f.interface.iter().for_each(|i| take(without_kinds(i).1));
         }
-        names.retain(|n| !is_kept(n) && n != "VPC router");
+        names.retain(|n| !is_kept(n) && n != "VPC router" && !OWN_WORDS.contains(&n.as_str()));
         for i in &report.inputs {
             let parts = i.name.split(['/', '\\']).filter(|p| !p.is_empty());
             // `captures/` is a folder and a word.
