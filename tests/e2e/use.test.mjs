@@ -97,6 +97,10 @@ test('boxes, ports and wires lead to their evidence, by pointer and by key', LON
   await page.keyboard.press('0');
   await page.keyboard.press('f');
   await page.locator('.picture.is-wide').waitFor();
+  // What lies over a wide picture hides none of it.
+  await page.waitForTimeout(300);
+  await page.locator('[data-testid="port"]').last().click();
+  await page.waitForFunction(() => document.querySelector('[data-testid="evidence"] h2')?.innerText.includes('eth0'));
   await page.keyboard.press('Escape');
   await page.locator('.picture:not(.is-wide)').waitFor();
   await page.keyboard.press('?');

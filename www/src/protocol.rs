@@ -213,6 +213,15 @@ pub(crate) struct Detail {
     pub(crate) labels: Vec<Vec<(String, Option<String>)>>,
     /// The same with ids and kinds, each once.
     pub(crate) names: Vec<Name>,
+    /// For each of the path's relays: the conversation on the proxy's other side, and the proxy.
+    pub(crate) relays: Vec<Continued>,
+}
+
+/// A conversation that a proxy continues another one by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Continued {
+    pub(crate) other: About,
+    pub(crate) through: Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -105,6 +105,7 @@ fn subject(app: App, focus: &Focus) -> AnyView {
             }
             _ => p().class("empty").child("…").into_any(),
         },
+        Focus::Relay(_) => (h2().child("A proxy in between"), p().child("Why these two connections are taken for one.")).into_any(),
         Focus::Finding(i) => {
             let finding = app.findings.with(|all| all.get(*i).map(|row| row.finding.clone()));
             finding.map(|f| (h2().child(f.kind.replace('_', " ")), p().child(f.summary))).into_any()

@@ -122,7 +122,7 @@ fn finding(app: App, index: usize, row: FindingRow) -> AnyView {
 }
 
 /// What a finding is about: an entity, or a conversation.
-fn about(app: App, one: About) -> AnyView {
+pub fn about(app: App, one: About) -> AnyView {
     match one {
         About::Conversation { key, label } => button()
             .attr("type", "button")

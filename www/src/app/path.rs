@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use hopscope::report::{DirectionPath, Hop, Rewrite, Way};
+use hopscope::report::{DirectionPath, Hop, Rewrite, Side, Way};
 use leptos::html::{button, div, h1, p, section, span, table, tbody, td, th, thead, tr};
 use leptos::prelude::*;
 
 use super::picture::{self, Move};
 use super::state::{App, Focus};
-use super::ui;
+use super::{lists, ui};
 use crate::protocol::Detail;
 
 /// What the path is, and its picture: across the page, since its names must be read.
@@ -61,13 +61,31 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
             c.via.map_or(String::new(), |via| format!(" · dialled as {via}"))
         )),
     );
+    let relays = detail.relays.iter().cloned().zip(&detail.path.relays).enumerate().map(|(i, (continued, relay))| {
+        let words = match relay.side {
+            Side::Behind => "continued through",
+            Side::Front => "the continuation, through",
+        };
+        p().class("sub relay").attr("data-testid", "relay").child((
+            words,
+            lists::entity_chip(app, continued.through),
+            match relay.side {
+                Side::Behind => "by",
+                Side::Front => "of",
+            },
+            lists::about(app, continued.other),
+            span().class("sure").child(ui::percent(relay.confidence)),
+            button().attr("type", "button").class("quiet link").on(leptos::ev::click, move |_| app.look_at(Focus::Relay(i))).child("why"),
+        ))
+    });
+    let relays = relays.collect_view();
     let labels = Arc::clone(detail);
     let drawing = move || match app.picture.get() {
         Some(Ok(picture)) => picture::picture(app, &labels, &picture, app.moves),
         Some(Err(why)) => p().class("message").child(why).into_any(),
         None => div().class("picture").child(div().class("picture-view")).into_any(),
     };
-    (div().class("path-head").child(head), drawing).into_any()
+    (div().class("path-head").child((head, relays)), drawing).into_any()
 }
 
 /// One direction as a table: the whole of what the picture shows.

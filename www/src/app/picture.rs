@@ -28,6 +28,8 @@ const TELLING: f64 = 0.3;
 const LOWEST: f64 = 160.0;
 const HIGHEST: f64 = 640.0;
 const PART: f64 = 0.44;
+/// Of the whole window, the part that a picture which fills it is fitted into.
+const WIDE: f64 = 0.56;
 const MARGIN: f64 = 8.0;
 /// A press that moves less than this is a click.
 const CLICK: f64 = 4.0;
@@ -61,12 +63,13 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
         let is_wide = app.is_wide.get_untracked();
         let inner = window().inner_height().ok().and_then(|h| h.as_f64()).unwrap_or(HIGHEST);
         let highest = (inner * PART).clamp(LOWEST, HIGHEST);
-        let room = if is_wide { h } else { highest };
+        // What lies over the lower part of a wide picture are the lists and the evidence.
+        let room = if is_wide { h * WIDE } else { highest };
         let scale = ((w - 2.0 * MARGIN) / width).min((room - 2.0 * MARGIN) / height).min(1.1).max(at_least).max(SMALLEST);
         let h = if is_wide { h } else { (height * scale + 2.0 * MARGIN).clamp(LOWEST, highest) };
         let _ = tall.try_set(h);
         let centred = |room: f64, length: f64| ((room - length * scale) / 2.0).max(MARGIN);
-        let _ = view.try_set(View { x: centred(w, width), y: centred(h, height), scale });
+        let _ = view.try_set(View { x: centred(w, width), y: if is_wide { MARGIN } else { centred(h, height) }, scale });
     };
     Effect::new(move |_| {
         if window_ref.get().is_some() {

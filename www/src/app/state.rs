@@ -67,6 +67,8 @@ pub enum Focus {
     /// A hop of the selected path: direction and index.
     Hop(usize, usize),
     Entity(String),
+    /// A proxy between the selected path and another one: index.
+    Relay(usize),
     /// Index in the findings at hand.
     Finding(usize),
     /// Index in the overview's capture points.
@@ -234,6 +236,7 @@ impl App {
                 Focus::Hop(direction, hop) => {
                     detail.and_then(|d| Some(d.path.directions.get(*direction)?.hops.get(*hop)?.evidence.clone())).unwrap_or_default()
                 }
+                Focus::Relay(i) => detail.and_then(|d| Some(d.path.relays.get(*i)?.evidence.clone())).unwrap_or_default(),
                 Focus::Finding(i) => {
                     self.findings.with_untracked(|all| all.get(*i).map(|f| f.finding.evidence.clone())).unwrap_or_default()
                 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hopscope::report::{Entity, EntityKind, Evidence, FlowEnd, Hop, Path, Report, Verdict};
 use hopscope::views::layout::{Picture, Selection, layout};
 
-use crate::protocol::{About, Answer, Conversation, Detail, EntityDetail, FindingRow, List, Name, Order, Overview, Placed};
+use crate::protocol::{About, Answer, Continued, Conversation, Detail, EntityDetail, FindingRow, List, Name, Order, Overview, Placed};
 
 /// Findings that the page gets with the report; it asks for more when they are wanted.
 const WORST: usize = 50;
@@ -159,6 +159,7 @@ impl Shown {
             path: path.clone(),
             labels: labels.collect(),
             names: ids.into_iter().map(|id| self.name(id)).collect(),
+            relays: path.relays.iter().map(|r| Continued { other: self.about(&r.path), through: self.name(&r.through) }).collect(),
         })
     }
 
@@ -327,6 +328,7 @@ mod tests {
                 verdict: if i == 1 { Verdict::Lost } else { Verdict::Delivered },
                 lost_after: None,
             }],
+            relays: Vec::new(),
         };
         Report { paths: packets.iter().enumerate().map(path).collect(), ..Report::default() }
     }
