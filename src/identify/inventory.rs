@@ -69,6 +69,8 @@ pub struct NodeInfo {
     pub aliases: BTreeSet<String>,
     pub zone: Option<String>,
     pub ips: BTreeSet<IpAddr>,
+    /// Its own address, and the public one that Kubernetes says it has (`ExternalIP`): one address is made the other on the way out.
+    pub public: Option<(IpAddr, IpAddr)>,
     /// ENI ids by device index.
     pub enis: Vec<String>,
     pub ev: Vec<Ev>,
@@ -558,6 +560,11 @@ impl Inventory {
             n.name.clone_from(&x.name);
             n.zone = x.zone.clone().or(n.zone);
             n.ips.extend(x.internal_ips.iter().copied());
+            let of = |ips: &[IpAddr], wants_private: bool| {
+                let mut fits = ips.iter().copied().filter(|ip| ip.is_ipv4() && is_private(*ip) == wants_private);
+                fits.next().filter(|_| fits.next().is_none())
+            };
+            n.public = of(&x.internal_ips, true).zip(of(&x.external_ips, false));
             merge(&mut n.ev, &[ev]);
             for ip in &x.external_ips {
                 push_claim(&mut self.by_ip, *ip, Claim { owner: id.clone(), interface: None, p: 1.0, ev: vec![ev] });
@@ -997,6 +1004,9 @@ impl Inventory {
                 let number: String = i.name.chars().rev().take_while(char::is_ascii_digit).collect::<Vec<_>>().into_iter().rev().collect();
                 // udev's names count from the slot of the first ENI, which is 5 on EC2's Nitro instances.
                 let first = if i.name.starts_with("ens") { 5 } else { 0 };
+                let said = self.nodes.get(&node);
+                let public = said.and_then(|n| n.public).filter(|p| p.0 == address.addr());
+                let also = said.filter(|_| public.is_some()).map(|n| n.ev.clone()).unwrap_or_default();
                 found.push(EniInfo {
                     id: format!("{}@{node}", i.name),
                     mac: Some(mac),
@@ -1004,8 +1014,9 @@ impl Inventory {
                     owner: node.clone(),
                     primary: Some(address.addr()),
                     ips: vec![address.addr()],
+                    public: public.into_iter().collect(),
                     device_index: number.parse::<u32>().ok().map(|n| n.saturating_sub(first)),
-                    ev: vec![ev],
+                    ev: std::iter::once(ev).chain(also).collect(),
                     ..EniInfo::default()
                 });
             }
