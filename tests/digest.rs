@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
 use hopscope::digest::{CaptureDigest, DigestBuilder};
+use hopscope::ingest::{Data, Ingested};
 use hopscope::model::Protocol;
+use hopscope::report::Status;
 use proptest::prelude::*;
 
 fn captures() -> Vec<PathBuf> {
@@ -52,6 +54,33 @@ fn the_short_way_gives_the_same_digest_of_every_capture() {
     for path in captures {
         let bytes = std::fs::read(&path).unwrap();
         assert_same(&digest(&bytes, DigestBuilder::new()), &digest(&bytes, DigestBuilder::whole_way()), &path.display().to_string());
+    }
+}
+
+/// The budget of memory: see ARCHITECTURE.md.
+#[test]
+fn a_packet_of_a_long_conversation_takes_32_bytes_at_most() {
+    let frame = FRAMES.with(|frames| frames.iter().find(|f| f.0 == LinkType::ETHERNET && f.1.get(23) == Some(&6)).cloned()).unwrap();
+    let mut builder = DigestBuilder::new();
+    let packets = 200_000;
+    feed(&mut builder, &vec![(1, frame, 1); packets]);
+    let digest = Box::new(builder.finish());
+    let one = Ingested {
+        name: String::new(),
+        kind: String::new(),
+        bytes: 0,
+        hash: 0,
+        status: Status::Ok,
+        message: None,
+        data: Data::Capture(digest),
+    };
+    let bytes = one.to_bytes();
+    assert!(bytes.len() <= packets * 32, "{} bytes a packet", bytes.len() / packets);
+    // Columns go over as they are: nothing between a buffer's room and what is in it.
+    assert!(bytes.capacity() <= bytes.len() + bytes.len() / 50 + (8 << 10), "{} for {}", bytes.capacity(), bytes.len());
+    assert_eq!(Ingested::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        assert!(Ingested::from_bytes(&bytes[..cut]).is_none(), "cut at {cut}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use hopscope::analysis::analyze;
@@ -42,6 +43,9 @@ struct Analyze {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     shown: Shown,
+    /// Say on standard error how long reading, analysing and writing took, and the most memory that was in use.
+    #[arg(long)]
+    timings: bool,
 }
 
 /// Write all that the analysis keeps of a capture as a Parquet file: small, without payload, read by `analyze` and the page like
@@ -161,11 +165,30 @@ type Fault = String;
 
 fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
     let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color, args.shown.path.as_deref());
+    let start = Instant::now();
     let ingested = inputs::read(&args.paths)?;
+    let read = start.elapsed();
     let status = complain(&ingested)?;
+    let start = Instant::now();
     let report = analyze(&ingested);
+    let analysed = start.elapsed();
+    let start = Instant::now();
     output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
+    if args.timings {
+        let packets: u64 = ingested.iter().map(|i| if let Data::Capture(digest) = &i.data { u64::from(digest.len()) } else { 0 }).sum();
+        let [read, analysed, written] = [read, analysed, start.elapsed()].map(|t| t.as_secs_f64());
+        eprintln!("packets {packets}\nread {read:.3} s\nanalysed {analysed:.3} s\nwritten {written:.3} s");
+        if let Some(peak) = peak_memory() {
+            eprintln!("peak {peak} kB");
+        }
+    }
     Ok(ExitCode::from(status))
+}
+
+/// The most memory that this process had at once, in kB, where the system says so (Linux, `proc(5)`).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok())
 }
 
 /// Says on standard error what of the inputs was not read, and gives the exit status that follows.

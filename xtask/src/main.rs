@@ -3,9 +3,11 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // Those rules are the engine's.
 
 mod bench;
+mod budget;
 mod build;
 mod calibration;
 mod captures;
+mod captures_made;
 mod cases;
 mod fuzz;
 mod http;
@@ -31,7 +33,8 @@ cargo xtask COMMAND
   captures DIR                     read every capture of a collection, and compare the counts with capinfos'
   dist [--check]                   the site, the single HTML file and the npm package, with a bill of materials and checksums, into dist/;
                                    with --check all of it is built again elsewhere, and every byte must be the same
-  bench                            benchmarks, and reading speed beside tcpdump's
+  bench [--packets N] [--conversations N] [--points N] [--runs N] [--no-micro]
+                                   how fast captures are read and joined, beside tcpdump, capinfos and tshark; writes BENCHMARKS.md
   fuzz [--seconds N]               every fuzz target for N seconds (60)
   setup                            only install what the other commands need
   tidy                             only the repository's own checks
@@ -86,8 +89,16 @@ fn run(arguments: &[String]) -> Result<bool> {
             !check || build::is_reproducible()?
         }
         "bench" => {
+            let mut number = |name: &str, usual: u64| Ok::<u64, anyhow::Error>(options.value(name)?.map_or(Ok(usual), |n| n.parse())?);
+            let bench = bench::Options {
+                packets: number("--packets", 1_000_000)?.max(4),
+                conversations: number("--conversations", 1_000)?.max(1),
+                points: number("--points", 4)?.clamp(1, 60),
+                runs: usize::try_from(number("--runs", 5)?)?.max(1),
+                with_micro: !options.flag("--no-micro"),
+            };
             options.end()?;
-            bench::bench()?;
+            bench::bench(bench)?;
             true
         }
         "fuzz" => {

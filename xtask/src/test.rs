@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::sh::{Run, cargo, find_program, program, root, say, seconds};
-use crate::{build, cases, setup, tidy};
+use crate::{budget, build, cases, setup, tidy};
 
 /// The repository's own cases score at least this, each and in the mean.
 const CASE_MIN: &str = "0.95";
@@ -42,6 +42,8 @@ const STEPS: &[Step] = &[
     Step { name: "lint", what: "clippy, native", needs: &[], run: lint },
     Step { name: "test", what: "cargo test, native", needs: &[], run: test_native },
     Step { name: "cases", what: "whole cases against their truth", needs: &[], run: own_cases },
+    Step { name: "budget", what: "instructions and growth", needs: &[], run: |_| verdict(budget::instructions()) },
+    Step { name: "duckdb", what: "digests as DuckDB reads them", needs: &[], run: |_| verdict(budget::duckdb()) },
     Step { name: "licences", what: "cargo-deny", needs: &[], run: licences },
     Step { name: "wasm-target", what: "set-up", needs: &[], run: |_| setup::wasm().map(|_| Verdict::Done) },
     Step { name: "wasm-bindgen", what: "set-up", needs: &[], run: |_| setup::wasm_bindgen().map(|()| Verdict::Done) },
@@ -66,6 +68,11 @@ const STEPS: &[Step] = &[
     Step { name: "e2e-chromium", what: "the page in Chromium", needs: &["page", "npm-tools", "chromium"], run: e2e_chromium },
     Step { name: "e2e-firefox", what: "the page in Firefox", needs: &["page", "npm-tools", "firefox"], run: e2e_firefox },
 ];
+
+/// What a step that may find nothing to work with came to.
+fn verdict(result: Result<Option<String>>) -> Result<Verdict> {
+    result.map(|why_not| why_not.map_or(Verdict::Done, Verdict::Skipped))
+}
 
 /// Run all steps, or the `named` ones and what they need. Whether none failed.
 pub(crate) fn test(named: &[String]) -> Result<bool> {

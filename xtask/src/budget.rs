@@ -1,0 +1,106 @@
+//! What may not grow unnoticed, told in instructions and bytes, which are the same on a busy machine; and digests as DuckDB sees them.
+//! Knows budgets and how to measure against them; must not time anything.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::captures_made::Wanted;
+use crate::cases::hopscope;
+use crate::sh::{find_program, say, scratch};
+
+/// Instructions (x86-64, as callgrind counts them) for each packet more of known headers that is read and digested.
+const READ_INSTRUCTIONS: f64 = 850.0;
+
+/// Doubling packets, points or conversations may multiply the instructions of a whole analysis by this.
+const GROWTH: f64 = 2.3;
+
+/// `Ok(None)`: all within its budget; a text says why nothing was measured.
+pub(crate) fn instructions() -> Result<Option<String>> {
+    let Some(valgrind) = find_program(&["valgrind"]) else { return Ok(Some("valgrind is not installed".to_owned())) };
+    if !cfg!(target_arch = "x86_64") {
+        return Ok(Some("the budgets are those of x86-64".to_owned()));
+    }
+    let command = hopscope(true)?;
+    let folder = scratch().join("budget");
+    let base = Wanted { packets: 20_000, conversations: 100, points: 1, snaplen: 128 };
+    let digest = |wanted: Wanted| {
+        let file = wanted.make(&folder)?.into_iter().next().context("no capture")?;
+        let out = folder.join("digest.parquet");
+        count(&valgrind, &command, &["digest".as_ref(), file.as_ref(), "-o".as_ref(), out.as_ref()])
+    };
+    // The writing of the digest is in it; starting the program is not.
+    let per_packet = (digest(Wanted { packets: 60_000, ..base })? as f64 - digest(base)? as f64) / 40_000.0;
+    say(&format!("{per_packet:.0} instructions for each packet read, digested and written as Parquet; the budget is {READ_INSTRUCTIONS}"));
+    ensure!(per_packet <= READ_INSTRUCTIONS, "reading takes more instructions than its budget");
+
+    let base = Wanted { packets: 20_000, conversations: 100, points: 2, snaplen: 128 };
+    let analysis = |wanted: Wanted| {
+        let files = wanted.make(&folder)?;
+        let arguments = ["analyze", "--format", "json", "-o", "/dev/null"].map(std::ffi::OsStr::new);
+        let arguments: Vec<&std::ffi::OsStr> = arguments.into_iter().chain(files.iter().map(|f| f.as_os_str())).collect();
+        count(&valgrind, &command, &arguments)
+    };
+    let first = analysis(base)?;
+    for (what, wanted) in [
+        ("packets", Wanted { packets: base.packets * 2, ..base }),
+        ("points", Wanted { points: base.points * 2, ..base }),
+        ("conversations", Wanted { conversations: base.conversations * 2, ..base }),
+    ] {
+        let factor = analysis(wanted)? as f64 / first as f64;
+        say(&format!("twice the {what}: {factor:.2} times the instructions; the budget is {GROWTH}"));
+        ensure!(factor <= GROWTH, "twice the {what} takes more than {GROWTH} times the instructions");
+    }
+    Ok(None)
+}
+
+fn count(valgrind: &Path, command: &Path, arguments: &[&std::ffi::OsStr]) -> Result<u64> {
+    let mut run = Command::new(valgrind);
+    run.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(command).args(arguments).env("RAYON_NUM_THREADS", "1");
+    let output = run.output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("{run:?} failed: {text}");
+    }
+    let collected = text.lines().find_map(|l| l.split_once("Collected :")?.1.trim().parse().ok());
+    collected.with_context(|| format!("callgrind did not say what it collected: {text}"))
+}
+
+/// The join that the README shows, and every column, as DuckDB reads them.
+const QUERY: &str = r#"
+import sys, duckdb
+a, b, packets = sys.argv[1], sys.argv[2], int(sys.argv[3])
+rows, first, last, streams, distinct, lengths = duckdb.sql(f"""
+    SELECT count(*), min(frame), max(frame), count(DISTINCT stream), count(DISTINCT (src, src_port, dst, dst_port, ttl, src_mac)), sum(len)
+    FROM '{a}'""").fetchone()
+assert (rows, first, last) == (packets, 1, packets), (rows, first, last)
+assert streams == distinct > 100, (streams, distinct)
+assert lengths > packets, lengths
+joined, ttl, same, later = duckdb.sql(f"""
+    SELECT count(*), avg(abs(a.ttl - b.ttl)), bool_and(a.src = b.src AND a.dst_port = b.dst_port AND a.protocol = 'tcp'), max(abs(b.time_ns - a.time_ns))
+    FROM '{a}' a JOIN '{b}' b USING (ident) WHERE ident <> 0""").fetchone()
+assert (joined, ttl, same, later) == (packets, 1, True, 20000), (joined, ttl, same, later)
+print(f"DuckDB {duckdb.__version__}: {joined} packets joined")
+"#;
+
+/// `Ok(None)`: DuckDB reads digests and joins them; a text says why that was not tried.
+pub(crate) fn duckdb() -> Result<Option<String>> {
+    let Some(python) = find_program(&["python3", "python"]) else { return Ok(Some("python3 is not installed".to_owned())) };
+    if !Command::new(&python).args(["-c", "import duckdb"]).output()?.status.success() {
+        return Ok(Some("DuckDB is not there: `pip install duckdb`".to_owned()));
+    }
+    let command = hopscope(true)?;
+    // More than a row group, so that there are two.
+    let wanted = Wanted { packets: 150_000, conversations: 100, points: 2, snaplen: 96 };
+    let mut digests: Vec<PathBuf> = Vec::new();
+    for file in wanted.make(&scratch().join("budget"))? {
+        let digest = file.with_extension("pcap.parquet");
+        let status = Command::new(&command).arg("digest").arg(&file).arg("-o").arg(&digest).status()?;
+        ensure!(status.success(), "hopscope digest failed");
+        digests.push(digest);
+    }
+    let status = Command::new(&python).args(["-c", QUERY]).args(&digests).arg(wanted.packets.to_string()).status()?;
+    ensure!(status.success(), "DuckDB does not read the digests as it should");
+    Ok(None)
+}
