@@ -109,6 +109,8 @@ test('wrong inputs: one clear message each, and the rest is analysed', LONG, asy
     assert.ok(input.message?.length > 10, `${name} says why: ${input.message}`);
     const row = page.locator(`[data-testid="input"][data-name="${name}"]`);
     assert.equal(await row.getAttribute('data-status'), input.status);
+    const base = await row.locator('.input-name .base').boundingBox();
+    assert.ok(base && base.width > 40, `the name of ${name} can be read`);
     const text = await row.innerText();
     assert.equal(text.split(input.message).length, 2, `${name} says it once: ${text}`);
   }
