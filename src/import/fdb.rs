@@ -9,8 +9,8 @@ use crate::facts::{Fact, FdbEntry};
 
 /// `12:09:e9:be:8f:9b dev veth1 master br0`, `66:3a:2b:11:22:33 dev vxlan1 dst 10.0.1.7 self permanent`.
 pub(crate) fn line(line: &str) -> Option<FdbEntry> {
+    let mac = line.split_whitespace().next()?.parse().ok()?;
     let words: Vec<&str> = line.split_whitespace().collect();
-    let mac = words.first()?.parse().ok()?;
     if words.get(1) != Some(&"dev") {
         return None;
     }

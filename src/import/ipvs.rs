@@ -35,6 +35,9 @@ pub(crate) fn is_heading(line: &str) -> bool {
 
 /// `TCP  10.100.7.7:80 rr`, `  -> 10.0.1.9:8080  Masq  1  0  0`; `-A -t 10.100.7.7:80 -s rr`, `-a -t 10.100.7.7:80 -r 10.0.1.9:8080 -m -w 1`.
 pub(crate) fn line(line: &str) -> Option<Line> {
+    if !["-> ", "-A -", "-a -", "TCP ", "UDP ", "SCTP "].iter().any(|p| line.trim_start().starts_with(p)) {
+        return None;
+    }
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["->", real, forward, weight, ..] => {

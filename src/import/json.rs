@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 
 use super::scan::{self, Step, Stop, Why};
-use super::{Import, aws, fdb, flow_log, ip, ipamd, kubectl, nft, session, shape};
+use super::{Import, MOST_FACTS, aws, fdb, flow_log, ip, ipamd, kubectl, nft, session, shape};
 use crate::facts::{Fact, Located};
 use crate::model::{Locator, Note};
 
@@ -19,12 +19,20 @@ pub(crate) struct Reader<'a> {
     import: Import,
     log: flow_log::Log,
     notes_left_out: usize,
+    facts_left_out: u64,
 }
 
 /// Reads every document of a JSON text, whichever commands they come from.
 pub(crate) fn import(text: &[u8]) -> Import {
     let documents = scan::documents(text);
-    let mut reader = Reader { text, pointer: String::new(), import: Import::default(), log: flow_log::Log::default(), notes_left_out: 0 };
+    let mut reader = Reader {
+        text,
+        pointer: String::new(),
+        import: Import::default(),
+        log: flow_log::Log::default(),
+        notes_left_out: 0,
+        facts_left_out: 0,
+    };
     let mut unknown: Option<String> = None;
     for (index, document) in documents.iter().enumerate() {
         reader.text = text.get(..document.end).unwrap_or_default();
@@ -51,6 +59,10 @@ pub(crate) fn import(text: &[u8]) -> Import {
     }
     if let Some(names) = unknown.filter(|_| !has_log && reader.import.facts.is_empty() && reader.import.notes.is_empty()) {
         reader.note(Note::loss(format!("this JSON is from none of the commands that are read{names}")));
+    }
+    if reader.facts_left_out > 0 {
+        let message = format!("{} statements beyond the first {MOST_FACTS} are left out", reader.facts_left_out);
+        reader.import.notes.push(Note::loss(message));
     }
     if reader.notes_left_out > 0 {
         reader.import.notes.push(Note::loss(format!("and {} more like these", reader.notes_left_out)));
@@ -192,7 +204,7 @@ impl<'a> Reader<'a> {
 
     /// Adds a fact that stands at the present pointer.
     pub(crate) fn push(&mut self, fact: Fact) {
-        self.import.facts.push(Located { at: Locator::Pointer(self.pointer.clone()), fact });
+        self.push_below("", fact);
     }
 
     /// Adds a row of a flow log that stands at the present pointer.
@@ -202,6 +214,10 @@ impl<'a> Reader<'a> {
 
     /// Adds a fact that stands at a member below the present pointer.
     pub(crate) fn push_below(&mut self, below: &str, fact: Fact) {
+        if self.import.facts.len() >= MOST_FACTS {
+            self.facts_left_out = self.facts_left_out.saturating_add(1);
+            return;
+        }
         self.import.facts.push(Located { at: Locator::Pointer(format!("{}{below}", self.pointer)), fact });
     }
 

@@ -32,6 +32,10 @@ use crate::facts::Located;
 use crate::model::Note;
 use crate::sniff::Format;
 
+/// So many statements of one input are kept: the largest real tables (connections tracked, rules of a large cluster) have a few
+/// hundred thousand, and each takes some hundred bytes.
+const MOST_FACTS: usize = 1_000_000;
+
 /// What an importer found in one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Import {
@@ -45,7 +49,8 @@ impl Import {
     /// What else stands in the same input. If nothing of it is known, then nothing is missing either.
     fn add(&mut self, other: Self) {
         if !other.facts.is_empty() {
-            self.facts.extend(other.facts);
+            let room = MOST_FACTS.saturating_sub(self.facts.len());
+            self.facts.extend(other.facts.into_iter().take(room));
             self.notes.extend(other.notes);
         }
     }
@@ -85,13 +90,14 @@ fn around_documents(text: &str) -> String {
 pub fn beside_packets(text: &str) -> Option<String> {
     let indent = indent(text);
     // Most texts have none, and need no copy.
-    text.lines().find(|l| tcpdump::is_packet_line(l.get(indent..).unwrap_or_default()))?;
+    let is_packet_line = |l: &str| l.len() <= text::LONGEST_LINE && tcpdump::is_packet_line(l);
+    text.lines().find(|l| is_packet_line(l.get(indent..).unwrap_or_default()))?;
     let mut out = String::with_capacity(text.len().min(1 << 20));
     let (mut is_packet, mut packets, mut others) = (false, false, false);
     for line in text.lines() {
         let bare = line.get(indent..).unwrap_or_default();
         // What is indented below a packet is the rest of it.
-        is_packet = tcpdump::is_packet_line(bare) || is_packet && bare.starts_with([' ', '\t']);
+        is_packet = is_packet_line(bare) || is_packet && bare.starts_with([' ', '\t']);
         packets |= is_packet;
         others |= !is_packet && !bare.trim().is_empty();
         out.push_str(if is_packet { "" } else { line });

@@ -46,6 +46,10 @@ fn end(word: &str) -> Option<(IpAddr, Option<u16>)> {
 /// `tcp  ESTAB 0 0 10.0.1.5:44312 10.0.2.7:5432 users:(("java",pid=123,fd=45))`: the first two columns are left out where
 /// one protocol or one state was asked for. `netstat`: `tcp 0 0 10.0.1.5:44312 10.0.2.7:5432 ESTABLISHED 123/java`.
 pub(crate) fn line(line: &str) -> Option<Socket> {
+    let first = line.split_whitespace().next()?;
+    if !(STATES.contains(&first) || ["tcp", "udp", "sctp"].iter().any(|p| first.starts_with(p))) {
+        return None;
+    }
     let words: Vec<&str> = line.split_whitespace().collect();
     let mut at = 0;
     let mut protocol = Protocol::Tcp;

@@ -2,13 +2,19 @@
 //! prompts, comments and blank lines between. Knows which line belongs to which; the readers know what it says.
 
 use super::kubectl_text::{self, Description, Row, Table};
-use super::{Import, arp, conntrack, fdb, flow_log, ip, iptables, ipvs, nft, sockets, tcpdump};
+use super::{Import, MOST_FACTS, arp, conntrack, fdb, flow_log, ip, iptables, ipvs, nft, sockets, tcpdump};
 use crate::facts::{Fact, HostInterface, Located, Route, Socket, VirtualServer};
 use crate::model::{Locator, Note};
 use crate::sniff::Format;
 
 /// Past this many notes of one input, only their number is told.
 const MAX_NOTES: usize = 50;
+
+/// Lines beyond this are not looked at: what is longer is a log.
+const MOST_LINES: u64 = 10_000_000;
+
+/// No command prints longer lines: the longest real ones are verdict maps of nftables.
+pub(crate) const LONGEST_LINE: usize = 1 << 20;
 
 /// The format of which this line is a whole line, told without its neighbours.
 pub(crate) fn format_of_line(line: &str) -> Option<Format> {
@@ -81,6 +87,7 @@ struct Reader {
     /// kubectl's description of an object that is being read.
     description: Option<Description>,
     notes_left_out: usize,
+    facts_left_out: u64,
 }
 
 /// Reads every line that one of the commands prints.
@@ -103,12 +110,21 @@ pub(crate) fn import(text: &str) -> Import {
         log: flow_log::Log::default(),
         description: None,
         notes_left_out: 0,
+        facts_left_out: 0,
     };
     let mut last = 0;
     let indent = indent(text);
     for (number, line) in (1..).zip(text.lines()) {
-        reader.line(number, line.get(indent..).unwrap_or_default().trim_end());
+        if number > MOST_LINES {
+            reader.import.notes.push(Note::loss(format!("only its first {MOST_LINES} lines were read")));
+            break;
+        }
         last = number;
+        if line.len() > LONGEST_LINE {
+            reader.damaged(number, "is longer than any command prints, and passed over");
+            continue;
+        }
+        reader.line(number, line.get(indent..).unwrap_or_default().trim_end());
     }
     reader.close();
     let is_log = reader.log.has_rows() || reader.columns.is_some();
@@ -118,6 +134,10 @@ pub(crate) fn import(text: &str) -> Import {
     kubectl_text::mark_host_network(&mut reader.import.facts);
     if reader.import.facts.is_empty() && !is_log && !reader.import.notes.iter().any(|n| n.is_loss) {
         reader.import.notes.push(Note::loss(format!("none of its {last} lines is from a command that is read")));
+    }
+    if reader.facts_left_out > 0 {
+        let message = format!("{} statements beyond the first {MOST_FACTS} are left out", reader.facts_left_out);
+        reader.import.notes.push(Note::loss(message));
     }
     if reader.notes_left_out > 0 {
         reader.import.notes.push(Note::loss(format!("and {} lines more like these", reader.notes_left_out)));
@@ -355,6 +375,10 @@ impl Reader {
     }
 
     fn push(&mut self, line: u64, fact: Fact) {
+        if self.import.facts.len() >= MOST_FACTS {
+            self.facts_left_out = self.facts_left_out.saturating_add(1);
+            return;
+        }
         self.import.facts.push(Located { at: Locator::Line(line), fact });
     }
 
