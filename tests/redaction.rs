@@ -81,7 +81,8 @@ fn originals(inputs: &[Ingested], report: &Report) -> BTreeSet<String> {
         let special = n.parse::<IpAddr>().is_ok_and(hopscope::identify::inventory::is_special);
         let interface =
             ["eth", "ens", "vlan.eth."].iter().any(|p| n.strip_prefix(p).is_some_and(|r| r.bytes().all(|b| b.is_ascii_digit())));
-        special || interface || n.is_empty() || n == "lo" || n == "VPC router" || n.starts_with("00:00:00") || n == "ff:ff:ff:ff:ff:ff"
+        let made_by_all = ["lo", "any", "docker0", "cni0", "tunl0", "kube-ipvs0", "flannel.1", "vxlan.calico"].contains(&n.as_str());
+        special || interface || made_by_all || n.is_empty() || n == "VPC router" || n.starts_with("00:00:00") || n == "ff:ff:ff:ff:ff:ff"
     };
     all.retain(|n| !is_everyones(n));
     all
