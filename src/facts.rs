@@ -93,6 +93,8 @@ pub struct Pod {
     pub phase: Option<String>,
     /// `metadata.deletionTimestamp` is set.
     pub is_terminating: bool,
+    /// `metadata.creationTimestamp`: nothing that a capture showed before it was this pod's.
+    pub created: Option<Nanos>,
 }
 
 /// A port of a pod's container.

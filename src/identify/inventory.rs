@@ -10,7 +10,7 @@ use sha1::{Digest as _, Sha1};
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{self, Fact, Located};
 use crate::identify::unlisted;
-use crate::model::{Mac, Protocol};
+use crate::model::{Mac, Nanos, Protocol};
 
 /// An entity's id, as the report has it.
 pub type Id = String;
@@ -97,6 +97,8 @@ pub struct PodInfo {
     pub is_former: bool,
     /// `metadata.deletionTimestamp` is set.
     pub is_terminating: bool,
+    /// When it was created.
+    pub created: Option<Nanos>,
     pub ev: Vec<Ev>,
 }
 
@@ -176,7 +178,7 @@ pub struct Claim {
 }
 
 /// Everything that inventories state, by entity.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Inventory {
     pub vpcs: BTreeMap<String, VpcInfo>,
@@ -212,7 +214,7 @@ pub struct Inventory {
 }
 
 /// Look-ups that must not walk the inventory for every conversation.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Index {
     eni_by_ip: BTreeMap<IpAddr, String>,
     eni_by_mac: BTreeMap<Mac, String>,
@@ -649,6 +651,7 @@ impl Inventory {
             ports: x.ports.clone(),
             is_former: false,
             is_terminating: x.is_terminating,
+            created: x.created,
             ev: vec![ev],
         };
         self.pods.insert(id, pod);
@@ -687,16 +690,29 @@ impl Inventory {
             }
         }
         let enis: Vec<&EniInfo> = self.enis.values().collect();
-        let by_ip: BTreeMap<IpAddr, &str> = enis.iter().flat_map(|e| e.ips.iter().map(|ip| (*ip, e.id.as_str()))).collect();
+        let mut by_ip: BTreeMap<IpAddr, Vec<&EniInfo>> = BTreeMap::new();
+        for e in &enis {
+            e.ips.iter().for_each(|ip| by_ip.entry(*ip).or_default().push(e));
+        }
+        let vpc_of = |node: &Id| self.nodes.get(node)?.enis.iter().find_map(|e| self.enis.get(e)?.vpc.as_ref());
         for pod in self.pods.values_mut() {
             if let Some(b) = &pod.branch {
                 pod.eni = Some(b.eni_id.clone());
                 continue;
             }
-            let by_address = pod.ips.iter().find_map(|ip| by_ip.get(ip).copied());
-            let by_prefix =
-                || enis.iter().find(|e| pod.ips.iter().any(|ip| e.prefixes.iter().any(|p| p.contains(ip)))).map(|e| e.id.as_str());
-            pod.eni = by_address.or_else(by_prefix).map(str::to_owned);
+            // VPCs may have the same addresses: a pod's is its own node's, or at least in its node's VPC.
+            let vpc = pod.node.as_ref().and_then(vpc_of);
+            let reachable = |e: &&&EniInfo| vpc.is_none() || e.vpc.is_none() || e.vpc.as_ref() == vpc;
+            let by_address = || {
+                let all = || pod.ips.iter().filter_map(|ip| by_ip.get(ip)).flatten();
+                all().find(|e| Some(&e.owner) == pod.node.as_ref()).or_else(|| all().rfind(reachable)).copied()
+            };
+            let by_prefix = || {
+                let holds = |e: &&&EniInfo| pod.ips.iter().any(|ip| e.prefixes.iter().any(|p| p.contains(ip)));
+                let own = enis.iter().filter(holds).find(|e| Some(&e.owner) == pod.node.as_ref());
+                own.or_else(|| enis.iter().filter(holds).find(reachable)).copied()
+            };
+            pod.eni = by_address().or_else(by_prefix).map(|e| e.id.clone());
         }
     }
 
@@ -706,20 +722,24 @@ impl Inventory {
         // Which host routes which address to which device, by the devices' and rules' own words.
         let mut routed: BTreeMap<IpAddr, (String, usize, Ev)> = BTreeMap::new();
         let mut devices: BTreeSet<String> = BTreeSet::new();
+        let mut live: BTreeSet<(IpAddr, String)> = BTreeSet::new();
         for (n, host) in self.hosts.iter().enumerate() {
             devices.extend(host.interfaces.iter().map(|i| i.0.name.clone()));
             for (r, place) in &host.routes {
                 let Some((ip, dev)) = host_route(r).zip(r.dev.clone()).filter(|(_, d)| !is_eni_name(d)) else { continue };
                 devices.insert(dev.clone());
+                live.insert((ip, dev.clone()));
                 let ev = book.add("stated", format!("a host reaches {ip} by its {dev}"), vec![place.clone()]);
                 routed.insert(ip, (dev, n, ev));
             }
         }
-        let mut by_ip: BTreeMap<IpAddr, Vec<Id>> = BTreeMap::new();
+        // An address is its VPC's: two VPCs may both have it.
+        let mut by_ip: BTreeMap<(IpAddr, Option<String>), Vec<Id>> = BTreeMap::new();
         for p in self.pods.values().filter(|p| !p.host_network) {
-            p.ips.iter().for_each(|ip| by_ip.entry(*ip).or_default().push(p.id.clone()));
+            let vpc = p.node.as_ref().and_then(|n| self.vpc_of_node(n)).map(str::to_owned);
+            p.ips.iter().for_each(|ip| by_ip.entry((*ip, vpc.clone())).or_default().push(p.id.clone()));
         }
-        for (ip, ids) in by_ip.into_iter().filter(|(_, ids)| ids.len() > 1) {
+        for ((ip, _), ids) in by_ip.into_iter().filter(|(_, ids)| ids.len() > 1) {
             let score = |p: &PodInfo| {
                 let named = devices.contains(&p.veth);
                 let carried = p.eni.as_ref().and_then(|e| self.enis.get(e)).is_some_and(|e| Some(&e.owner) == p.node.as_ref());
@@ -731,7 +751,9 @@ impl Inventory {
             let ev: Vec<Ev> = ranked.iter().flat_map(|(_, p)| p.ev.iter().copied()).collect();
             let names = ranked.iter().skip(1).map(|(_, p)| short(&p.id)).collect::<Vec<_>>().join(", ");
             let tie = ranked.get(1).is_some_and(|(second, _)| ranked.first().is_some_and(|(first, _)| first == second));
-            let (kind, summary) = if tie {
+            // Nodes that reach it over the links of several pods, each its own, have it twice.
+            let alive = ranked.iter().filter(|(_, p)| live.contains(&(ip, p.veth.clone()))).count();
+            let (kind, summary) = if tie || alive > 1 {
                 ("duplicate_address", format!("{ip} is listed for {names} and {} alike", short(&winner.id)))
             } else {
                 ("stale_inventory", format!("{ip} is listed for {names} too, yet it is {}'s now", short(&winner.id)))
@@ -1058,10 +1080,7 @@ impl Inventory {
             let routes = host.routes.iter().map(|(r, place)| (host_route(r), r.dev.as_ref(), place));
             for (ip, dev, place) in neighbours.chain(routes) {
                 let (Some(ip), Some(dev)) = (ip, dev) else { continue };
-                let pod = self
-                    .owner_of_ip(ip)
-                    .and_then(|c| self.pods.get(&c.owner))
-                    .filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
+                let pod = self.pod_on(ip, owner).filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
                 let is_bridge = self.tables.get(owner).is_some_and(|t| t.is_bridge(dev));
                 if let Some(pod) = pod.filter(|_| !is_eni_name(dev) && !is_bridge) {
                     let ev = book.add("stated", format!("{} reaches {ip} by {dev}", spoken(owner)), vec![place.clone()]);
@@ -1126,12 +1145,9 @@ impl Inventory {
                 if let Some(c) = claims.iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
                     if c.owner.starts_with("router:") {
                         push_claim(&mut self.by_mac, mac, Claim { owner: c.owner.clone(), interface: None, p: 0.98, ev: vec![ev] });
-                    } else if on_veth && c.owner.starts_with("pod:") {
-                        push_claim(
-                            &mut self.by_mac,
-                            mac,
-                            Claim { owner: c.owner.clone(), interface: Some(interface_id(&c.owner, "eth0")), p: 0.97, ev: vec![ev] },
-                        );
+                    } else if let Some(pod) = self.pod_on(n.ip, &owner).filter(|_| on_veth).map(|p| p.id.clone()) {
+                        let interface = Some(interface_id(&pod, "eth0"));
+                        push_claim(&mut self.by_mac, mac, Claim { owner: pod, interface, p: 0.97, ev: vec![ev] });
                     }
                 }
                 if is_pod && n.ip == IpAddr::from([169, 254, 1, 1]) {
@@ -1161,6 +1177,69 @@ impl Inventory {
                 }
             }
         }
+    }
+
+    /// The VPC that a node's ENIs are in.
+    #[must_use]
+    pub fn vpc_of_node(&self, node: &str) -> Option<&str> {
+        self.nodes.get(node)?.enis.iter().find_map(|e| self.enis.get(e)?.vpc.as_deref())
+    }
+
+    /// Whether several VPCs have one address, so that an address alone does not say whose it is.
+    #[must_use]
+    pub fn has_overlapping_vpcs(&self) -> bool {
+        let nets: Vec<(&String, &IpNet)> = self.vpcs.iter().flat_map(|(id, v)| v.cidrs.iter().map(move |c| (id, c))).collect();
+        let overlap = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
+        nets.iter().enumerate().any(|(n, (id, a))| nets.iter().skip(n + 1).any(|(other, b)| other != id && overlap(a, b)))
+    }
+
+    /// What is in one VPC, and in none; with the pods in `chosen` as the owners of their addresses.
+    #[must_use]
+    pub fn scoped(&self, vpc: Option<&str>, chosen: &BTreeSet<Id>) -> Self {
+        let mut view = self.clone();
+        if let Some(vpc) = vpc {
+            let fits = |v: Option<&str>| v.is_none_or(|v| v == vpc);
+            view.vpcs.retain(|id, _| id == vpc);
+            view.subnets.retain(|_, s| fits(s.vpc.as_deref()));
+            view.enis.retain(|_, e| fits(e.vpc.as_deref()));
+            view.devices.retain(|_, d| fits(d.vpc.as_deref()));
+            view.nodes.retain(|id, _| fits(self.vpc_of_node(id)));
+            view.pods.retain(|_, p| p.node.as_ref().is_none_or(|n| fits(self.vpc_of_node(n))));
+            view.route_tables.retain(|(t, _)| fits(t.vpc.as_deref()));
+            let is_kept = |id: &Id| {
+                let (kind, rest) = id.split_once(':').unwrap_or(("", id));
+                match kind {
+                    "node" | "instance" | "host" => view.nodes.contains_key(id),
+                    "pod" => view.pods.contains_key(id),
+                    "router" => view.subnets.contains_key(rest),
+                    _ => true,
+                }
+            };
+            for claims in view.by_ip.values_mut() {
+                claims.retain(|c| is_kept(&c.owner));
+            }
+            view.by_ip.retain(|_, claims| !claims.is_empty());
+        }
+        for id in chosen {
+            let ips = view.pods.get(id).map(|p| p.ips.clone()).unwrap_or_default();
+            for ip in ips {
+                if let Some(claims) = view.by_ip.get_mut(&ip) {
+                    claims.sort_by_key(|c| &c.owner != id);
+                }
+            }
+        }
+        view.index();
+        view
+    }
+
+    /// The pod that has an address on a node: where several pods have it, that node's.
+    #[must_use]
+    pub fn pod_on(&self, ip: IpAddr, node: &str) -> Option<&PodInfo> {
+        let all = || self.by_ip.get(&ip).into_iter().flatten().filter_map(|c| self.pods.get(&c.owner)).filter(|p| !p.host_network);
+        all()
+            .filter(|p| p.node.as_deref() == Some(node))
+            .min_by_key(|p| p.is_former)
+            .or_else(|| self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)))
     }
 
     /// The best claim on an address.

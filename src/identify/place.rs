@@ -95,6 +95,7 @@ struct Candidate {
 /// Places every capture, and enters what that proves about MACs and addresses into `inv`.
 pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> Vec<Point> {
     let mut points = points_of(captures);
+    unlisted::retire(captures, inv, book);
     unlisted::glean(captures, &points, inv, book);
     learn_interface_names(captures, &points, inv, book);
     let mut candidates: Vec<Vec<Candidate>> = points.iter().map(|p| candidates(captures, p, inv, book)).collect();
@@ -102,6 +103,7 @@ pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> 
     name_links(captures, &points, &mut candidates, inv, book);
     by_name(captures, &points, &mut candidates, inv, book);
     silent_by_name(captures, &points, &mut candidates, inv);
+    by_company(captures, &points, &mut candidates, inv, book);
     by_time(captures, &points, &mut candidates, inv, book);
     by_time_at_others(captures, &points, &mut candidates, inv, book);
     for (point, candidates) in points.iter_mut().zip(&candidates) {
@@ -805,6 +807,63 @@ fn by_time_at_others(captures: &[Capture<'_>], points: &[Point], candidates: &mu
     }
 }
 
+/// Links of several pods with one address: the same packet stays in one VPC, and on another pod's link its TTL is lower or higher
+/// by one if both pods are on one node, by two or more if a second node forwards between them.
+fn by_company(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+    let node_of = |c: &Candidate| match c.link.as_ref().and_then(|l| inv.pods.get(&l.0)) {
+        Some(pod) => pod.node.clone(),
+        None => inv.nodes.contains_key(&c.owner).then(|| c.owner.clone()),
+    };
+    let nodes: Vec<BTreeSet<Id>> = candidates.iter().map(|c| c.iter().filter_map(node_of).collect()).collect();
+    let pods = |c: &[Candidate]| c.iter().filter_map(|c| c.link.as_ref()).map(|l| l.0.clone()).collect::<BTreeSet<_>>();
+    let open: Vec<usize> = candidates.iter().enumerate().filter(|(_, c)| pods(c).len() > 1).map(|x| x.0).collect();
+    let known: Vec<(usize, Id)> =
+        nodes.iter().enumerate().filter_map(|(n, all)| Some((n, all.first().filter(|_| all.len() == 1)?.clone()))).collect();
+    let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
+    for n in &open {
+        for (m, node) in &known {
+            for k in [*n, *m] {
+                if let (false, Some(p)) = (samples.contains_key(&k), points.get(k)) {
+                    samples.insert(k, sample(captures, p));
+                }
+            }
+            let (Some(a), Some(b)) = (samples.get(n), samples.get(m)) else { continue };
+            let mut apart: Vec<(u8, u32, u32)> = Vec::new();
+            for (ident, x) in a {
+                let (Some(x), Some(Some(y))) = (x, b.get(ident)) else { continue };
+                if x.ttl != 0 && y.ttl != 0 {
+                    apart.push((x.ttl.abs_diff(y.ttl), x.row, y.row));
+                }
+            }
+            apart.sort_unstable();
+            let Some((difference, row_a, row_b)) = apart.get(apart.len() / 2).copied() else { continue };
+            let is_here = difference <= 1;
+            // A node's own ENI and its peer's have the same TTL: of those only the VPC counts.
+            let on_link = candidates.get(*m).is_some_and(|c| c.iter().all(|c| c.link.is_some()));
+            let place = |n: usize, row: u32| points.get(n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
+            let sources: Vec<Place> = [place(*n, row_a), place(*m, row_b)].into_iter().flatten().collect();
+            let statement = match (on_link, is_here) {
+                (true, true) => format!("its packets are on a link of {} too, one host away", short(node)),
+                (true, false) => format!("its packets are on a link of {} too, {difference} hosts away", short(node)),
+                (false, _) => format!("its packets are on {} too", short(node)),
+            };
+            let ev = book.add("same_packet", statement, sources);
+            for c in candidates.get_mut(*n).into_iter().flatten().filter(|c| c.link.is_some()) {
+                // Whatever is between, packets stay in their VPC.
+                let own = node_of(c);
+                let vpc = own.as_ref().and_then(|o| inv.vpc_of_node(o));
+                let same_vpc = vpc.is_none() || inv.vpc_of_node(node).is_none() || vpc == inv.vpc_of_node(node);
+                if !same_vpc || on_link && (own.as_ref() == Some(node)) != is_here {
+                    c.odds /= weight::TIME_ORDER;
+                } else {
+                    c.odds *= weight::TIME_ORDER;
+                    c.ev.push(ev);
+                }
+            }
+        }
+    }
+}
+
 /// A stretch of wire with two ends that captures can't tell apart by their frames.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
@@ -836,6 +895,7 @@ pub(super) struct Sampled {
     mac: Option<Mac>,
     /// The sender's address.
     pub(super) src: Option<IpAddr>,
+    ttl: u8,
 }
 
 /// The packets of a point with the lowest identities.
@@ -851,7 +911,8 @@ pub(super) fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
         }
         let key = capture.digest.streams.get(row.stream as usize).map(|s| &s.key);
         let (mac, src) = (key.and_then(|k| k.src_mac), key.and_then(|k| k.flow).map(|f| f.src));
-        sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some(Sampled { time: row.time, row: row.row, mac, src }));
+        let ttl = key.map_or(0, |k| k.ttl);
+        sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some(Sampled { time: row.time, row: row.row, mac, src, ttl }));
         if sample.len() > ENOUGH {
             sample.pop_last();
         }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::confidence as weight;
+use crate::digest::NO_TIME;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Located;
 use crate::identify::inventory::{
@@ -16,7 +17,7 @@ use crate::identify::inventory::{
     push_claim, short, spoken,
 };
 use crate::identify::place::{Capture, INITIAL_TTLS, Point, Sample, sample, streams};
-use crate::model::{Direction, Mac};
+use crate::model::{Direction, Mac, Nanos};
 
 // ---- hosts' own words ----------------------------------------------------------------------------------------------
 
@@ -122,6 +123,55 @@ pub(super) fn routed_pods(inv: &mut Inventory, book: &mut Book) {
         let ev = book.add("stated", format!("{} reaches {ip} by {dev}, a device of its own", spoken(&node)), vec![place]);
         unnamed_pod(inv, ip, &node, dev, weight::round(0.97 * p), vec![ev]);
     }
+}
+
+/// How far a capturing host's clock may be behind that of the API server.
+const CLOCKS_APART: Nanos = 60_000_000_000;
+
+/// Pods that were created after the last packet was captured: whoever had their addresses then, they had not.
+pub(super) fn retire(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) {
+    let streams = || captures.iter().flat_map(|c| c.digest.streams.iter().map(move |s| (c, s)));
+    let Some(last) = streams().map(|(_, s)| s.last_ns).filter(|t| *t != NO_TIME).max() else { return };
+    let limit = last.saturating_add(CLOCKS_APART);
+    let young: Vec<Id> = inv.pods.values().filter(|p| p.created.is_some_and(|c| c > limit)).map(|p| p.id.clone()).collect();
+    if young.is_empty() {
+        return;
+    }
+    let mut seen: BTreeMap<IpAddr, Place> = BTreeMap::new();
+    for (c, s) in streams() {
+        for ip in s.key.flow.into_iter().flat_map(|f| [f.src, f.dst]) {
+            seen.entry(ip).or_insert_with(|| Place::frame(c.input, s.first_row));
+        }
+    }
+    for id in young {
+        let Some(pod) = inv.pods.get_mut(&id) else { continue };
+        let (node, pod_ev) = (pod.node.clone(), pod.ev.clone());
+        // A pod of the node's own network shares its node's address, which is as old as the node.
+        let ips = if pod.host_network { Vec::new() } else { std::mem::take(&mut pod.ips) };
+        for ip in &ips {
+            if let Some(claims) = inv.by_ip.get_mut(ip) {
+                claims.retain(|c| c.owner != id);
+            }
+        }
+        if !ips.is_empty() {
+            inv.by_mac.values_mut().for_each(|claims| claims.retain(|c| c.owner != id));
+        }
+        for (ip, place) in ips.iter().filter_map(|ip| Some((*ip, seen.get(ip)?))) {
+            let mut places = vec![place.clone()];
+            pod_ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+            let summary = format!("{} has {ip} now, yet it is younger than the captures: another had it then", short(&id));
+            let ev = book.add(
+                "created_later",
+                format!("{} was created after the last captured packet, and {ip} is in the captures", short(&id)),
+                places,
+            );
+            let about = std::iter::once(id.clone()).chain(node.clone()).collect();
+            inv.contradictions.push(("stale_inventory", about, summary, vec![ev]));
+        }
+    }
+    inv.by_ip.retain(|_, claims| !claims.is_empty());
+    inv.by_mac.retain(|_, claims| !claims.is_empty());
+    routed_pods(inv, book);
 }
 
 /// A pod known by its address alone.

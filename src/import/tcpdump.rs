@@ -139,7 +139,7 @@ fn fraction_of_second(text: &str) -> Option<Nanos> {
 }
 
 /// Days from 1970-01-01 to `2021-05-06`, by counting in years that begin in March (proleptic Gregorian).
-fn date(text: &str) -> Option<i64> {
+pub(super) fn date(text: &str) -> Option<i64> {
     let mut parts = text.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     if year.len() != 4 || month.len() != 2 || day.len() != 2 || parts.next().is_some() {

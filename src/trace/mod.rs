@@ -19,7 +19,7 @@ mod sockets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::correlate::clocks::{Exchange, Offset};
-use crate::correlate::flows::{Flows, Sighting};
+use crate::correlate::flows::{Conversation, Flows, Sighting};
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev};
 use crate::facts::Correction;
@@ -162,7 +162,14 @@ impl Path {
 pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (usize, Offset)>) {
     let mut paths = Vec::new();
     let mut exchanges: BTreeMap<(usize, usize), Exchange> = BTreeMap::new();
+    let mut views: BTreeMap<Scope, Inventory> = BTreeMap::new();
+    let overlapping = ctx.inv.has_overlapping_vpcs();
     for conversation in &ctx.flows.conversations {
+        let scope = scope(ctx, conversation, overlapping);
+        if scope != Scope::default() && !views.contains_key(&scope) {
+            views.insert(scope.clone(), ctx.inv.scoped(scope.0.as_deref(), &scope.1));
+        }
+        let ctx = Context { inv: views.get(&scope).unwrap_or(ctx.inv), ..ctx };
         let Some(legs) = legs::legs(ctx, conversation, book) else { continue };
         let tuples: Vec<Tuple> = legs.iter().map(|l| l.tuple).collect();
         let there = model::walk(ctx.inv, &tuples, None);
@@ -213,6 +220,27 @@ fn clocks_by_hand(ctx: Context<'_>) -> BTreeMap<usize, Nanos> {
         by_hand.extend(ctx.points.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(i, _)| (i, *offset_ns)));
     }
     by_hand
+}
+
+/// Where addresses do not say whose they are: the VPC, and those pods of several with one address that the captures of a
+/// conversation are of.
+type Scope = (Option<String>, BTreeSet<Id>);
+
+fn scope(ctx: Context<'_>, conversation: &Conversation, overlapping: bool) -> Scope {
+    let inv = ctx.inv;
+    let sightings = conversation.flows.iter().filter_map(|f| ctx.flows.flows.get(*f)).flat_map(|f| &f.sightings);
+    let points: BTreeSet<usize> = sightings.map(|s| s.point).collect();
+    let mut vpcs: BTreeSet<&str> = BTreeSet::new();
+    let mut pods: BTreeSet<Id> = BTreeSet::new();
+    for point in points.iter().filter_map(|p| ctx.points.get(*p)) {
+        let pod = point.link.as_ref().and_then(|l| inv.pods.get(l));
+        let node = pod.and_then(|p| p.node.as_ref()).or(point.owner.as_ref());
+        vpcs.extend(node.filter(|_| overlapping).and_then(|n| inv.vpc_of_node(n)));
+        let is_shared = |ip: &std::net::IpAddr| inv.owner_of_ip(*ip).is_some_and(|c| pod.is_some_and(|p| p.id != c.owner));
+        pods.extend(pod.filter(|p| p.ips.iter().any(is_shared)).map(|p| p.id.clone()));
+    }
+    let vpc = if vpcs.len() == 1 { vpcs.first().map(|v| (*v).to_owned()) } else { None };
+    (vpc, pods)
 }
 
 /// Packets and bytes where most was seen.
