@@ -816,7 +816,14 @@ fn by_company(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<
     };
     let nodes: Vec<BTreeSet<Id>> = candidates.iter().map(|c| c.iter().filter_map(node_of).collect()).collect();
     let pods = |c: &[Candidate]| c.iter().filter_map(|c| c.link.as_ref()).map(|l| l.0.clone()).collect::<BTreeSet<_>>();
-    let open: Vec<usize> = candidates.iter().enumerate().filter(|(_, c)| pods(c).len() > 1).map(|x| x.0).collect();
+    let share_address = |ids: BTreeSet<Id>| {
+        let mut ips = BTreeSet::new();
+        ids.iter().filter_map(|id| inv.pods.get(id)).flat_map(|p| &p.ips).any(|ip| !ips.insert(*ip))
+    };
+    let open: Vec<usize> = candidates.iter().enumerate().filter(|(_, c)| share_address(pods(c))).map(|x| x.0).collect();
+    if open.is_empty() {
+        return;
+    }
     let known: Vec<(usize, Id)> =
         nodes.iter().enumerate().filter_map(|(n, all)| Some((n, all.first().filter(|_| all.len() == 1)?.clone()))).collect();
     let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();

@@ -128,10 +128,15 @@ pub(super) fn routed_pods(inv: &mut Inventory, book: &mut Book) {
 /// How far a capturing host's clock may be behind that of the API server.
 const CLOCKS_APART: Nanos = 60_000_000_000;
 
+/// 1980: no capture file is older.
+const FIRST_DATED: Nanos = 315_532_800_000_000_000;
+
 /// Pods that were created after the last packet was captured: whoever had their addresses then, they had not.
 pub(super) fn retire(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) {
     let streams = || captures.iter().flat_map(|c| c.digest.streams.iter().map(move |s| (c, s)));
-    let Some(last) = streams().map(|(_, s)| s.last_ns).filter(|t| *t != NO_TIME).max() else { return };
+    // What `tcpdump` prints without a date is of 1970.
+    let dated = |t: &Nanos| *t != NO_TIME && *t > FIRST_DATED;
+    let Some(last) = streams().map(|(_, s)| s.last_ns).filter(dated).max() else { return };
     let limit = last.saturating_add(CLOCKS_APART);
     let young: Vec<Id> = inv.pods.values().filter(|p| p.created.is_some_and(|c| c > limit)).map(|p| p.id.clone()).collect();
     if young.is_empty() {
