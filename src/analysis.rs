@@ -624,7 +624,9 @@ impl Publisher<'_> {
                 outer_src: None,
                 outer_dst: None,
             }));
-            encapsulation.extend(s.key.tunnels.iter().map(|t| Encapsulation {
+            // The tunnel around a mirrored copy is the copy's, not the packet's.
+            let around = usize::from(h.is_mirrored);
+            encapsulation.extend(s.key.tunnels.iter().skip(around).map(|t| Encapsulation {
                 kind: t.kind.name().to_owned(),
                 vni: t.id,
                 outer_src: Some(t.src.to_string()),

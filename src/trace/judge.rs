@@ -171,7 +171,8 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
             .collect();
         delays.sort_unstable();
         let median = delays.get(delays.len() / 2).copied();
-        let known = known_delay(ctx, median.map(|m| m.0), p, q, clocks);
+        let median_ns = median.map(|m| m.0).filter(|_| !before.is_mirrored && !here.is_mirrored);
+        let known = known_delay(ctx, median_ns, p, q, clocks);
         let ev = median.and_then(|(_, a, b)| pair_evidence(ctx, before, here, (p, a), (q, b), known, protocol, book));
         if let Some(h) = d.hops.get_mut(*n) {
             (h.missing, h.delay_ns) = (missing, known);

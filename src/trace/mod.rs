@@ -20,10 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::correlate::clocks::{Exchange, Offset};
 use crate::correlate::flows::{Conversation, Flows, Sighting};
-use crate::digest::Tuple;
+use crate::digest::{StreamKey, Tuple};
+use crate::dissect::TunnelKind;
 use crate::evidence::{Book, Ev};
 use crate::facts::Correction;
-use crate::identify::inventory::{Id, Inventory};
+use crate::identify::inventory::{Id, Inventory, interface_id};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Mac, Nanos};
 use crate::report::{Verdict, Way};
@@ -79,6 +80,8 @@ pub struct Hop {
     pub sample: BTreeMap<u64, (Nanos, u32)>,
     /// The point that the sample is from.
     pub sample_point: Option<usize>,
+    /// Copies of what crossed this interface, captured where VPC traffic mirroring sent them: their times are the copies'.
+    pub is_mirrored: bool,
     /// What the VPC Flow Log of this hop's ENI says of these packets.
     pub logged: Option<Logged>,
     /// How sure.
@@ -156,6 +159,17 @@ impl Path {
     pub fn direction(&self, way: Way) -> Option<&Direction> {
         self.directions.iter().find(|d| d.way == way)
     }
+}
+
+/// The interface that a stream of mirrored copies is from: VPC traffic mirroring sends each frame of an ENI in VXLAN, under that
+/// ENI's address (docs.aws.amazon.com/vpc/latest/mirroring/traffic-mirroring-packet-formats.html). The inner frame has the MAC of
+/// the very ENI that the outer packet comes from; a tunnel between two hosts carries its own devices' MACs.
+#[must_use]
+pub fn mirrored(inv: &Inventory, key: &StreamKey) -> Option<Id> {
+    let tunnel = key.tunnels.first().filter(|t| t.kind == TunnelKind::Vxlan)?;
+    let (src, dst) = tunnel.inner_macs?;
+    let eni = [src, dst].into_iter().filter_map(|m| inv.eni_of_mac(m)).find(|e| e.ips.contains(&tunnel.src))?;
+    Some(interface_id(&eni.owner, &inv.eni_name(eni)))
 }
 
 /// Traces every conversation. Also returns how each point's clock compares (point → reference point, offset).

@@ -86,6 +86,7 @@ fn hop(step: Step) -> Hop {
         delay_ns: None,
         sample: BTreeMap::new(),
         sample_point: None,
+        is_mirrored: false,
         logged: None,
         p: step.p,
         ev: step.ev,
@@ -93,6 +94,9 @@ fn hop(step: Step) -> Hop {
 }
 
 fn interface_of(ctx: Context<'_>, s: &Sighting) -> Option<Id> {
+    if let Some(at) = stream(ctx, s).and_then(|s| super::mirrored(ctx.inv, &s.key)) {
+        return Some(at);
+    }
     let point = ctx.points.get(s.point)?;
     point.stream_at.get(&s.stream).or(point.at.as_ref()).filter(|i| i.starts_with("if:")).cloned()
 }
@@ -108,6 +112,10 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     // No packet on a wire has TTL 0: printed captures have it where the TTL was not printed.
     let ttl = Some(main.key.ttl).filter(|t| *t != 0);
     (h.src_mac, h.dst_mac, h.ttl) = (main.key.src_mac, main.key.dst_mac, ttl);
+    h.is_mirrored = super::mirrored(ctx.inv, &main.key).is_some();
+    if h.is_mirrored {
+        (h.src_mac, h.dst_mac) = main.key.tunnels.first().and_then(|t| t.inner_macs).map_or((None, None), |(s, d)| (Some(s), Some(d)));
+    }
     let mut by_point: BTreeMap<usize, u64> = BTreeMap::new();
     for s in &h.sightings {
         if let Some(stream) = stream(ctx, s) {
@@ -313,7 +321,8 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
 
 /// Smallest time differences between the observed hops of a direction, per pair of points.
 pub(super) fn exchanges(direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
-    let observed: Vec<&Hop> = direction.hops.iter().filter(|h| h.observed()).collect();
+    // How long a mirrored copy took is nobody's knowledge: it says nothing of clocks.
+    let observed: Vec<&Hop> = direction.hops.iter().filter(|h| h.observed() && !h.is_mirrored).collect();
     for (n, a) in observed.iter().enumerate() {
         for b in observed.iter().skip(n + 1) {
             let (Some(p), Some(q)) = (a.sample_point, b.sample_point) else { continue };
