@@ -1399,7 +1399,43 @@ fn list<T: ToString>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::host_veth_name;
+    use std::collections::BTreeSet;
+
+    use super::{Inventory, host_veth_name};
+    use crate::evidence::Book;
+    use crate::facts::{Eni, EniIp, Fact, Located, Node, Pod, Vpc};
+    use crate::model::Locator;
+
+    /// Two nodes, each in the VPC given, and on each a pod with the same address.
+    fn twins(vpcs: [&str; 2]) -> Inventory {
+        let mut facts = Vec::new();
+        for (n, vpc) in vpcs.iter().enumerate() {
+            let instance = Some(format!("i-{n}"));
+            let ips = vec![EniIp { ip: format!("10.0.0.{}", n + 4).parse().unwrap(), is_primary: true, public_ip: None }];
+            let (id, vpc_id) = (format!("eni-{n}"), Some((*vpc).to_owned()));
+            facts.push(Fact::Vpc(Vpc { id: (*vpc).to_owned(), cidrs: vec!["10.0.0.0/16".parse().unwrap()], ..Vpc::default() }));
+            facts.push(Fact::Eni(Eni { id, vpc: vpc_id, instance: instance.clone(), private_ips: ips, ..Eni::default() }));
+            facts.push(Fact::Node(Node { name: format!("n{n}"), instance_id: instance, ..Node::default() }));
+            let (name, node) = (format!("p{n}"), Some(format!("n{n}")));
+            facts.push(Fact::Pod(Pod { name, namespace: "d".to_owned(), node, ips: vec!["10.0.0.99".parse().unwrap()], ..Pod::default() }));
+        }
+        let facts: Vec<Located> = (1..).map(Locator::Line).zip(facts).map(|(at, fact)| Located { at, fact }).collect();
+        Inventory::build([(0, "all", facts.as_slice())], &mut Book::default())
+    }
+
+    #[test]
+    fn an_address_is_its_vpcs() {
+        let apart = twins(["vpc-a", "vpc-b"]);
+        assert!(apart.contradictions.is_empty() && apart.has_overlapping_vpcs());
+        let ip = "10.0.0.99".parse().unwrap();
+        for (vpc, pod) in [("vpc-a", "pod:d/p0"), ("vpc-b", "pod:d/p1")] {
+            assert_eq!(apart.scoped(Some(vpc), &BTreeSet::new()).entity_of_ip(ip), pod);
+        }
+        let together = twins(["vpc-a", "vpc-a"]);
+        assert_eq!(together.contradictions.len(), 1);
+        let chosen = BTreeSet::from(["pod:d/p1".to_owned()]);
+        assert_eq!(together.scoped(None, &chosen).entity_of_ip(ip), "pod:d/p1");
+    }
 
     #[test]
     fn host_side_names_are_the_cnis() {

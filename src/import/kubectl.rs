@@ -548,3 +548,15 @@ fn endpoints(reader: &mut Reader<'_>, object: EndpointsObject) {
         reader.push_below(&format!("/subsets/{index}"), Fact::Endpoints(fact));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::created;
+
+    #[test]
+    fn times_are_seconds_in_utc() {
+        assert_eq!(created("2026-11-22T22:42:24Z"), Some(1_795_387_344_000_000_000));
+        assert_eq!(created("2026-11-22T22:42:24+01:00"), None);
+        assert_eq!(created("2026-11-22"), None);
+    }
+}
