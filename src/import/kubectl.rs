@@ -227,7 +227,7 @@ fn created(text: &str) -> Option<Nanos> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut parts = time.split(':').map(|p| p.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
-    let days = super::tcpdump::date(date)?;
+    let days = super::date(date)?;
     (days * 86_400 + hours * 3600 + minutes * 60 + seconds).checked_mul(1_000_000_000)
 }
 

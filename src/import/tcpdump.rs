@@ -108,7 +108,7 @@ fn time(line: &str) -> (Option<Time>, &str) {
     if let Some(of_day) = clock(first) {
         return (Some(Time::Day(of_day)), rest);
     }
-    if let Some(days) = date(first)
+    if let Some(days) = super::date(first)
         && let Some((second, rest)) = rest.split_once(' ')
         && let Some(of_day) = clock(second)
     {
@@ -136,23 +136,6 @@ fn clock(text: &str) -> Option<Nanos> {
 fn fraction_of_second(text: &str) -> Option<Nanos> {
     let is_fraction = (1..=9).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if is_fraction { format!("{text:0<9}").parse().ok() } else { None }
-}
-
-/// Days from 1970-01-01 to `2021-05-06`, by counting in years that begin in March (proleptic Gregorian).
-pub(super) fn date(text: &str) -> Option<i64> {
-    let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    if year.len() != 4 || month.len() != 2 || day.len() != 2 || parts.next().is_some() {
-        return None;
-    }
-    let (year, month, day): (i64, i64, i64) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    // Nanoseconds since 1970 end in 2262.
-    if !(1970..=2261).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let year = if month <= 2 { year - 1 } else { year };
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
