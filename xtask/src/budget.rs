@@ -91,10 +91,10 @@ print(f"DuckDB {duckdb.__version__}: {joined} packets joined")
 
 /// `Ok(None)`: DuckDB reads digests and joins them; a text says why that was not tried.
 pub(crate) fn duckdb() -> Result<Option<String>> {
-    let Some(python) = find_program(&["python3", "python"]) else { return Ok(Some("python3 is not installed".to_owned())) };
-    if !Command::new(&python).args(["-c", "import duckdb"]).output()?.status.success() {
-        return Ok(Some("DuckDB is not there: `pip install duckdb`".to_owned()));
-    }
+    let python = match crate::setup::python_with_duckdb() {
+        Ok(python) => python,
+        Err(error) => return Ok(Some(format!("{error:#}"))),
+    };
     let command = hopscope(true)?;
     // More than a row group, so that there are two.
     let wanted = Wanted { packets: 150_000, conversations: 100, points: 2, snaplen: 96 };
@@ -105,7 +105,7 @@ pub(crate) fn duckdb() -> Result<Option<String>> {
         ensure!(status.success(), "hopscope digest failed");
         digests.push(digest);
     }
-    let status = Command::new(&python).args(["-c", QUERY]).args(&digests).arg(wanted.packets.to_string()).status()?;
+    let status = python.command().args(["-c", QUERY]).args(&digests).arg(wanted.packets.to_string()).status()?;
     ensure!(status.success(), "DuckDB does not read the digests as it should");
     Ok(None)
 }

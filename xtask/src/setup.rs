@@ -191,6 +191,48 @@ fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     lines.next()?.strip_prefix("version = \"")?.strip_suffix('"')
 }
 
+/// DuckDB from PyPI; what of it is used has been there since long before.
+const DUCKDB: &str = "duckdb>=1.1";
+
+/// A Python that can import DuckDB.
+#[derive(Debug)]
+pub(crate) struct Python {
+    program: PathBuf,
+    /// Where DuckDB is, if it is not among that Python's own packages.
+    packages: Option<PathBuf>,
+}
+
+impl Python {
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(packages) = &self.packages {
+            command.env("PYTHONPATH", packages);
+        }
+        command
+    }
+
+    fn has_duckdb(&self) -> bool {
+        self.command().args(["-c", "import duckdb"]).succeeds()
+    }
+}
+
+/// Python with DuckDB, which is put beside what else xtask builds: nobody's Python is changed.
+pub(crate) fn python_with_duckdb() -> Result<Python> {
+    let own = Python { program: find_program(&["python3", "python"]).context("python3 is not installed")?, packages: None };
+    if own.has_duckdb() {
+        return Ok(own);
+    }
+    let packages = scratch().join("python");
+    let with = Python { packages: Some(packages.clone()), ..own };
+    if !with.has_duckdb() {
+        step("set-up: DuckDB from PyPI", || {
+            let mut pip = program(&with.program);
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]).arg(&packages).arg(DUCKDB).run()
+        })?;
+    }
+    if with.has_duckdb() { Ok(with) } else { bail!("DuckDB was installed, yet {} cannot import it", with.program.display()) }
+}
+
 /// The npm packages that `tests/e2e/package-lock.json` pins: wasm-opt and the browsers' drivers. Gives their folder.
 pub(crate) fn npm_tools() -> Result<PathBuf> {
     if find_program(&["node"]).is_none() || find_program(&["npm"]).is_none() {
