@@ -88,6 +88,14 @@ const settled = (page) => page.waitForFunction(() => window.droppedAt && documen
 
 test('a large capture: a first answer while it is being read, and a far frame read from near by', LONG, async () => {
   const { context, page, faults } = await open(browser, site.url);
+  // A slow disk: else the whole may be read before the first answer is drawn.
+  page.on('worker', (worker) => worker.evaluate(() => {
+    const whole = Blob.prototype.arrayBuffer;
+    Blob.prototype.arrayBuffer = async function () {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return whole.call(this);
+    };
+  }).catch(() => {}));
   await page.evaluate(addCapture, { name: 'large.pcap', packets: 900_000, conversations: 40 });
   await page.locator('[data-testid="conversation"]').first().waitFor({ timeout: 60_000 });
   const first = await page.evaluate(() => ({

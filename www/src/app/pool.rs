@@ -253,7 +253,10 @@ impl Pool {
         let worker = Talking::start(
             move |said, message| match said {
                 FromWorker::Read { key, found } => {
-                    app.hear(FromWorker::Read { key, found: found.clone() });
+                    // What may yet be a report is not called rejected meanwhile.
+                    if !may_be_report(&found) {
+                        app.hear(FromWorker::Read { key, found: found.clone() });
+                    }
                     after_this(move || {
                         app.pool.update_value(|pool| pool.finished(app, number, key, &found, &message));
                     });
@@ -288,11 +291,10 @@ impl Pool {
         } else if let Some(reader) = self.readers.iter_mut().find(|r| r.number == number) {
             reader.key = None;
         }
-        let is_report = matches!(found, [one] if one.kind == "unknown");
         let file = self.files.get(&key).map(|(_, file)| file.clone());
         let buffers: Vec<JsValue> = message.iter().skip(1).collect();
         match (self.analyst(app), file) {
-            (Ok(_), Some(file)) if is_report => open_if_report(app, key, file, buffers),
+            (Ok(_), Some(file)) if may_be_report(found) => open_if_report(app, key, file, found.to_vec(), buffers),
             (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key }, &buffers),
             (Ok(_), None) => {}
             (Err(why), _) => app.fault.set(Some(format!("The analysis could not be started: {why}"))),
@@ -307,7 +309,12 @@ fn after_this(f: impl FnOnce() + 'static) {
 }
 
 /// What no importer knows may be a report of Hopscope itself.
-fn open_if_report(app: App, key: Key, file: File, buffers: Vec<JsValue>) {
+fn may_be_report(found: &[Found]) -> bool {
+    matches!(found, [one] if one.kind == "unknown")
+}
+
+/// Opens what the reader could not read (`found`, `buffers`) as a report, if it is one.
+fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Vec<JsValue>) {
     leptos::task::spawn_local(async move {
         let head = file.slice_with_f64_and_f64(0.0, 200.0).map(|head| head.text());
         let text = match head {
@@ -321,6 +328,7 @@ fn open_if_report(app: App, key: Key, file: File, buffers: Vec<JsValue>) {
                 app.hear(FromWorker::Read { key, found: vec![found] });
                 analyst.change(app, &ToWorker::Open { key }, &[JsValue::from(file)]);
             } else {
+                app.hear(FromWorker::Read { key, found });
                 analyst.change(app, &ToWorker::Add { key }, &buffers);
             }
         });
