@@ -58,7 +58,9 @@ pub(crate) fn is_reproducible() -> Result<bool> {
     for line in &differ {
         say(&format!("not the same: {line}"));
     }
-    Ok(differ.is_empty() && here.lines().count() == again.lines().count())
+    let is_same = differ.is_empty() && here.lines().count() == again.lines().count();
+    say(if is_same { "built twice from the same commit: the same bytes" } else { "built twice from the same commit: NOT the same bytes" });
+    Ok(is_same)
 }
 
 /// The built page.
