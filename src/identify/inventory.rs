@@ -308,9 +308,7 @@ impl Inventory {
         inv.name_links(book);
         inv.enis_from_hosts(book);
         inv.host_claims(book);
-        for claims in inv.by_ip.values_mut().chain(inv.by_mac.values_mut()) {
-            claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
-        }
+        inv.by_ip.values_mut().chain(inv.by_mac.values_mut()).for_each(|c| sort_claims(c));
         inv.owners_by_hand(book);
         inv
     }
@@ -1380,6 +1378,11 @@ pub(super) fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, clai
         }
         None => claims.push(claim),
     }
+}
+
+/// The likeliest first.
+pub(super) fn sort_claims(claims: &mut [Claim]) {
+    claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
 }
 
 pub(super) fn merge<T: Clone + PartialEq>(into: &mut Vec<T>, from: &[T]) {

@@ -96,16 +96,17 @@ struct Candidate {
 pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> Vec<Point> {
     let mut points = points_of(captures);
     unlisted::retire(captures, inv, book);
-    unlisted::glean(captures, &points, inv, book);
+    let mut samples = Samples::default();
+    unlisted::glean(captures, &points, inv, &mut samples, book);
     learn_interface_names(captures, &points, inv, book);
     let mut candidates: Vec<Vec<Candidate>> = points.iter().map(|p| candidates(captures, p, inv, book)).collect();
     by_index(captures, &mut points, &mut candidates, inv, book);
     name_links(captures, &points, &mut candidates, inv, book);
     by_name(captures, &points, &mut candidates, inv, book);
     silent_by_name(captures, &points, &mut candidates, inv);
-    by_company(captures, &points, &mut candidates, inv, book);
-    by_time(captures, &points, &mut candidates, inv, book);
-    by_time_at_others(captures, &points, &mut candidates, inv, book);
+    by_company(captures, &points, &mut candidates, inv, &mut samples, book);
+    by_time(captures, &points, &mut candidates, inv, &mut samples, book);
+    by_time_at_others(captures, &points, &mut candidates, inv, &mut samples, book);
     for (point, candidates) in points.iter_mut().zip(&candidates) {
         choose(point, candidates);
     }
@@ -707,7 +708,14 @@ fn contains_word(text: &str, word: &str) -> bool {
 }
 
 /// Two captures of one pod's link: what the pod sends appears first at the pod's end, what it gets last.
-fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+fn by_time(
+    captures: &[Capture<'_>],
+    points: &[Point],
+    candidates: &mut [Vec<Candidate>],
+    inv: &Inventory,
+    samples: &mut Samples,
+    book: &mut Book,
+) {
     let mut segments: BTreeMap<Segment, Vec<usize>> = BTreeMap::new();
     for (n, (p, c)) in points.iter().zip(candidates.iter()).enumerate() {
         if let Some((pod, _)) = best(c).and_then(|c| c.link.clone()) {
@@ -720,13 +728,11 @@ fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
         }
     }
     for (segment, on_it) in segments.into_iter().filter(|(_, v)| v.len() > 1) {
-        let samples: Vec<Sample> = on_it.iter().filter_map(|n| points.get(*n)).map(|p| sample(captures, p)).collect();
         for (i, a) in on_it.iter().enumerate() {
-            for (j, b) in on_it.iter().enumerate().skip(i + 1) {
-                let (Some(x), Some(y)) = (samples.get(i), samples.get(j)) else { continue };
+            for b in on_it.iter().skip(i + 1) {
+                let Some((x, y)) = samples.pair(captures, points, *a, *b) else { continue };
                 let Some((at_a, row_a, row_b)) = owner_at_first(x, y) else { continue };
-                let places = |n: &usize, row: u32| points.get(*n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
-                let sources: Vec<Place> = [places(a, row_a), places(b, row_b)].into_iter().flatten().collect();
+                let sources = frames_at(captures, points, [(*a, row_a), (*b, row_b)]);
                 let statement = format!(
                     "what {at_a} sends appears first in this capture and what it gets last, compared with the other capture of the segment"
                 );
@@ -761,13 +767,19 @@ fn by_time(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
 
 /// A capture that two known interfaces fit, each of them in every frame, against any other capture that shows packets between the
 /// two, though that one may show more: what one of them sends is there first at its own end.
-fn by_time_at_others(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+fn by_time_at_others(
+    captures: &[Capture<'_>],
+    points: &[Point],
+    candidates: &mut [Vec<Candidate>],
+    inv: &Inventory,
+    samples: &mut Samples,
+    book: &mut Book,
+) {
     let ends = |c: &[Candidate]| -> Option<(Mac, Mac)> {
         let macs: Vec<Mac> = c.iter().filter(|c| c.link.is_none()).filter_map(|c| own_mac(inv, &c.interface)).collect();
         if let [a, b] = macs[..] { Some((a, b)) } else { None }
     };
     let open: Vec<(usize, (Mac, Mac))> = candidates.iter().enumerate().filter_map(|(n, c)| Some((n, ends(c)?))).collect();
-    let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
     let macs: Vec<BTreeSet<Mac>> = if open.is_empty() {
         Vec::new()
     } else {
@@ -780,15 +792,9 @@ fn by_time_at_others(captures: &[Capture<'_>], points: &[Point], candidates: &mu
             if m == *n || is_pair || !seen.contains(x) || !seen.contains(y) {
                 continue;
             }
-            for k in [*n, m] {
-                if let (false, Some(p)) = (samples.contains_key(&k), points.get(k)) {
-                    samples.insert(k, sample(captures, p));
-                }
-            }
-            let (Some(a), Some(b)) = (samples.get(n), samples.get(&m)) else { continue };
+            let Some((a, b)) = samples.pair(captures, points, *n, m) else { continue };
             let Some((here, row_a, row_b)) = owner_at_first(a, b) else { continue };
-            let place = |n: usize, row: u32| points.get(n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
-            let sources: Vec<Place> = [place(*n, row_a), place(m, row_b)].into_iter().flatten().collect();
+            let sources = frames_at(captures, points, [(*n, row_a), (m, row_b)]);
             let statement = format!(
                 "what {here} sends appears first in this capture and what it gets last, compared with the other capture of the segment"
             );
@@ -809,7 +815,14 @@ fn by_time_at_others(captures: &[Capture<'_>], points: &[Point], candidates: &mu
 
 /// Links of several pods with one address: the same packet stays in one VPC, and on another pod's link its TTL is lower or higher
 /// by one if both pods are on one node, by two or more if a second node forwards between them.
-fn by_company(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+fn by_company(
+    captures: &[Capture<'_>],
+    points: &[Point],
+    candidates: &mut [Vec<Candidate>],
+    inv: &Inventory,
+    samples: &mut Samples,
+    book: &mut Book,
+) {
     let node_of = |c: &Candidate| match c.link.as_ref().and_then(|l| inv.pods.get(&l.0)) {
         Some(pod) => pod.node.clone(),
         None => inv.nodes.contains_key(&c.owner).then(|| c.owner.clone()),
@@ -826,15 +839,9 @@ fn by_company(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<
     }
     let known: Vec<(usize, Id)> =
         nodes.iter().enumerate().filter_map(|(n, all)| Some((n, all.first().filter(|_| all.len() == 1)?.clone()))).collect();
-    let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
     for n in &open {
         for (m, node) in &known {
-            for k in [*n, *m] {
-                if let (false, Some(p)) = (samples.contains_key(&k), points.get(k)) {
-                    samples.insert(k, sample(captures, p));
-                }
-            }
-            let (Some(a), Some(b)) = (samples.get(n), samples.get(m)) else { continue };
+            let Some((a, b)) = samples.pair(captures, points, *n, *m) else { continue };
             let mut apart: Vec<(u8, u32, u32)> = Vec::new();
             for (ident, x) in a {
                 let (Some(x), Some(Some(y))) = (x, b.get(ident)) else { continue };
@@ -847,8 +854,7 @@ fn by_company(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<
             let is_here = difference <= 1;
             // A node's own ENI and its peer's have the same TTL: of those only the VPC counts.
             let on_link = candidates.get(*m).is_some_and(|c| c.iter().all(|c| c.link.is_some()));
-            let place = |n: usize, row: u32| points.get(n).and_then(|p| captures.get(p.capture)).map(|c| Place::frame(c.input, row));
-            let sources: Vec<Place> = [place(*n, row_a), place(*m, row_b)].into_iter().flatten().collect();
+            let sources = frames_at(captures, points, [(*n, row_a), (*m, row_b)]);
             let statement = match (on_link, is_here) {
                 (true, true) => format!("its packets are on a link of {} too, one host away", short(node)),
                 (true, false) => format!("its packets are on a link of {} too, {difference} hosts away", short(node)),
@@ -905,8 +911,29 @@ pub(super) struct Sampled {
     ttl: u8,
 }
 
+/// The samples of points, each taken once: it is a look at every packet of the capture.
+#[derive(Default)]
+pub(super) struct Samples(BTreeMap<usize, Sample>);
+
+impl Samples {
+    /// Those of two points.
+    pub(super) fn pair(&mut self, captures: &[Capture<'_>], points: &[Point], a: usize, b: usize) -> Option<(&Sample, &Sample)> {
+        for n in [a, b] {
+            let point = points.get(n)?;
+            self.0.entry(n).or_insert_with(|| sample(captures, point));
+        }
+        Some((self.0.get(&a)?, self.0.get(&b)?))
+    }
+}
+
+/// Frames, each by its point and row.
+fn frames_at(captures: &[Capture<'_>], points: &[Point], at: [(usize, u32); 2]) -> Vec<Place> {
+    let place = |(n, row)| Some(Place::frame(captures.get(points.get::<usize>(n)?.capture)?.input, row));
+    at.into_iter().filter_map(place).collect()
+}
+
 /// The packets of a point with the lowest identities.
-pub(super) fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
+fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
     const ENOUGH: usize = 512;
     let mut sample = Sample::new();
     let Some(capture) = captures.get(point.capture) else { return sample };

@@ -4,7 +4,7 @@
 //! Sources: kubernetes `pkg/proxy/iptables/proxier.go`, `pkg/proxy/nftables/proxier.go`, `pkg/proxy/ipvs/proxier.go`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::inventory::{Claim, HostInfo, Id, Inventory, ServiceInfo, interface_id};
 use crate::evidence::{Book, Ev, Place};
@@ -151,11 +151,7 @@ impl Inventory {
 }
 
 fn end(ip: IpAddr, port: Option<u16>) -> String {
-    match (ip, port) {
-        (_, None) => ip.to_string(),
-        (IpAddr::V4(_), Some(p)) => format!("{ip}:{p}"),
-        (IpAddr::V6(_), Some(p)) => format!("[{ip}]:{p}"),
-    }
+    port.map_or_else(|| ip.to_string(), |p| SocketAddr::new(ip, p).to_string())
 }
 
 type Chains<'a> = BTreeMap<&'a str, Vec<(&'a IptablesRule, &'a Place)>>;

@@ -9,14 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::confidence as weight;
-use crate::digest::NO_TIME;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Located;
 use crate::identify::inventory::{
     Claim, EniInfo, HostInfo, Id, Inventory, NodeInfo, PodInfo, host_route, interface_id, is_eni_name, is_private, is_special, merge,
-    push_claim, short, spoken,
+    push_claim, short, sort_claims, spoken,
 };
-use crate::identify::place::{Capture, INITIAL_TTLS, Point, Sample, sample, streams};
+use crate::identify::place::{Capture, INITIAL_TTLS, Point, Samples, streams};
 use crate::model::{Direction, Mac, Nanos};
 
 // ---- hosts' own words ----------------------------------------------------------------------------------------------
@@ -133,17 +132,15 @@ const FIRST_DATED: Nanos = 315_532_800_000_000_000;
 
 /// Pods that were created after the last packet was captured: whoever had their addresses then, they had not.
 pub(super) fn retire(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) {
-    let streams = || captures.iter().flat_map(|c| c.digest.streams.iter().map(move |s| (c, s)));
     // What `tcpdump` prints without a date is of 1970.
-    let dated = |t: &Nanos| *t != NO_TIME && *t > FIRST_DATED;
-    let Some(last) = streams().map(|(_, s)| s.last_ns).filter(dated).max() else { return };
+    let Some(last) = captures.iter().filter_map(|c| c.span).map(|s| s.1).filter(|t| *t > FIRST_DATED).max() else { return };
     let limit = last.saturating_add(CLOCKS_APART);
     let young: Vec<Id> = inv.pods.values().filter(|p| p.created.is_some_and(|c| c > limit)).map(|p| p.id.clone()).collect();
     if young.is_empty() {
         return;
     }
     let mut seen: BTreeMap<IpAddr, Place> = BTreeMap::new();
-    for (c, s) in streams() {
+    for (c, s) in captures.iter().flat_map(|c| c.digest.streams.iter().map(move |s| (c, s))) {
         for ip in s.key.flow.into_iter().flat_map(|f| [f.src, f.dst]) {
             seen.entry(ip).or_insert_with(|| Place::frame(c.input, s.first_row));
         }
@@ -196,13 +193,7 @@ fn unnamed_pod(inv: &mut Inventory, ip: IpAddr, node: &Id, veth: String, p: f64,
     inv.pods.entry(id.clone()).or_insert(pod);
     let claim = Claim { owner: id.clone(), interface: Some(interface_id(&id, "eth0")), p, ev };
     push_claim(&mut inv.by_ip, ip, claim);
-    sort_claims(inv.by_ip.get_mut(&ip));
-}
-
-fn sort_claims(claims: Option<&mut Vec<Claim>>) {
-    if let Some(claims) = claims {
-        claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
-    }
+    inv.by_ip.get_mut(&ip).into_iter().for_each(|c| sort_claims(c));
 }
 
 // ---- what captures show --------------------------------------------------------------------------------------------
@@ -267,14 +258,14 @@ struct Arp {
 const FARTHEST: u8 = 6;
 
 /// Enters what the captures show of hosts, routers and pods that `inv` does not list.
-pub(super) fn glean(captures: &[Capture<'_>], points: &[Point], inv: &mut Inventory, book: &mut Book) {
+pub(super) fn glean(captures: &[Capture<'_>], points: &[Point], inv: &mut Inventory, samples: &mut Samples, book: &mut Book) {
     let mut g = Gleaner {
         captures,
         points,
         ways: ways(captures, points),
         arp: arp(captures),
         faces: BTreeMap::new(),
-        samples: BTreeMap::new(),
+        samples,
         links: BTreeMap::new(),
         behind: BTreeMap::new(),
         guests: BTreeSet::new(),
@@ -413,7 +404,7 @@ struct Gleaner<'a> {
     arp: BTreeMap<Mac, Arp>,
     /// MACs of routers that take nothing from the TTL.
     faces: BTreeMap<Mac, Reason>,
-    samples: BTreeMap<usize, Sample>,
+    samples: &'a mut Samples,
     links: BTreeMap<IpAddr, Link>,
     /// Addresses → the MAC of the host that they are behind, by which their packets leave it.
     behind: BTreeMap<IpAddr, (Mac, Frame)>,
@@ -455,13 +446,7 @@ impl Gleaner<'_> {
     /// back, f − g is the sum of both ways' delays if `a` is nearer, and its negative if not, whatever the clocks show.
     fn is_nearer(&mut self, src: IpAddr, dst: IpAddr, a: &Wire, b: &Wire) -> Option<bool> {
         let (p, q) = (*a.points.first()?, *b.points.first()?);
-        for n in [p, q] {
-            if !self.samples.contains_key(&n) {
-                let taken = sample(self.captures, self.points.get(n)?);
-                self.samples.insert(n, taken);
-            }
-        }
-        let (x, y) = (self.samples.get(&p)?, self.samples.get(&q)?);
+        let (x, y) = self.samples.pair(self.captures, self.points, p, q)?;
         let (mut there, mut back) = (Vec::new(), Vec::new());
         for (ident, seen) in x {
             let (Some(seen), Some(Some(other))) = (seen, y.get(ident)) else { continue };
@@ -786,7 +771,7 @@ impl Gleaner<'_> {
                     n.ips.insert(ip);
                 }
                 push_claim(&mut inv.by_ip, ip, Claim { owner: owner.clone(), interface: None, p: 0.96, ev });
-                sort_claims(inv.by_ip.get_mut(&ip));
+                inv.by_ip.get_mut(&ip).into_iter().for_each(|c| sort_claims(c));
             }
             let faces_guest = |m: &Mac| self.beside.get(m).map_or(!self.cooked.contains(m), |b| !b.is_disjoint(&self.guests));
             let uplinks: Vec<Mac> =
