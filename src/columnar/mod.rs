@@ -205,7 +205,7 @@ pub fn write(origin: &Origin, digest: &CaptureDigest, out: &mut dyn FnMut(&[u8])
     let schema = columns.iter().map(|(name, kind)| {
         let (code, converted) = kind.codes();
         let element = Writer::default().i32(1, code).i32(3, 0).text(4, name);
-        converted.map_or(Writer::default().i32(1, code).i32(3, 0).text(4, name), |c| element.i32(6, c))
+        if let Some(c) = converted { element.i32(6, c) } else { element }
     });
     let schema: Vec<Writer> = std::iter::once(root).chain(schema).collect();
     let footer = Writer::default()
@@ -404,7 +404,7 @@ pub fn read(bytes: &[u8]) -> Result<(Origin, CaptureDigest), String> {
     let entry = footer.list(5).iter().find(|e| e.bytes(1) == Some(ENTRY.as_bytes())).and_then(|e| e.bytes(2));
     let entry = entry.ok_or("a Parquet file, but no digest of a capture: `hopscope digest` writes those")?;
     let head: Head = serde_json::from_slice(entry).map_err(|e| format!("the digest's description cannot be read: {e}"))?;
-    let mut digest = CaptureDigest::empty();
+    let mut digest = CaptureDigest::default();
     (digest.interfaces, digest.streams, digest.arps) = (head.interfaces, head.streams, head.arps);
     (digest.errors, digest.names, digest.cut_frames, digest.marks) = (head.errors, head.names, head.cut_frames, head.marks);
     for group in footer.list(4) {
@@ -423,7 +423,8 @@ pub fn read(bytes: &[u8]) -> Result<(Origin, CaptureDigest), String> {
         let [times, streams, idents, seqs, lens, ip_ids, flags] = table;
         let rest = streams.into_iter().zip(idents).zip(seqs).zip(lens).zip(ip_ids).zip(flags);
         for (time, (((((stream, ident), seq), len), ip_id), flags)) in times.into_iter().zip(rest) {
-            digest.push_row(time as i64, stream as u32, ident, seq as u32, len as u32, ip_id as u16, flags as u8);
+            let (stream, seq, len) = (stream as u32, seq as u32, len as u32);
+            digest.push_row(Row { row: digest.len(), time: time as i64, stream, ident, seq, len, ip_id: ip_id as u16, flags: flags as u8 });
         }
     }
     if !digest.is_sound() {

@@ -50,10 +50,6 @@ macro_rules! number {
 number!(u8, u16, u32, u64, i64);
 
 impl<T: Number> Column<T> {
-    pub(super) const fn new() -> Self {
-        Self { pages: Vec::new() }
-    }
-
     /// Adds rows: [`BLOCK`] of them, but for the last ones.
     pub(super) fn extend(&mut self, values: &[T]) {
         let mut rest = values;
@@ -135,7 +131,7 @@ impl<'de, T: Number> Visitor<'de> for Pages<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Column<T>, A::Error> {
-        let mut column = Column::new();
+        let mut column = Column::default();
         while let Some(Raw(bytes)) = seq.next_element()? {
             let is_after_whole_page = column.pages.last().is_none_or(|p| p.len() == PAGE);
             if !is_after_whole_page || bytes.is_empty() || bytes.len() > PAGE * T::SIZE || !bytes.len().is_multiple_of(T::SIZE) {
@@ -153,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_column_travels_and_damage_is_refused() {
-        let mut column = Column::new();
+        let mut column = Column::default();
         let values: Vec<u32> = (0..PAGE as u32 + 7).map(|n| n.wrapping_mul(0x9e37_79b9)).collect();
         column.extend(&values);
         let bytes = postcard::to_stdvec(&column).unwrap();

@@ -152,7 +152,7 @@ pub struct Row {
 }
 
 /// All that is kept of one capture file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CaptureDigest {
     /// The file's interfaces.
     pub interfaces: Vec<InterfaceInfo>,
@@ -183,39 +183,15 @@ pub struct CaptureDigest {
 }
 
 impl CaptureDigest {
-    /// Of no frame.
-    pub(crate) fn empty() -> Self {
-        Self {
-            interfaces: Vec::new(),
-            streams: Vec::new(),
-            arps: Vec::new(),
-            errors: Vec::new(),
-            marks: Vec::new(),
-            names: Vec::new(),
-            checkpoints: Vec::new(),
-            layout: FileLayout::default(),
-            cut_frames: 0,
-            rows: 0,
-            times: Column::new(),
-            stream_of: Column::new(),
-            idents: Column::new(),
-            seqs: Column::new(),
-            lens: Column::new(),
-            ip_ids: Column::new(),
-            flags: Column::new(),
-        }
-    }
-
     /// One row more, from a digest that was saved.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn push_row(&mut self, time: Nanos, stream: u32, ident: u64, seq: u32, len: u32, ip_id: u16, flags: u8) {
-        self.times.extend(&[time]);
-        self.stream_of.extend(&[stream]);
-        self.idents.extend(&[ident]);
-        self.seqs.extend(&[seq]);
-        self.lens.extend(&[len]);
-        self.ip_ids.extend(&[ip_id]);
-        self.flags.extend(&[flags]);
+    pub(crate) fn push_row(&mut self, row: Row) {
+        self.times.extend(&[row.time]);
+        self.stream_of.extend(&[row.stream]);
+        self.idents.extend(&[row.ident]);
+        self.seqs.extend(&[row.seq]);
+        self.lens.extend(&[row.len]);
+        self.ip_ids.extend(&[row.ip_id]);
+        self.flags.extend(&[row.flags]);
         self.rows = self.rows.saturating_add(1);
     }
 
@@ -322,14 +298,13 @@ struct Block {
 impl Block {
     /// Adds its first `rows` to the columns.
     fn add_to(&self, d: &mut CaptureDigest, rows: usize) {
-        let b = self;
-        d.times.extend(b.times.get(..rows).unwrap_or_default());
-        d.stream_of.extend(b.stream_of.get(..rows).unwrap_or_default());
-        d.idents.extend(b.idents.get(..rows).unwrap_or_default());
-        d.seqs.extend(b.seqs.get(..rows).unwrap_or_default());
-        d.lens.extend(b.lens.get(..rows).unwrap_or_default());
-        d.ip_ids.extend(b.ip_ids.get(..rows).unwrap_or_default());
-        d.flags.extend(b.flags.get(..rows).unwrap_or_default());
+        d.times.extend(self.times.get(..rows).unwrap_or_default());
+        d.stream_of.extend(self.stream_of.get(..rows).unwrap_or_default());
+        d.idents.extend(self.idents.get(..rows).unwrap_or_default());
+        d.seqs.extend(self.seqs.get(..rows).unwrap_or_default());
+        d.lens.extend(self.lens.get(..rows).unwrap_or_default());
+        d.ip_ids.extend(self.ip_ids.get(..rows).unwrap_or_default());
+        d.flags.extend(self.flags.get(..rows).unwrap_or_default());
     }
 }
 
@@ -344,7 +319,7 @@ impl DigestBuilder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            digest: CaptureDigest::empty(),
+            digest: CaptureDigest::default(),
             streams: Streams::default(),
             block: Box::new(Block {
                 times: [0; BLOCK],
