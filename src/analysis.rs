@@ -18,7 +18,7 @@ use crate::report::{
     self, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
     Report, Rewrite, SCHEMA, Severity, Side, Status,
 };
-use crate::trace::relay::Relays;
+use crate::trace::relay::{Relay, Relays};
 use crate::trace::{self, Context};
 
 /// Everything that the inputs show, as one report. The order of `inputs` does not matter.
@@ -199,6 +199,11 @@ impl Publisher<'_> {
         self.used.extend(paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).flat_map(|h| h.ev.iter().copied()));
         self.used.extend(relays.relays.iter().flat_map(|r| r.ev.iter().copied()));
         self.used.extend(findings.iter().flat_map(|f| f.ev.iter().copied()));
+        let mut relays_of: BTreeMap<usize, Vec<&Relay>> = BTreeMap::new();
+        for r in &relays.relays {
+            relays_of.entry(r.front).or_default().push(r);
+            relays_of.entry(r.back).or_default().push(r);
+        }
         let input_id = |n: usize| format!("in{}", n + 1);
         let (evidence, ids) = self.book.publish(&self.used, input_id);
         let names = |ev: &mut dyn Iterator<Item = Ev>| -> Vec<String> {
@@ -253,7 +258,11 @@ impl Publisher<'_> {
                     evidence: names(&mut ev.into_iter()),
                 })
                 .collect(),
-            paths: paths.iter().enumerate().map(|(n, p)| self.path(p, n, relays, &names, &point_id)).collect(),
+            paths: paths
+                .iter()
+                .enumerate()
+                .map(|(n, p)| self.path(p, n, relays_of.get(&n).map(Vec::as_slice).unwrap_or_default(), &names, &point_id))
+                .collect(),
             findings: findings
                 .into_iter()
                 .map(|f| Finding {
@@ -550,7 +559,7 @@ impl Publisher<'_> {
         &self,
         p: &trace::Path,
         n: usize,
-        relays: &Relays,
+        relays: &[&Relay],
         names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
         point_id: &dyn Fn(usize) -> String,
     ) -> Path {
@@ -586,11 +595,7 @@ impl Publisher<'_> {
                 DirectionPath { direction: d.way, hops, verdict: d.verdict, lost_after }
             })
             .collect();
-        let others = relays.relays.iter().filter_map(|r| match (r.front == n, r.back == n) {
-            (true, _) => Some((r, Side::Behind, r.back)),
-            (_, true) => Some((r, Side::Front, r.front)),
-            _ => None,
-        });
+        let others = relays.iter().map(|r| if r.front == n { (r, Side::Behind, r.back) } else { (r, Side::Front, r.front) });
         let relays = others.map(|(r, side, other)| report::Relay {
             path: format!("p{}", other + 1),
             side,

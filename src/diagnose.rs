@@ -4,7 +4,7 @@
 mod flow_logs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::correlate::clocks::Offset;
 use crate::digest::{NO_TIME, Tuple};
@@ -162,8 +162,7 @@ pub fn address(ip: IpAddr, port: u16, protocol: Protocol) -> String {
     match (ip, protocol) {
         (_, Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_)) => ip.to_string(),
         (_, _) if port == 0 => ip.to_string(),
-        (IpAddr::V4(_), _) => format!("{ip}:{port}"),
-        (IpAddr::V6(_), _) => format!("[{ip}]:{port}"),
+        _ => SocketAddr::new(ip, port).to_string(),
     }
 }
 
@@ -656,13 +655,14 @@ fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec
     for leg in paths.iter().flat_map(|p| &p.legs) {
         for ip in [leg.tuple.src, leg.tuple.dst] {
             let id = ctx.inv.entity_of_ip(ip);
+            if !id.starts_with("unknown:") || known.contains_key(&id) {
+                continue;
+            }
             let Some(s) = leg.flow.and_then(|f| ctx.flows.flows.get(f)).and_then(|f| f.sightings.first()) else { continue };
             let Some(capture) = ctx.captures.get(s.capture) else { continue };
             let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
-            if id.starts_with("unknown:") && !known.contains_key(&id) {
-                let place = Place::frame(capture.input, stream.first_row);
-                known.insert(id, vec![book.add("seen", format!("{ip} is in the captures"), vec![place])]);
-            }
+            let place = Place::frame(capture.input, stream.first_row);
+            known.insert(id, vec![book.add("seen", format!("{ip} is in the captures"), vec![place])]);
         }
     }
     for (id, ev) in known {

@@ -3,7 +3,7 @@
 //! AWS aggregates records, delays them, and skips some.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, Direction, Hop, Logged, Path};
 use crate::confidence;
@@ -106,8 +106,7 @@ fn span(ctx: Context<'_>, path: &Path) -> Option<(i64, i64)> {
 pub fn statement(r: &FlowLog) -> String {
     let action = if r.is_accepted { "ACCEPT" } else { "REJECT" };
     let end = |ip: IpAddr, port: Option<u16>| match port.filter(|_| matches!(r.protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp)) {
-        Some(port) if ip.is_ipv6() => format!("[{ip}]:{port}"),
-        Some(port) => format!("{ip}:{port}"),
+        Some(port) => SocketAddr::new(ip, port).to_string(),
         None => ip.to_string(),
     };
     let way = match r.is_egress {

@@ -5,7 +5,7 @@
 //! front that may have caused it (`front`) is weighed; they compete for it, and one must win.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustc_hash::FxHashMap;
 
@@ -16,7 +16,7 @@ use crate::content::{Accepted, Mark, Marked};
 use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
-use crate::identify::inventory::{Id, short};
+use crate::identify::inventory::Id;
 use crate::model::{Nanos, Protocol};
 use crate::report::Way;
 
@@ -119,7 +119,7 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
         messages(ctx, &marks, path, n, Role::Front, &mut fronts);
         messages(ctx, &marks, path, n, Role::Back, &mut backs);
     }
-    let mut found = Relays { named: named(ctx, paths, &backs, book), ..Relays::default() };
+    let mut found = Relays { named: named(paths, &backs, book), ..Relays::default() };
     let index = Index::of(ctx, paths, &fronts, &backs, clocks);
     let said: BTreeMap<usize, Accepted> = backs.iter().filter_map(|m| Some((m.path, m.proxy?))).collect();
     let mut pairs: Vec<(usize, Candidate)> = Vec::new();
@@ -235,7 +235,7 @@ fn messages(
 }
 
 /// Clients that proxies name in their headers.
-fn named(ctx: Context<'_>, paths: &[Path], backs: &[Message], book: &mut Book) -> Vec<Named> {
+fn named(paths: &[Path], backs: &[Message], book: &mut Book) -> Vec<Named> {
     let mut seen: BTreeSet<(usize, IpAddr)> = BTreeSet::new();
     let mut found = Vec::new();
     for m in backs {
@@ -248,7 +248,6 @@ fn named(ctx: Context<'_>, paths: &[Path], backs: &[Message], book: &mut Book) -
         let statement = format!("a {header} names {client} as the client");
         found.push(Named { back: m.path, client, ev: book.add("forwarded_for", statement, vec![m.place.clone()]) });
     }
-    let _ = ctx;
     found
 }
 
@@ -573,11 +572,5 @@ fn tuple_at(ctx: Context<'_>, m: &Message) -> Option<Tuple> {
 }
 
 fn ends(t: Tuple) -> String {
-    format!("{} → {}", std::net::SocketAddr::new(t.src, t.src_port), std::net::SocketAddr::new(t.dst, t.dst_port))
-}
-
-/// Who relays, for people.
-#[must_use]
-pub fn proxy_name(relay: &Relay) -> &str {
-    short(&relay.through)
+    format!("{} → {}", SocketAddr::new(t.src, t.src_port), SocketAddr::new(t.dst, t.dst_port))
 }

@@ -2,7 +2,7 @@
 //! Knows tuples and ends; must not say that a connection exists because a socket does: nobody captured that.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, Path};
 use crate::digest::Tuple;
@@ -57,8 +57,7 @@ impl<'a> Sockets<'a> {
 }
 
 fn statement(s: &Socket) -> String {
-    let end = |ip: IpAddr, port: u16| if ip.is_ipv6() { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
-    let peer = s.peer.map_or(String::new(), |(ip, port)| format!(" → {}", end(ip, port)));
+    let peer = s.peer.map_or(String::new(), |(ip, port)| format!(" → {}", SocketAddr::new(ip, port)));
     let state = s.state.as_deref().map_or(String::new(), |s| format!(" is {s}"));
     let process = match (&s.process, s.pid) {
         (Some(name), Some(pid)) => format!(", held by {name} (pid {pid})"),
@@ -67,5 +66,5 @@ fn statement(s: &Socket) -> String {
     };
     let again = s.retransmits.filter(|n| *n > 0).map_or(String::new(), |n| format!(", {n} segments sent again"));
     let mtu = s.path_mtu.map_or(String::new(), |m| format!(", path MTU {m}"));
-    format!("the socket {}{peer}{state}{process}{again}{mtu}", end(s.local, s.local_port))
+    format!("the socket {}{peer}{state}{process}{again}{mtu}", SocketAddr::new(s.local, s.local_port))
 }
