@@ -1,15 +1,31 @@
 // Chromium for the tests: started quietly, pages in profiles of their own.
+import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { hasReportOver } from './lib.mjs';
+import { hasReportOver, startSite } from './lib.mjs';
 
 const QUIET = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROME, args: QUIET });
+/** The one that the tests share. */
+export let browser;
+/** The built site, served. */
+export let site;
+
+/** Starts Chromium and the site before a file's tests, and stops both after them. */
+export function startAndStop() {
+  before(async () => {
+    browser = await chromium.launch({ executablePath: process.env.CHROME, args: QUIET });
+    site = await startSite();
+  });
+  after(async () => {
+    await browser?.close();
+    await site?.stop();
+  });
+}
 
 /** A page of its own, in a profile of its own; `faults` gets whatever went wrong in it. */
-export async function open(browser, url, options = {}) {
+export async function open(url, options = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const faults = [];

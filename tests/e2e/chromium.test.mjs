@@ -3,29 +3,16 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
   assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hopsShown, native, singleHtml, startCanary, startSite,
   tryToLeak, wrongInputs,
 } from './lib.mjs';
-import { launch, open as openIn, reportOver } from './chromium.mjs';
+import { browser, open, reportOver, site, startAndStop } from './chromium.mjs';
 
 const LONG = { timeout: 120_000 };
 
-let browser;
-let site;
-
-before(async () => {
-  browser = await launch();
-  site = await startSite();
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-});
-
-const open = (url, options) => openIn(browser, url, options);
+startAndStop();
 
 /** The ping's hops: the one conversation of the founding example. */
 async function hops(page) {

@@ -1,23 +1,11 @@
 // Large inputs: what is shown while they are read, what is read again, and whether the page stays at hand meanwhile. In Chromium.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, open } from './chromium.mjs';
-import { startSite } from './lib.mjs';
+import { test } from 'node:test';
+import { open, site, startAndStop } from './chromium.mjs';
 
 const LONG = { timeout: 240_000 };
 
-let browser;
-let site;
-
-before(async () => {
-  browser = await launch();
-  site = await startSite();
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-});
+startAndStop();
 
 /**
  * Runs in a page: adds a capture made there. `packets` TCP segments go round `conversations` connections that each begin with
@@ -81,7 +69,7 @@ const settled = (page) => page.waitForFunction(() => window.droppedAt && documen
   && document.querySelector('[data-testid="state"]').dataset.inputs === '1', undefined, { timeout: 200_000 });
 
 test('a large capture: a first answer while it is being read, and a far frame read from near by', LONG, async () => {
-  const { context, page, faults } = await open(browser, site.url);
+  const { context, page, faults } = await open(site.url);
   // A slow disk: else the whole may be read before the first answer is drawn.
   page.on('worker', (worker) => worker.evaluate(() => {
     const whole = Blob.prototype.arrayBuffer;
@@ -127,7 +115,7 @@ test('a large capture: a first answer while it is being read, and a far frame re
 });
 
 test('many conversations: the page stays at hand, and its list scrolls to the end', LONG, async () => {
-  const { context, page, faults } = await open(browser, site.url);
+  const { context, page, faults } = await open(site.url);
   await page.evaluate(addCapture, { name: 'many.pcap', packets: 30_000, conversations: 10_000 });
   await settled(page);
   const count = await page.locator('[data-testid="conversation-count"]').innerText();

@@ -2,29 +2,18 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { launch, open, reportOver } from './chromium.mjs';
-import { example, filesBelow, startSite } from './lib.mjs';
+import { test } from 'node:test';
+import { open, reportOver, site, startAndStop } from './chromium.mjs';
+import { example, filesBelow } from './lib.mjs';
 
 const LONG = { timeout: 120_000 };
 const COUNT = filesBelow(example).length;
 
-let browser;
-let site;
-
-before(async () => {
-  browser = await launch();
-  site = await startSite();
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-});
+startAndStop();
 
 /** The founding example, open. */
 async function opened(options) {
-  const { context, page, faults } = await open(browser, site.url, options);
+  const { context, page, faults } = await open(site.url, options);
   await page.locator('[data-testid="example"]').click();
   await reportOver(page, COUNT);
   await page.locator('[data-testid="picture"] .port').first().waitFor();
@@ -112,7 +101,7 @@ test('boxes, ports and wires lead to their evidence, by pointer and by key', LON
 });
 
 test('conversations are found by words, and walked through by key', LONG, async () => {
-  const { context, page, faults } = await open(browser, site.url);
+  const { context, page, faults } = await open(site.url);
   await page.locator('[data-testid="example-lb"]').click();
   await page.waitForFunction(() => document.querySelector('[data-testid="state"]').dataset.settled === 'true'
     && document.querySelectorAll('[data-testid="conversation"]').length > 1);
@@ -268,7 +257,7 @@ test('a saved report is shown again; one that is damaged is rejected', LONG, asy
   const first = await opened();
   const saved = await reportOver(first.page, COUNT);
   await first.context.close();
-  const { context, page, faults } = await open(browser, site.url);
+  const { context, page, faults } = await open(site.url);
   const file = (name, text) => ({ name, mimeType: 'application/json', buffer: Buffer.from(text) });
   await page.locator('[data-testid="file-input"]').first().setInputFiles([file('saved.json', saved)]);
   await page.locator('[data-testid="picture"] .port').first().waitFor();
