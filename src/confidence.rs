@@ -33,6 +33,9 @@ pub const FLOW_LOG: f64 = 100.0;
 pub const PRIOR_NODE_SIDE: f64 = 1.3;
 /// Fewer people capture at a bridge than at its port, and there one pod is seldom alone.
 pub const PRIOR_BRIDGE: f64 = 0.4;
+/// That a pod dialled another's address itself and not that of a service, where its own link was not captured and no inventory
+/// tells services apart: most clients dial names, and most names are services'; a headless one, or a probe, leads to the pod.
+pub const DIALLED_UNSEEN: f64 = 0.6;
 /// What is left of a claim that a person has overruled: the weaker side of a contradiction stays visible.
 pub const OVERRULED: f64 = 0.05;
 

@@ -1046,8 +1046,13 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
                     let one =
                         |s: &Stop| format!("{} {} → {}", place(s), end(s.tuple.src, s.tuple.src_port), end(s.tuple.dst, s.tuple.dst_port));
                     let truth: Vec<String> = stops.iter().map(one).collect();
+                    let hop = |h: &Hop| {
+                        let at = h.interface.as_ref().unwrap_or(&h.owner);
+                        format!("{at} {:?} → {:?}{}", h.src_ip, h.dst_ip, if h.observed { "" } else { " (inferred)" })
+                    };
+                    let said: Vec<String> = d.hops.iter().map(hop).collect();
                     format!(
-                        "{} {:?} {} {:?} {:?}:{:?} → {:?}:{:?} ({}), truth from {next} on: \n    {}",
+                        "{} {:?} {} {:?} {:?}:{:?} → {:?}:{:?} ({}), said:\n    {}\n  truth from {next} on: \n    {}",
                         path.id,
                         d.direction,
                         h.owner,
@@ -1057,6 +1062,7 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
                         h.dst_ip,
                         h.dst_port,
                         h.confidence,
+                        said.join("\n    "),
                         truth.join("\n    ")
                     )
                 });

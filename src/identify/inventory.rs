@@ -1289,6 +1289,12 @@ impl Inventory {
         self.index.service_by_ip.get(&ip).and_then(|s| self.services.get(s))
     }
 
+    /// Whether any MAC is known to be an owner's.
+    #[must_use]
+    pub fn has_mac(&self, owner: &str) -> bool {
+        self.by_mac.values().any(|claims| claims.first().is_some_and(|c| c.owner == owner))
+    }
+
     /// The ENI with a MAC.
     #[must_use]
     pub fn eni_of_mac(&self, mac: Mac) -> Option<&EniInfo> {

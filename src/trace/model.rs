@@ -100,9 +100,9 @@ impl<'a> Walker<'a> {
         let inv = self.inv;
         let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
         if let Some(pod) = self.pod_of(tuple.src) {
-            self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
+            self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), self.known(tuple.src), &pod.ev);
             let Some(node) = pod.node.clone() else { return At::Wire(inv.eni_of_ip(tuple.src)) };
-            self.port(&node, pod);
+            self.port(&node, pod, tuple.src);
             if let Some(bridge) = pod.bridge.as_ref().filter(|_| !self.is_bridged(&node, tuple)) {
                 self.step(&node, Some(interface_id(&node, bridge)), STATED, &pod.ev);
             }
@@ -170,8 +170,8 @@ impl<'a> Walker<'a> {
                     // kube-proxy runs on every node: whoever gets the packet first translates a service's address, and a node's
                     // own address together with a node port. A source is rewritten to the rewriter's own address.
                     let service = inv.service_at(current.dst).is_some() || (own(current.dst) && !is_pod(current.dst));
-                    // A service that no inventory lists: a pod's packets to nobody's address can turn to a pod only by kube-proxy.
-                    let service = service || (inv.owner_of_ip(current.dst).is_none() && is_pod(current.src) && is_pod(next.dst));
+                    // A service that no inventory lists: a pod's packets to nobody's address turn to somebody's by its node's kube-proxy.
+                    let service = service || (inv.owner_of_ip(current.dst).is_none() && is_private(current.dst) && is_pod(current.src));
                     (dnat && service)
                         || (!dnat && snat && own(next.src) && !inv.is_translation(current.src, next.src))
                         || (dnat && snat && own(next.src))
@@ -190,8 +190,8 @@ impl<'a> Walker<'a> {
             if bridge.is_some() && !is_there && !self.is_bridged(node, tuple) {
                 self.step(node, bridge, STATED, &pod.ev);
             }
-            self.port(node, pod);
-            self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), STATED, &pod.ev);
+            self.port(node, pod, tuple.dst);
+            self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), self.known(tuple.dst), &pod.ev);
             return At::Done(End::Arrived);
         }
         if own(tuple.dst) {
@@ -221,10 +221,15 @@ impl<'a> Walker<'a> {
     }
 
     /// The host side of a pod's link. Of a bridge's port that no table names, nothing is said.
-    fn port(&mut self, node: &Id, pod: &PodInfo) {
+    fn port(&mut self, node: &Id, pod: &PodInfo, ip: IpAddr) {
         if pod.bridge.is_none() || self.inv.tables.get(node).is_some_and(|t| t.is_port(&pod.veth)) {
-            self.step(node, Some(interface_id(node, &pod.veth)), STATED, &pod.ev);
+            self.step(node, Some(interface_id(node, &pod.veth)), self.known(ip), &pod.ev);
         }
+    }
+
+    /// A pod's link is as sure as that the address is the pod's.
+    fn known(&self, ip: IpAddr) -> f64 {
+        self.inv.owner_of_ip(ip).map_or(STATED, |c| c.p.min(STATED))
     }
 
     /// Between two ports of one bridge frames are switched, and the bridge's own device is not crossed.

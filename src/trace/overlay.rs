@@ -3,6 +3,7 @@
 //! Knows sightings and steps; must not judge loss.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::model::{End, Step, Walk};
 use super::{Context, Direction, Hop, Leg};
@@ -11,8 +12,8 @@ use crate::correlate::clocks::Exchange;
 use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Stream};
 use crate::evidence::{Book, Ev, Place};
-use crate::identify::inventory::{Id, short};
-use crate::model::{Mac, Nanos};
+use crate::identify::inventory::{Id, is_private, short};
+use crate::model::{Mac, Nanos, Protocol};
 use crate::report::{Verdict, Way};
 
 /// Packets that are compared between two hops; the lowest identities, so that both choose the same.
@@ -42,9 +43,10 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         fill(ctx, h);
     }
     for ((leg, at), sightings) in unexpected {
-        insert(ctx, &mut hops, leg, at, sightings, way);
+        insert(ctx, &mut hops, legs, leg, at, sightings, way);
     }
     turn_routers(ctx, &mut hops, way, legs);
+    doubt_dialled(ctx, &mut hops, legs);
     share_links(ctx, &mut hops);
     for h in &mut hops {
         describe(ctx, h, legs, way, book);
@@ -126,8 +128,16 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     let best = by_point.iter().max_by_key(|(point, n)| (**n, std::cmp::Reverse(**point)));
     let Some((point, seen)) = best else { return };
     (h.seen, h.sample_point) = (*seen, Some(*point));
+    h.sample = sample(ctx, h.sightings.iter().filter(|s| s.point == *point));
+}
+
+/// Identity → time and row.
+type Sample = BTreeMap<u64, (Nanos, u32)>;
+
+/// The packets with the lowest identities, of those that were seen once.
+fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting>) -> Sample {
     let mut sample: BTreeMap<u64, Option<(Nanos, u32)>> = BTreeMap::new();
-    for s in h.sightings.iter().filter(|s| s.point == *point) {
+    for s in sightings {
         for row in ctx.flows.rows(ctx.captures, s).filter(|r| r.ident != 0 && r.time != NO_TIME) {
             if sample.len() >= SAMPLE && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
                 continue;
@@ -138,11 +148,11 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
             }
         }
     }
-    h.sample = sample.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+    sample.into_iter().filter_map(|(k, v)| Some((k, v?))).collect()
 }
 
 /// A hop that the model did not expect: after the hops that saw the packets with a higher TTL, or earlier.
-fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, leg: usize, at: Id, sightings: Vec<Sighting>, way: Way) {
+fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: Id, sightings: Vec<Sighting>, way: Way) {
     let point = sightings.first().and_then(|s| ctx.points.get(s.point));
     let owner = match at.strip_prefix("if:").and_then(|r| r.rsplit_once('/')) {
         Some((owner, _)) => owner.to_owned(),
@@ -171,7 +181,7 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, leg: usize, at: Id, sightings: 
             return false;
         }
         match h.ttl.cmp(&new.ttl) {
-            std::cmp::Ordering::Equal => later(h, &new).is_some_and(|l| l > 0),
+            std::cmp::Ordering::Equal => precedes(ctx, h, &new, legs),
             other => other == std::cmp::Ordering::Greater,
         }
     };
@@ -194,9 +204,38 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, leg: usize, at: Id, sightings: 
     hops.insert(at_index.min(hops.len()), new);
 }
 
-/// Sign of the median difference in time of the packets that both saw: positive if `b` is later.
-fn later(a: &Hop, b: &Hop) -> Option<Nanos> {
-    let mut differences: Vec<Nanos> = a.sample.iter().filter_map(|(k, (t, _))| Some(b.sample.get(k)?.0 - t)).collect();
+/// Whether packets cross `a` before `b`, both seen with the same TTL. Between two forwarders a frame leaves the one's own address
+/// and ends at the other's; where that does not tell, time does: on one host at once, between two by both ways, whatever their
+/// clocks show.
+fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
+    let is_own = |h: &Hop, mac: Option<Mac>| {
+        let named = h.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
+        mac.is_some() && (named == mac || mac.and_then(|m| ctx.inv.owner_of_mac(m)).is_some_and(|c| c.interface == h.interface))
+    };
+    match (is_own(a, a.src_mac), is_own(a, a.dst_mac), is_own(b, b.src_mac), is_own(b, b.dst_mac)) {
+        (true, false, false, true) => return true,
+        (false, true, true, false) => return false,
+        _ => {}
+    }
+    let there = later(&a.sample, &b.sample);
+    let host = |h: &Hop| ctx.inv.pods.get(&h.owner).and_then(|p| p.node.clone()).unwrap_or_else(|| h.owner.clone());
+    let back = if host(a) == host(b) { None } else { later(&opposite(ctx, a, legs), &opposite(ctx, b, legs)) };
+    // With both, the difference is the sum of both ways' delays if `a` is nearer, and its negative if not.
+    there.is_some_and(|there| there.saturating_sub(back.unwrap_or_default()) > 0)
+}
+
+/// The other way's packets at a hop's point, under the same addresses: a point may see a packet before and after a translation.
+fn opposite(ctx: Context<'_>, h: &Hop, legs: &[Leg]) -> Sample {
+    let flow = legs.get(h.leg).and_then(|l| ctx.flows.flows.get(l.flow?));
+    let (Some(point), Some(flow), Some(forward)) = (h.sample_point, flow, h.sightings.first().map(|s| s.forward)) else {
+        return Sample::new();
+    };
+    sample(ctx, flow.sightings.iter().filter(|s| s.point == point && s.forward != forward))
+}
+
+/// Median of `b − a` of the packets that both saw: positive if `b` is later.
+fn later(a: &Sample, b: &Sample) -> Option<Nanos> {
+    let mut differences: Vec<Nanos> = a.iter().filter_map(|(k, (t, _))| Some(b.get(k)?.0 - t)).collect();
     differences.sort_unstable();
     differences.get(differences.len() / 2).copied()
 }
@@ -215,7 +254,11 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
                 let beyond = hops.get(n + 2);
                 let from = beyond.filter(|b| b.observed()).and_then(|b| owner(b.src_mac));
                 let direct = |o: &Option<Id>, other: Option<&Hop>| o.is_some() && other.is_some_and(|x| o.as_ref() == Some(&x.owner));
-                if direct(&to, beyond) || direct(&from, Some(h)) {
+                // A router whose MAC is known has not sent a frame that comes from another's, unless that is one of a router too.
+                let has_mac = beyond.is_some_and(|b| b.observed() && b.src_mac.is_some())
+                    && !from.as_ref().is_some_and(|o| o.starts_with("router:"))
+                    && inv.has_mac(&router.owner);
+                if direct(&to, beyond) || direct(&from, Some(h)) || has_mac {
                     hops.remove(n + 1);
                     continue;
                 }
@@ -264,6 +307,39 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
         }
     }
     let _ = (way, legs);
+}
+
+/// A pod's packets to another's address, which nobody captured on the first pod's own link: beyond its node they would look the
+/// same if it had dialled a service, unless all services are known and none leads there.
+fn doubt_dialled(ctx: Context<'_>, hops: &mut [Hop], legs: &[Leg]) {
+    let inv = ctx.inv;
+    let Some((tuple, flow)) = legs.first().and_then(|l| Some((l.tuple, ctx.flows.flows.get(l.flow?)?))) else { return };
+    let Some(pod) = inv.owner_of_ip(tuple.src).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network) else { return };
+    let is_public = !is_private(tuple.dst) && !inv.is_inside(tuple.dst) && inv.owner_of_ip(tuple.dst).is_none();
+    let has_service = matches!(tuple.protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp);
+    if is_public || !has_service || inv.service_at(tuple.dst).is_some() {
+        return;
+    }
+    let mut endpoints = inv.services.values().flat_map(|s| &s.endpoints).peekable();
+    let leads_there = |(ip, _, port, protocol): &(IpAddr, _, Option<u16>, Protocol)| {
+        *ip == tuple.dst && *protocol == tuple.protocol && port.is_none_or(|p| p == tuple.dst_port)
+    };
+    if endpoints.peek().is_some() && !endpoints.any(leads_there) {
+        return;
+    }
+    let on_link = |h: &Hop| {
+        let is_port = |i: &Id| i.rsplit('/').next().is_some_and(|name| name == pod.veth || pod.bridge.as_deref() == Some(name));
+        h.owner == pod.id || pod.node.as_ref() == Some(&h.owner) && h.interface.as_ref().is_some_and(is_port)
+    };
+    let is_seen = flow.sightings.iter().any(|s| {
+        ctx.points.get(s.point).is_some_and(|p| p.link.as_ref() == Some(&pod.id))
+            || interface_of(ctx, s).is_some_and(|i| hops.iter().any(|h| h.interface.as_ref() == Some(&i) && on_link(h)))
+    });
+    if !is_seen {
+        for h in hops.iter_mut().filter(|h| h.leg == 0 && !h.observed() && on_link(h)) {
+            h.p = h.p.min(confidence::DIALLED_UNSEEN);
+        }
+    }
 }
 
 /// The two ends of a veth pair carry the same frame: what one shows holds for the other.
