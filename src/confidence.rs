@@ -35,7 +35,7 @@ pub const PRIOR_NODE_SIDE: f64 = 1.3;
 pub const PRIOR_BRIDGE: f64 = 0.4;
 /// That a pod dialled another's address itself and not that of a service, where its own link was not captured and no inventory
 /// tells services apart: most clients dial names, and most names are services'; a headless one, or a probe, leads to the pod.
-pub const DIALLED_UNSEEN: f64 = 0.6;
+pub const DIALLED_UNSEEN: f64 = 0.75;
 /// What is left of a claim that a person has overruled: the weaker side of a contradiction stays visible.
 pub const OVERRULED: f64 = 0.05;
 

@@ -23,6 +23,9 @@ const MARGIN: Nanos = 1_000_000_000;
 /// A placement must be this sure before its silence counts.
 const SURE: f64 = 0.6;
 
+/// So must the way: silence where the packets perhaps never had to pass is no loss.
+const SURE_STEP: f64 = 0.9;
+
 /// Fills in counts, delays and verdicts.
 pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book) {
     for d in &mut path.directions {
@@ -53,7 +56,8 @@ fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
         let Some(interface) = &h.interface else { continue };
         for (id, p) in ctx.points.iter().enumerate() {
             let here = p.at.as_ref() == Some(interface) || p.stream_at.values().any(|i| i == interface);
-            if here && p.p >= SURE && times.iter().any(|(point, t)| ran_at(ctx, id, translate(*t, *point, id, clocks))) {
+            if here && p.p >= SURE && h.p >= SURE_STEP && times.iter().any(|(point, t)| ran_at(ctx, id, translate(*t, *point, id, clocks)))
+            {
                 d.silent.push((id, interface.clone()));
             }
         }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::digest::Tuple;
 use crate::evidence::Ev;
 use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id, is_private};
+use crate::model::Protocol;
 
 /// One interface that a packet should cross, or one device inside which nobody sees.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Walk {
     pub rewriters: Vec<Option<Id>>,
     /// How it ended.
     pub end: End,
+    /// The leg that nothing says who rewrites, if not all of them were walked.
+    pub stuck_at: Option<usize>,
 }
 
 /// Confidence of a step that inventories state.
@@ -50,6 +53,9 @@ const STATED: f64 = 0.97;
 const TOLD: f64 = 0.88;
 /// Confidence of a step that convention suggests.
 const GUESSED: f64 = 0.75;
+
+/// Ports that kube-proxy serves on every node, unless `--service-node-port-range` says otherwise.
+const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
 
 enum At<'a> {
     Node(Id),
@@ -77,13 +83,20 @@ pub fn walk(inv: &Inventory, legs: &[Tuple], known_rewriters: Option<&[Option<Id
         at = match at {
             At::Node(id) => w.at_node(&id),
             At::Wire(from) => w.on_wire(from),
-            At::Done(end) => return Walk { steps: w.steps, rewriters: w.rewriters, end },
+            At::Done(end) => return w.done(end),
         };
     }
-    Walk { steps: w.steps, rewriters: w.rewriters, end: End::Unknown }
+    w.done(End::Unknown)
 }
 
 impl<'a> Walker<'a> {
+    fn done(self, end: End) -> Walk {
+        let stuck_at = Some(self.leg).filter(|l| l + 1 < self.legs.len());
+        // At the old destination it has not arrived.
+        let end = if stuck_at.is_some() { End::Unknown } else { end };
+        Walk { steps: self.steps, rewriters: self.rewriters, end, stuck_at }
+    }
+
     fn tuple(&self) -> Option<Tuple> {
         self.legs.get(self.leg).copied()
     }
@@ -195,7 +208,10 @@ impl<'a> Walker<'a> {
             return At::Done(End::Arrived);
         }
         if own(tuple.dst) {
-            return At::Done(End::Arrived);
+            // Behind a node port is another address, and behind one that an ENI has beside its own a pod that nobody listed.
+            let is_port = matches!(tuple.protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp) && NODE_PORTS.contains(&tuple.dst_port);
+            let is_lent = inv.owner_of_ip(tuple.dst).is_none() && inv.eni_of_ip(tuple.dst).is_some_and(|e| e.primary != Some(tuple.dst));
+            return At::Done(if is_port || is_lent { End::Unknown } else { End::Arrived });
         }
         if inv.service_at(tuple.dst).is_some() {
             return At::Done(End::Unknown);
@@ -265,10 +281,10 @@ impl<'a> Walker<'a> {
         Some(remote)
     }
 
-    /// A private address that nobody claims may be a service's, a peer's or nobody's: where its packets go is a guess.
-    fn certainty(&self, dst: IpAddr) -> f64 {
-        let is_claimed = self.inv.owner_of_ip(dst).is_some() || self.inv.is_inside(dst);
-        if is_private(dst) && !is_claimed { GUESSED } else { STATED }
+    /// A private address that nobody claims may be a service's, a peer's or nobody's: what its packets cross is a guess.
+    fn certainty(&self, ip: IpAddr) -> f64 {
+        let is_claimed = self.inv.owner_of_ip(ip).is_some() || self.inv.is_inside(ip);
+        if is_private(ip) && !is_claimed { GUESSED } else { STATED }
     }
 
     /// A pod's packets leave by the ENI that carries its address; all else by the ENI of its source address, or the primary.
@@ -299,7 +315,7 @@ impl<'a> Walker<'a> {
             }
             if inv.nodes.contains_key(&to.owner) {
                 let name = inv.eni_name(to);
-                self.step(&to.owner, Some(interface_id(&to.owner, &name)), listed(to), &to.ev);
+                self.step(&to.owner, Some(interface_id(&to.owner, &name)), self.certainty(tuple.src).min(listed(to)), &to.ev);
                 return At::Node(to.owner.clone());
             }
             self.step(&to.owner, None, STATED, &to.ev);

@@ -42,6 +42,7 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
     for h in &mut hops {
         fill(ctx, h);
     }
+    resume(&mut hops, &unexpected, walk.stuck_at.map(|n| if way == Way::Request { n } else { legs.len() - 1 - n.min(legs.len() - 1) }));
     for ((leg, at), sightings) in unexpected {
         insert(ctx, &mut hops, legs, leg, at, sightings, way);
     }
@@ -72,6 +73,21 @@ fn witness(ctx: Context<'_>, legs: &[Leg], way: Way, book: &mut Book) -> Option<
     let row = capture.digest.streams.get(s.stream as usize)?.first_row;
     let statement = format!("{} → {} was captured, and nothing says where", tuple.src, tuple.dst);
     Some(book.add("seen", statement, vec![Place::frame(capture.input, row)]))
+}
+
+/// Where the inventories do not say who rewrites a leg to the next one, which was captured, the walk has gone on with the old
+/// addresses: beyond the last hop that was captured with them it is fiction, but for its end.
+fn resume(hops: &mut Vec<Hop>, unexpected: &BTreeMap<(usize, Id), Vec<Sighting>>, stuck_at: Option<usize>) {
+    let Some(leg) = stuck_at else { return };
+    let beyond = unexpected.keys().map(|k| k.0).filter(|l| *l != leg && !hops.iter().any(|h| h.leg == *l));
+    let Some(beyond) = beyond.max_by_key(|l| l.abs_diff(leg)) else { return };
+    let Some(last) = hops.iter().rposition(|h| h.leg == leg && h.observed()) else { return };
+    let mut end = hops.last().filter(|h| h.interface.is_none() && !h.observed() && !h.owner.starts_with("router:")).cloned();
+    hops.truncate(last + 1);
+    if let Some(h) = &mut end {
+        h.leg = beyond;
+    }
+    hops.extend(end);
 }
 
 fn hop(step: Step) -> Hop {
@@ -162,7 +178,9 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
     new.sightings = sightings;
     fill(ctx, &mut new);
     // A node's packet leaves by one ENI: the one that was captured takes the place of the one that the tables suggest.
-    let is_eni = |i: &Option<Id>| i.as_deref().and_then(|i| i.rsplit('/').next()).is_some_and(crate::identify::inventory::is_eni_name);
+    // (One that nobody named goes by its address.)
+    let is_name = |name: &str| crate::identify::inventory::is_eni_name(name) || name.parse::<Mac>().is_ok();
+    let is_eni = |i: &Option<Id>| i.as_deref().and_then(|i| i.rsplit('/').next()).is_some_and(is_name);
     if ctx.inv.nodes.contains_key(&new.owner) && is_eni(&new.interface) {
         let instead = |h: &Hop| h.leg == new.leg && h.owner == new.owner && !h.observed() && is_eni(&h.interface);
         let mut fits = hops.iter_mut().filter(|h| instead(h));
@@ -188,9 +206,19 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
     let after_observed = hops.iter().rposition(is_before).map(|n| n + 1);
     let at_index = after_observed.unwrap_or_else(|| {
         // Before the first observed hop of its leg, yet behind where the packets come from.
-        let first_of_leg = hops.iter().position(|h| h.leg == new.leg).unwrap_or(0);
-        let first_observed = hops.iter().position(|h| h.leg == new.leg && h.observed());
-        first_observed.unwrap_or(hops.len().min(first_of_leg + 1))
+        let Some(first_of_leg) = hops.iter().position(|h| h.leg == new.leg) else {
+            return hops.iter().position(|h| order(h.leg) > order(new.leg)).unwrap_or(hops.len());
+        };
+        let Some(mut at) = hops.iter().position(|h| h.leg == new.leg && h.observed()) else { return hops.len().min(first_of_leg + 1) };
+        // What the packets must cross on the same host, or between it and others, is behind another host.
+        let host = hops.get(at).map(|h| h.owner.clone()).filter(|o| *o != new.owner);
+        while let Some(before) = at.checked_sub(1).filter(|b| *b > first_of_leg).and_then(|b| hops.get(b)) {
+            if host.is_none() || before.observed() || !(Some(&before.owner) == host.as_ref() || before.owner.starts_with("router:")) {
+                break;
+            }
+            at -= 1;
+        }
+        at
     });
     // The sender's own interface takes the place of a stranger known by its address alone.
     let is_source = new.ttl.is_some_and(|t| crate::identify::place::INITIAL_TTLS.contains(&t));
@@ -204,22 +232,27 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
     hops.insert(at_index.min(hops.len()), new);
 }
 
-/// Whether packets cross `a` before `b`, both seen with the same TTL. Between two forwarders a frame leaves the one's own address
-/// and ends at the other's; where that does not tell, time does: on one host at once, between two by both ways, whatever their
-/// clocks show.
+/// Whether packets cross `a` before `b`, both seen with the same TTL. Whose own address a frame
+/// leaves or ends at says so between two hosts; where that does not tell, time does: on one host at once, between two by both ways,
+/// whatever their clocks show.
 fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
     let is_own = |h: &Hop, mac: Option<Mac>| {
         let named = h.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
         mac.is_some() && (named == mac || mac.and_then(|m| ctx.inv.owner_of_mac(m)).is_some_and(|c| c.interface == h.interface))
     };
-    match (is_own(a, a.src_mac), is_own(a, a.dst_mac), is_own(b, b.src_mac), is_own(b, b.dst_mac)) {
-        (true, false, false, true) => return true,
-        (false, true, true, false) => return false,
-        _ => {}
+    let host = |h: &Hop| ctx.inv.pods.get(&h.owner).and_then(|p| p.node.clone()).unwrap_or_else(|| h.owner.clone());
+    let apart = host(a) != host(b);
+    // Who forwards takes one from the TTL, so that no other host before it has seen what it sends, and none behind what it gets.
+    let sends = (is_own(a, a.src_mac), is_own(b, b.src_mac));
+    let gets = (is_own(a, a.dst_mac), is_own(b, b.dst_mac));
+    if apart && sends.0 != sends.1 {
+        return sends.0;
+    }
+    if apart && gets.0 != gets.1 {
+        return gets.1;
     }
     let there = later(&a.sample, &b.sample);
-    let host = |h: &Hop| ctx.inv.pods.get(&h.owner).and_then(|p| p.node.clone()).unwrap_or_else(|| h.owner.clone());
-    let back = if host(a) == host(b) { None } else { later(&opposite(ctx, a, legs), &opposite(ctx, b, legs)) };
+    let back = if apart { later(&opposite(ctx, a, legs), &opposite(ctx, b, legs)) } else { None };
     // With both, the difference is the sum of both ways' delays if `a` is nearer, and its negative if not.
     there.is_some_and(|there| there.saturating_sub(back.unwrap_or_default()) > 0)
 }
