@@ -3,8 +3,7 @@
 //! A wire leaves its block along its row, turns into the gutters between columns and the gaps between rows, and comes in along the
 //! other block's row. Walking round any box on the lattice is always possible, so a way always exists.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use super::block::{Plan, Side};
 use super::grid::{Axis, Grid, Line};
@@ -77,6 +76,8 @@ struct Lattice<'a> {
     width: usize,
     height: usize,
     within: Vec<Within>,
+    /// What it costs to come to each vertical line from the first one, borders apart.
+    along: Vec<u32>,
 }
 
 /// The innermost thing at a crossing.
@@ -102,13 +103,18 @@ impl<'a> Lattice<'a> {
         for &(column, row) in &grid.blocks {
             within[y.cell[row] * width + x.cell[column]] = Within::Block;
         }
-        Self { x, y, width, height, within }
+        let half = |line: &Line| if *line == Line::Cell { 10 } else { 1 };
+        let steps = x.lines.windows(2).map(|pair| half(&pair[0]) + half(&pair[1]));
+        let along = std::iter::once(0).chain(steps.scan(0, |sum, step| {
+            *sum += step;
+            Some(*sum)
+        }));
+        Self { x, y, width, height, within, along: along.collect() }
     }
 
-    /// What it costs to go from line `x` to the next, borders apart.
-    fn across(&self, x: usize) -> u32 {
-        let half = |line: usize| if self.x.lines.get(line) == Some(&Line::Cell) { 10 } else { 1 };
-        half(x) + half(x + 1)
+    /// What it costs to go from the vertical line `a` to `b`, borders apart.
+    fn across(&self, a: usize, b: usize) -> u32 {
+        self.along[a].abs_diff(self.along[b])
     }
 }
 
@@ -142,28 +148,39 @@ const CLOSE: u32 = 3;
 
 struct Search {
     /// Cost so far and where from, valid where `stamp` is the current one.
-    best: Vec<(u32, usize)>,
+    best: Vec<(u32, u32)>,
     stamp: Vec<u32>,
     current: u32,
-    heap: BinaryHeap<Reverse<(u32, u32, usize)>>,
+    queue: Queue,
 }
 
 impl Search {
     fn new(l: &Lattice<'_>) -> Self {
         let states = l.width * l.height * RUNS.len();
-        Self { best: vec![(0, 0); states], stamp: vec![0; states], current: 0, heap: BinaryHeap::new() }
+        Self { best: vec![(0, 0); states], stamp: vec![0; states], current: 0, queue: Queue::default() }
     }
 
-    /// A*: the cheapest way, few bends before short distance. Ties go to the lower state, so the same report gives the same way.
+    /// A*: the cheapest way, few bends before short distance. Of equally cheap ways it depends on the lattice alone which one is
+    /// found, so the same report gives the same way.
     fn run(&mut self, l: &Lattice<'_>, ends: &Ends, open: &[usize]) -> Option<(Vec<usize>, Vec<usize>)> {
         self.current += 1;
-        self.heap.clear();
+        self.queue.clear();
         let state = |x: usize, y: usize, run: Run| (y * l.width + x) * RUNS.len() + run as usize;
-        // No step costs less than this, so the guess is never too high and the first way found is the cheapest.
-        let guess = |x: usize, y: usize| x.abs_diff(ends.to.0) as u32 * 2 + y.abs_diff(ends.to.1) as u32 * DOWN;
+        // What is left at least: the distance, and the bends without which the way cannot end. No step lowers it by more than the
+        // step costs, so the first way found is the cheapest and the queue never goes back.
+        let left = |x: usize, y: usize, run: Run| {
+            let bends = match run {
+                Run::Last => 0,
+                Run::First if ends.is_level && y == ends.to.1 => 0,
+                Run::Vertical => BEND,
+                Run::First | Run::Gap => 2 * BEND,
+            };
+            l.across(x, ends.to.0) + y.abs_diff(ends.to.1) as u32 * DOWN + bends
+        };
         let start = state(ends.from.0, ends.from.1, Run::First);
-        self.reach(start, 0, start, guess(ends.from.0, ends.from.1));
-        while let Some(Reverse((_, cost, here))) = self.heap.pop() {
+        self.reach(start, 0, start, left(ends.from.0, ends.from.1, Run::First));
+        while let Some((cost, here)) = self.queue.pop() {
+            let here = here as usize;
             if self.best[here].0 < cost {
                 continue;
             }
@@ -182,7 +199,7 @@ impl Search {
                 };
                 if is_open {
                     let border = if next == place { 0 } else { BORDER };
-                    self.reach(state(x, y, run), cost + step + border, here, guess(x, y));
+                    self.reach(state(x, y, run), cost + step + border, here, left(x, y, run));
                 }
             };
             if run == Run::Vertical {
@@ -193,34 +210,34 @@ impl Search {
                     go(x, y + 1, DOWN);
                 }
                 if y == ends.to.1 {
-                    self.reach(state(x, y, Run::Last), cost + BEND, here, guess(x, y));
+                    self.reach(state(x, y, Run::Last), cost + BEND, here, left(x, y, Run::Last));
                 } else if l.y.lines[y] != Line::Cell {
                     let close = if l.y.lines[y] == Line::Middle { 0 } else { CLOSE };
-                    self.reach(state(x, y, Run::Gap), cost + BEND + close, here, guess(x, y));
+                    self.reach(state(x, y, Run::Gap), cost + BEND + close, here, left(x, y, Run::Gap));
                 }
                 continue;
             }
             if x > 0 {
-                go(x - 1, y, l.across(x - 1));
+                go(x - 1, y, l.across(x - 1, x));
             }
             if x + 1 < l.width {
-                go(x + 1, y, l.across(x));
+                go(x + 1, y, l.across(x, x + 1));
             }
             if run != Run::Last && l.x.lines[x] != Line::Cell {
                 let close = if l.x.lines[x] == Line::Middle { 0 } else { CLOSE };
-                self.reach(state(x, y, Run::Vertical), cost + BEND + close, here, guess(x, y));
+                self.reach(state(x, y, Run::Vertical), cost + BEND + close, here, left(x, y, Run::Vertical));
             }
         }
         None
     }
 
-    fn reach(&mut self, state: usize, cost: u32, from: usize, guess: u32) {
+    fn reach(&mut self, state: usize, cost: u32, from: usize, left: u32) {
         if self.stamp[state] == self.current && self.best[state].0 <= cost {
             return;
         }
         self.stamp[state] = self.current;
-        self.best[state] = (cost, from);
-        self.heap.push(Reverse((cost + guess, cost, state)));
+        self.best[state] = (cost, from as u32);
+        self.queue.push(cost + left, cost, state as u32);
     }
 
     fn trace(&self, start: usize, end: usize, width: usize) -> (Vec<usize>, Vec<usize>) {
@@ -228,7 +245,7 @@ impl Search {
         let mut across = Vec::new();
         let mut here = end;
         while here != start {
-            let before = self.best[here].1;
+            let before = self.best[here].1 as usize;
             let (run, was) = (RUNS[here % RUNS.len()], RUNS[before % RUNS.len()]);
             let (x, y) = (here / RUNS.len() % width, here / RUNS.len() / width);
             if run == Run::Vertical && was != Run::Vertical {
@@ -242,5 +259,40 @@ impl Search {
         down.reverse();
         across.reverse();
         (down, across)
+    }
+}
+
+/// Open states in the order of what a way over them costs at least; of equals the last first, which is the one that has come
+/// farthest. Costs are small and never go down, so a list for each of them does for a heap (Dial 1969).
+#[derive(Default)]
+struct Queue {
+    /// (cost so far, state), by the least cost of the whole way.
+    lists: Vec<Vec<(u32, u32)>>,
+    at: usize,
+}
+
+impl Queue {
+    fn clear(&mut self) {
+        self.lists.iter_mut().for_each(Vec::clear);
+        self.at = usize::MAX;
+    }
+
+    fn push(&mut self, whole: u32, cost: u32, state: u32) {
+        let whole = whole as usize;
+        if whole >= self.lists.len() {
+            self.lists.resize_with(whole + 1, Vec::new);
+        }
+        self.lists[whole].push((cost, state));
+        self.at = self.at.min(whole);
+    }
+
+    fn pop(&mut self) -> Option<(u32, u32)> {
+        while self.at < self.lists.len() {
+            if let Some(next) = self.lists[self.at].pop() {
+                return Some(next);
+            }
+            self.at += 1;
+        }
+        None
     }
 }
