@@ -1,7 +1,10 @@
-// Starts the program: unpacks the module, compiles it once, and hands the page a way to start workers with it.
+// Starts the page, then brings the engine: the page can be used while that is on its way.
 //
-// site.rs puts this text after `hopscopeGlue` (wasm-bindgen's glue as a function) and `hopscopeData` (the module and the
-// examples, gzip and base64). Workers are classic workers from a Blob URL, because
+// site.rs puts this text after `hopscopePageGlue` (wasm-bindgen's glue as a function) and `hopscopeData` (the page's module,
+// gzip and base64). The engine is a script of its own that sets `hopscopeEngine`: its glue, its module, the examples. A script,
+// because the policy allows no other request; with the page in one file, it stands below this one.
+//
+// Workers are classic workers from a Blob URL, because
 //  - only these inherit the page's Content-Security-Policy, so only these are kept from the network too;
 //  - only these start from file:// in Chromium;
 // and they get the compiled module by message, so it is compiled once whatever their number.
@@ -13,50 +16,85 @@
     if (line) line.textContent = text;
   };
 
-  try {
-    const unpack = async (packed) => {
-      const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
-      return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
-    };
+  const bytesOf = (packed) => {
+    const text = atob(packed);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+    return bytes;
+  };
 
+  const unpack = (packed) =>
+    new Response(new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+
+  try {
     // Where the browser enforces Trusted Types, no other code can turn a string into a script's address.
-    const ours = new Set(['sw.js']);
+    const ours = new Set(['sw.js', hopscopeData.engine]);
     const createScriptURL = (url) => {
       if (!ours.has(url)) throw new TypeError('not an address of this program');
       return url;
     };
     const policy = self.trustedTypes ? self.trustedTypes.createPolicy('hopscope', { createScriptURL }) : { createScriptURL };
 
-    const workerText = 'const wasm_bindgen = (' + hopscopeGlue.toString() + ')();\n'
-      + 'self.onmessage = (event) => { self.onmessage = null; wasm_bindgen.initSync({ module: event.data }); };\n';
-    const workerUrl = URL.createObjectURL(new Blob([workerText], { type: 'text/javascript' }));
-    ours.add(workerUrl);
+    const fetched = (url) => new Promise((resolve, reject) => {
+      const script = document.createElement('script');
+      script.onload = resolve;
+      script.onerror = () => {
+        script.remove();
+        reject(new Error('its script could not be fetched'));
+      };
+      script.src = policy.createScriptURL(url);
+      document.head.append(script);
+    });
+    const parsed = () => new Promise((resolve) => {
+      if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', resolve, { once: true });
+      else resolve();
+    });
 
-    const module = await WebAssembly.compile(await unpack(hopscopeData.module));
-    hopscopeData.module = null;
+    // What a worker is started from, once the engine is there.
+    let start = null;
+    const bring = async () => {
+      if (!self.hopscopeEngine) await (hopscopeData.engine ? fetched(hopscopeData.engine) : parsed());
+      const { build, glue, module } = self.hopscopeEngine;
+      if (build !== hopscopeData.build) throw new Error('it is of another build than this page; reload the page');
+      const compiled = await WebAssembly.compile(await unpack(module));
+      const text = 'const wasm_bindgen = (' + glue.toString() + ')();\n'
+        + 'self.onmessage = (event) => { self.onmessage = null; wasm_bindgen.initSync({ module: event.data }); };\n';
+      const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+      ours.add(url);
+      start = { module: compiled, url };
+      self.hopscopeEngine.module = null;
+      if ('serviceWorker' in navigator && location.protocol.startsWith('http') && hopscopeData.engine) {
+        navigator.serviceWorker.register(policy.createScriptURL('sw.js')).catch((e) => console.info('no offline copy:', e.message));
+      }
+    };
+    let coming = null;
 
     // What the Rust side finds: see www/src/host.rs.
     self.hopscopeHost = {
+      engine() {
+        coming ??= bring().catch((error) => {
+          coming = null;
+          throw error;
+        });
+        return coming;
+      },
       startWorker() {
-        const worker = new Worker(policy.createScriptURL(workerUrl));
-        worker.postMessage(module);
+        if (!start) throw new Error('the engine is not there yet');
+        const worker = new Worker(policy.createScriptURL(start.url));
+        worker.postMessage(start.module);
         return worker;
       },
       async example(name) {
-        const text = new TextDecoder().decode(await unpack(hopscopeData.examples[name]));
-        return Object.entries(JSON.parse(text)).map(([path, packed]) =>
-          [path, Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))]);
+        const text = new TextDecoder().decode(await unpack(self.hopscopeEngine.examples[name]));
+        return Object.entries(JSON.parse(text)).map(([path, packed]) => [path, bytesOf(packed)]);
       },
       build: hopscopeData.build,
     };
 
-    const glue = hopscopeGlue();
-    await glue({ module_or_path: module });
+    const module = await WebAssembly.compile(await unpack(hopscopeData.module));
+    hopscopeData.module = null;
+    await hopscopePageGlue()({ module_or_path: module });
     document.getElementById('boot')?.remove();
-
-    if ('serviceWorker' in navigator && location.protocol.startsWith('http') && hopscopeData.offline) {
-      navigator.serviceWorker.register(policy.createScriptURL('sw.js')).catch((e) => console.info('no offline copy:', e.message));
-    }
   } catch (error) {
     console.error(error);
     say('Hopscope could not start: ' + (error && error.message ? error.message : error)

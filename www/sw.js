@@ -5,12 +5,12 @@
 
 const PREFIX = 'hopscope-page-';
 const CACHE = PREFIX + '@build@';
-const FILES = ['./', 'index.html', 'app.js', 'style.css', 'icon.svg', 'manifest.webmanifest'];
+const FILES = ['./', 'index.html', 'app.js', 'engine.js?@build@', 'style.css', 'icon.svg', 'manifest.webmanifest'];
 
 self.addEventListener('install', (event) => {
   event.waitUntil(caches.open(CACHE)
-    // `reload`: the files must be this build's, not what an intermediate cache still holds.
-    .then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: 'reload' }))))
+    // `no-cache`: the files must be this build's, so the server is asked; what has not changed is not sent again.
+    .then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: 'no-cache' }))))
     .then(() => self.skipWaiting()));
 });
 

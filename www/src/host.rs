@@ -1,7 +1,7 @@
-//! What `boot.js` offers to the program, and messages as both sides write them.
+//! What `boot.js` offers to the page, and messages as both sides write them.
 //! Knows JavaScript values; must not know what a message means.
 
-use js_sys::{Array, Function, Promise, Reflect};
+use js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -17,18 +17,27 @@ fn method(name: &str, argument: &JsValue) -> Result<JsValue, String> {
     function.ok_or_else(|| format!("boot.js has no {name}"))?.call1(&host, argument).map_err(|e| text_of(&e))
 }
 
-/// A new worker with this program in it; it takes messages at once.
+/// Waits for the engine, which is asked for if it has not been; when it is there, workers can be started.
 ///
 /// # Errors
-/// The browser refused to start one; its own words.
+/// It could not be loaded, for a person; the next call tries again.
+pub async fn engine() -> Result<(), String> {
+    let promise = method("engine", &JsValue::UNDEFINED)?.dyn_into::<Promise>().map_err(|_| "no promise".to_owned())?;
+    JsFuture::from(promise).await.map(drop).map_err(|e| text_of(&e))
+}
+
+/// A new worker with the engine in it; it takes messages at once.
+///
+/// # Errors
+/// The engine is not there, or the browser refused to start a worker; its own words.
 pub fn start_worker() -> Result<web_sys::Worker, String> {
     method("startWorker", &JsValue::UNDEFINED)?.dyn_into().map_err(|_| "boot.js gave something other than a worker".to_owned())
 }
 
-/// The files of an embedded example: path and bytes.
+/// The files of an example: path and bytes. They come with the engine.
 ///
 /// # Errors
-/// There is no such example, or the browser could not unpack it.
+/// There is no such example, or the browser could not load or unpack it.
 pub async fn example(name: &str) -> Result<Vec<(String, js_sys::Uint8Array)>, String> {
     let promise = method("example", &JsValue::from_str(name))?.dyn_into::<Promise>().map_err(|_| "no promise".to_owned())?;
     let files = JsFuture::from(promise).await.map_err(|e| text_of(&e))?;
@@ -46,21 +55,35 @@ pub fn build() -> String {
     host().and_then(|h| Reflect::get(&h, &JsValue::from_str("build")).ok()?.as_string()).unwrap_or_default()
 }
 
-/// A message: `head` as JSON text, then `attached`.
-pub fn message(head: &impl Serialize, attached: &[JsValue]) -> Array {
-    let text = serde_json::to_string(head).unwrap_or_default();
-    let message = Array::of1(&JsValue::from_str(&text));
+/// A message, and which of its buffers move to the other side rather than being copied: `head` as bytes, then `attached`.
+pub fn message(head: &impl Serialize, attached: &[JsValue]) -> (Array, Array) {
+    let head = JsValue::from(bytes(head));
+    let (message, buffers) = (Array::of1(&head), Array::of1(&head));
     for value in attached {
         message.push(value);
+        if value.is_instance_of::<ArrayBuffer>() {
+            buffers.push(value);
+        }
     }
-    message
+    (message, buffers)
 }
 
 /// The head of a message, and the message for what is attached (from index 1); `None` for anything that is not one.
 pub fn open<T: DeserializeOwned>(data: &JsValue) -> Option<(T, Array)> {
     let message = data.dyn_ref::<Array>()?.clone();
-    let head = serde_json::from_str(&message.get(0).as_string()?).ok()?;
+    let head = read(&message.get(0))?;
     Some((head, message))
+}
+
+/// A value as bytes that [`read`] reads.
+pub fn bytes(value: &impl Serialize) -> ArrayBuffer {
+    Uint8Array::from(postcard::to_stdvec(value).unwrap_or_default().as_slice()).buffer()
+}
+
+/// The value that a buffer holds the bytes of.
+pub fn read<T: DeserializeOwned>(buffer: &JsValue) -> Option<T> {
+    let buffer = buffer.dyn_ref::<ArrayBuffer>()?;
+    postcard::from_bytes(&Uint8Array::new(buffer).to_vec()).ok()
 }
 
 /// What a thrown value says.

@@ -1,19 +1,23 @@
 //! What the page and its workers say to each other.
 //!
-//! A message is an array: first the JSON text of one of these enums, then whatever cannot be text: `File` handles and
-//! transferred `ArrayBuffer`s. Both ends are the same build, so there are no versions.
+//! A message is an array: first the bytes of one of these enums, then whatever cannot be bytes: `File` handles and
+//! transferred `ArrayBuffer`s. Both ends are the same build (`boot.js` sees to it), so there are no versions: the bytes are
+//! postcard's, whose reader is a fraction of JSON's in the page's module. It reads by position, so nothing here may have members
+//! that are sometimes left out.
+#![allow(missing_docs)] // Plain data; a member has a sentence where its name does not say it.
 
+use hopscope::facts::Correction;
 use hopscope::model::Locator;
-use hopscope::report::{CapturePoint, Entity, EntityKind, Evidence, Finding, Input, Path, Status, Verdict};
+use hopscope::report::{CapturePoint, DirectionPath, Entity, EntityKind, Finding, Input, Side, Status, Verdict};
 use hopscope::views::layout::Picture;
 use serde::{Deserialize, Serialize};
 
 /// The page's own number for an input; never reused.
-pub(crate) type Key = u32;
+pub type Key = u32;
 
 /// What the page asks of a worker.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum ToWorker {
+pub enum ToWorker {
     /// To a reader: read this file. Attached: the `File`.
     Read { key: Key, name: String },
     /// To the analyst: an input was read, whole or so far. Attached: one buffer for each `Ingested`.
@@ -28,7 +32,7 @@ pub(crate) enum ToWorker {
 
 /// What the page wants to know of the report or of an input.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Question {
+pub enum Question {
     /// Everything that one path's table shows: the conversation with this key, else the path with this id, else the first one.
     Path { key: Option<String>, id: Option<String> },
     /// One path's picture.
@@ -51,19 +55,21 @@ pub(crate) enum Question {
     Findings { first: u32, count: u32 },
     /// Entities whose id or name contains this, some at most.
     Names { like: String },
+    /// The session file that says these corrections.
+    Session { corrections: Vec<Correction> },
 }
 
 /// Which conversations are listed, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct List {
+pub struct List {
     /// Every word of it must be found.
-    pub(crate) filter: String,
-    pub(crate) order: Order,
+    pub filter: String,
+    pub order: Order,
 }
 
 /// How the list of conversations is sorted; equals stay in the report's order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub enum Order {
     /// As in the report.
     #[default]
     Report,
@@ -77,7 +83,7 @@ pub(crate) enum Order {
 
 /// The forms that the report can be saved in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Form {
+pub enum Form {
     Json,
     Text,
     Svg,
@@ -90,7 +96,7 @@ pub(crate) enum Form {
 
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum FromWorker {
+pub enum FromWorker {
     /// From a reader: so far.
     Progress { key: Key, bytes: u64, frames: u64 },
     /// From a reader: what a large capture gave so far. Attached: one buffer.
@@ -99,53 +105,55 @@ pub(crate) enum FromWorker {
     Read { key: Key, found: Vec<Found> },
     /// From the analyst: there is a new report, over the first `heard` changes that it was told. Attached: how many milliseconds it took.
     Report { overview: Box<Overview>, heard: u32 },
-    /// From the analyst: the answer to a question. Attached: the JSON of `Result<Answer, String>`, for whoever asked to read.
+    /// From the analyst: the answer to a question. Attached: the bytes of a `Result<Answer, String>`, for whoever asked to read.
     Answer { ask: u32 },
     /// The program stopped at a defect of its own; this worker is dead.
     Panicked { message: String },
 }
 
 /// What one `Ingested` is, for the list of inputs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Found {
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    pub(crate) status: Status,
-    pub(crate) message: Option<String>,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Found {
+    pub name: String,
+    pub kind: String,
+    pub status: Status,
+    pub message: Option<String>,
+    /// What a session file corrects.
+    pub corrections: Vec<Correction>,
 }
 
 /// The part of the report that the page always shows; the rest stays with the analyst. Its size does not grow with the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Overview {
-    pub(crate) inputs: Vec<Input>,
-    pub(crate) points: Vec<Placed>,
+pub struct Overview {
+    pub inputs: Vec<Input>,
+    pub points: Vec<Placed>,
     /// How many conversations there are.
-    pub(crate) conversations: u32,
+    pub conversations: u32,
     /// How many findings there are.
-    pub(crate) findings: u32,
+    pub findings: u32,
     /// The most severe of them.
-    pub(crate) worst: Vec<FindingRow>,
+    pub worst: Vec<FindingRow>,
     /// Interfaces that a capture may be placed at.
-    pub(crate) interfaces: Vec<Name>,
+    pub interfaces: Vec<Name>,
 }
 
 /// A capture point with the name of its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Placed {
-    pub(crate) point: CapturePoint,
-    pub(crate) at: Option<Name>,
+pub struct Placed {
+    pub point: CapturePoint,
+    pub at: Option<Name>,
 }
 
 /// A finding with the names of what it is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FindingRow {
-    pub(crate) finding: Finding,
-    pub(crate) about: Vec<About>,
+pub struct FindingRow {
+    pub finding: Finding,
+    pub about: Vec<About>,
 }
 
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum About {
+pub enum About {
     /// A conversation by its key.
     Conversation {
         key: String,
@@ -155,36 +163,36 @@ pub(crate) enum About {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Name {
-    pub(crate) id: String,
-    pub(crate) kind: EntityKind,
+pub struct Name {
+    pub id: String,
+    pub kind: EntityKind,
     /// As a person reads it: an interface with its owner.
-    pub(crate) label: String,
+    pub label: String,
 }
 
 /// One row of the list of conversations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Conversation {
-    pub(crate) id: String,
+pub struct Conversation {
+    pub id: String,
     /// The same for the same conversation in the next report, where ids may have moved on.
-    pub(crate) key: String,
-    pub(crate) protocol: String,
-    pub(crate) client: String,
-    pub(crate) server: String,
-    pub(crate) via: Option<String>,
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
-    pub(crate) hops: u32,
-    pub(crate) verdict: Verdict,
+    pub key: String,
+    pub protocol: String,
+    pub client: String,
+    pub server: String,
+    pub via: Option<String>,
+    pub packets: u64,
+    pub bytes: u64,
+    pub hops: u32,
+    pub verdict: Verdict,
 }
 
 /// Answers to [`Question`]s.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub enum Answer {
     Path(Option<Box<Detail>>),
     Picture(Picture),
     Entity(EntityDetail),
-    Evidence(Vec<Evidence>),
+    Evidence(Vec<Statement>),
     Frame(Decoded),
     Excerpt(Excerpt),
     Export {
@@ -202,73 +210,105 @@ pub(crate) enum Answer {
     Step(Option<(Option<u32>, Conversation)>),
     Findings(Vec<FindingRow>),
     Names(Vec<Name>),
+    Session(String),
 }
 
 /// A path with all that its table needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Detail {
-    pub(crate) conversation: Conversation,
-    pub(crate) path: Path,
-    /// For each direction, for each hop: owner's and interface's name.
-    pub(crate) labels: Vec<Vec<(String, Option<String>)>>,
-    /// The same with ids and kinds, each once.
-    pub(crate) names: Vec<Name>,
-    /// For each of the path's relays: the conversation on the proxy's other side, and the proxy.
-    pub(crate) relays: Vec<Continued>,
+pub struct Detail {
+    /// Its `id` is the path's.
+    pub conversation: Conversation,
+    pub directions: Vec<DirectionPath>,
+    /// For each direction, for each hop.
+    pub labels: Vec<Vec<HopLabel>>,
+    /// The owners and interfaces with ids and kinds, each once.
+    pub names: Vec<Name>,
+    pub relays: Vec<Continued>,
+}
+
+/// What a hop is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopLabel {
+    pub owner: String,
+    pub interface: Option<String>,
+    /// Wireshark's display filter for what is seen there; may be empty.
+    pub filter: String,
 }
 
 /// A conversation that a proxy continues another one by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Continued {
+    pub other: About,
+    pub through: Name,
+    /// Whether the other is behind the proxy or in front of it.
+    pub side: Side,
+    pub confidence: f64,
+    pub evidence: Vec<String>,
+}
+
+/// A piece of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Continued {
-    pub(crate) other: About,
-    pub(crate) through: Name,
+pub struct Statement {
+    pub id: String,
+    pub kind: String,
+    pub statement: String,
+    pub places: Vec<Place>,
+}
+
+/// A place in an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The input's id.
+    pub input: String,
+    /// None: the whole of it.
+    pub at: Option<Locator>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct EntityDetail {
-    pub(crate) entity: Entity,
-    pub(crate) inside: Vec<Name>,
+pub struct EntityDetail {
+    pub entity: Entity,
+    pub inside: Vec<Name>,
     /// Some at most.
-    pub(crate) contains: Vec<Name>,
+    pub contains: Vec<Name>,
     /// How many more it contains.
-    pub(crate) more: u32,
-    pub(crate) evidence: Vec<Evidence>,
+    pub more: u32,
+    pub evidence: Vec<Statement>,
 }
 
 /// One frame as the inspector shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Decoded {
-    pub(crate) frame: u64,
-    pub(crate) time_ns: Option<i64>,
-    pub(crate) original_len: u32,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) layers: Vec<Layer>,
+pub struct Decoded {
+    pub frame: u64,
+    pub time_ns: Option<i64>,
+    pub original_len: u32,
+    pub bytes: Vec<u8>,
+    pub layers: Vec<Layer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Layer {
-    pub(crate) name: String,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) fields: Vec<Field>,
+pub struct Layer {
+    pub name: String,
+    pub start: usize,
+    pub end: usize,
+    pub fields: Vec<Field>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) value: String,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub struct Field {
+    pub name: String,
+    pub value: String,
+    pub start: usize,
+    pub end: usize,
 }
 
 /// Lines of an input, `marked` among them the ones that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Excerpt {
+pub struct Excerpt {
     /// Number of the first line, from 1.
-    pub(crate) first: usize,
-    pub(crate) lines: Vec<String>,
+    pub first: usize,
+    pub lines: Vec<String>,
     /// First and last marked line, from 1.
-    pub(crate) marked: (usize, usize),
+    pub marked: (usize, usize),
     /// Whether lines were left out of the marked part because it is long.
-    pub(crate) is_cut: bool,
+    pub is_cut: bool,
 }

@@ -18,6 +18,7 @@ mod sh;
 mod site;
 mod test;
 mod tidy;
+mod weight;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,11 @@
 //! Trunk's output → the site's files and the single-file page.
 //!
-//! Knows how the page is packed; must not know what it does. One module and one `no-modules` glue serve the page and its
-//! workers, embedded in one script, because
+//! Knows how the page is packed; must not know what it does. The page and the engine, which its workers run, are a module with
+//! `no-modules` glue each, embedded in a script each, because
+//! - a person waits for the page only: the engine's script is asked for when the page can be used;
 //! - the page's policy says `connect-src 'none'`, which is the promise that no data leaves, and which also forbids
-//!   fetching the module;
-//! - workers keep to that policy only when they start from a Blob URL, so their script must be at hand as text;
+//!   fetching a module;
+//! - workers keep to that policy only when they start from a Blob URL, so their glue must be at hand as text;
 //! - the same files then work on GitHub Pages, installed as an app, and from `file://`.
 //!
 //! Output is a function of the input: the same build gives the same bytes.
@@ -34,7 +35,9 @@ pub(crate) fn assemble(trunk_dist: &Path, out_site: &Path, out_single_html: &Pat
     fs::create_dir_all(out_site).with_context(|| format!("creating {}", out_site.display()))?;
     let build = parts.build();
     let write = |name: &str, text: &str| fs::write(out_site.join(name), text).with_context(|| format!("writing {name}"));
-    write("app.js", &parts.program(&build, true)?)?;
+    // The build in the address: no cache may give the page the engine of another one.
+    write("app.js", &parts.program(&build, Some(&format!("engine.js?{build}")))?)?;
+    write("engine.js", &parts.engine(&build)?)?;
     write("style.css", &parts.style)?;
     write("icon.svg", &parts.icon)?;
     write("manifest.webmanifest", &parts.manifest)?;
@@ -46,14 +49,15 @@ pub(crate) fn assemble(trunk_dist: &Path, out_site: &Path, out_single_html: &Pat
     // GitHub Pages would otherwise leave out files that begin with an underscore and run Jekyll over the rest.
     write(".nojekyll", "")?;
 
-    let program = format!("\n{}\n", parts.program(&build, false)?.replace("</script", "<\\/script").replace("<!--", "<\\!--"));
+    let inline = |script: String| format!("\n{}\n", script.replace("</script", "<\\/script").replace("<!--", "<\\!--"));
+    let (program, engine) = (inline(parts.program(&build, None)?), inline(parts.engine(&build)?));
     let style = format!("\n{}\n", parts.style);
     ensure!(!style.contains("</style"), "style.css must not close its own element");
     let icon = format!("<link rel=\"icon\" href=\"data:image/svg+xml;base64,{}\">", BASE64.encode(&parts.icon));
     let single = parts.page(
-        &policy(&source_hash(&program), &source_hash(&style)),
+        &policy(&format!("{} {}", source_hash(&program), source_hash(&engine)), &source_hash(&style)),
         &format!("<style>{style}</style>\n{icon}"),
-        &format!("<script>{program}</script>"),
+        &format!("<script>{program}</script>\n<script>{engine}</script>"),
     )?;
     if let Some(folder) = out_single_html.parent() {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -61,7 +65,7 @@ pub(crate) fn assemble(trunk_dist: &Path, out_site: &Path, out_single_html: &Pat
     fs::write(out_single_html, single).with_context(|| format!("writing {}", out_single_html.display()))
 }
 
-/// The page's Content-Security-Policy. `script` and `style` are what each may come from: `'self'` or a hash.
+/// The page's Content-Security-Policy. `script` and `style` are what each may come from: `'self'` or hashes.
 ///
 /// `worker-src blob:` is for the program's workers, `'self'` for the service worker; `img-src blob:` for pictures on
 /// their way to a download. Nothing names a network.
@@ -78,11 +82,32 @@ fn source_hash(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(Sha256::digest(text.as_bytes())))
 }
 
+/// What Trunk makes of a program: wasm-bindgen's glue and the module.
+struct Program {
+    glue: String,
+    module: Vec<u8>,
+}
+
+impl Program {
+    fn read(dist: &Path, name: &str) -> anyhow::Result<Self> {
+        let of = |ending: &str| only(dist, |file| file.starts_with(name) && file.ends_with(ending));
+        let (glue, module) = (of(".js")?, of(".wasm")?);
+        let glue = fs::read_to_string(&glue).with_context(|| format!("reading {}", glue.display()))?;
+        ensure!(glue.contains("wasm_bindgen"), "{name}: the glue is not wasm-bindgen's no-modules output");
+        Ok(Self { glue, module: fs::read(&module).with_context(|| format!("reading {}", module.display()))? })
+    }
+
+    /// A JavaScript function of this name that gives what the glue defines.
+    fn function(&self, name: &str) -> String {
+        format!("function {name}() {{\n{}\nreturn wasm_bindgen;\n}}\n", self.glue)
+    }
+}
+
 /// What the page is packed from.
 struct Parts {
     index: String,
-    glue: String,
-    module: Vec<u8>,
+    page: Program,
+    engine: Program,
     boot: String,
     style: String,
     icon: String,
@@ -95,16 +120,14 @@ struct Parts {
 impl Parts {
     fn read(dist: &Path) -> anyhow::Result<Self> {
         let text = |name: &str| fs::read_to_string(dist.join(name)).with_context(|| format!("reading {}", dist.join(name).display()));
-        let module_path = only(dist, |name| name.ends_with(".wasm"))?;
-        let glue_path = only(dist, |name| name.ends_with(".js") && name.starts_with("hopscope"))?;
         let mut examples = BTreeMap::new();
         for (name, case) in EXAMPLES {
             examples.insert(name, pack(&example(case)?)?);
         }
         Ok(Self {
             index: text("index.html")?,
-            glue: fs::read_to_string(&glue_path).with_context(|| format!("reading {}", glue_path.display()))?,
-            module: fs::read(&module_path).with_context(|| format!("reading {}", module_path.display()))?,
+            page: Program::read(dist, "hopscope-page")?,
+            engine: Program::read(dist, "hopscope-engine")?,
             boot: text("boot.js")?,
             style: text("style.css")?,
             icon: text("icon.svg")?,
@@ -117,30 +140,41 @@ impl Parts {
     /// Sixteen hexadecimal digits that change with anything that is served.
     fn build(&self) -> String {
         let mut hash = Sha256::new();
-        for text in [&self.index, &self.glue, &self.boot, &self.style, &self.icon, &self.manifest, &self.service_worker] {
+        let (page, engine) = (&self.page.glue, &self.engine.glue);
+        for text in [&self.index, page, engine, &self.boot, &self.style, &self.icon, &self.manifest, &self.service_worker] {
             hash.update(text.as_bytes());
             hash.update([0]);
         }
-        hash.update(&self.module);
+        hash.update(&self.page.module);
+        hash.update(&self.engine.module);
         for packed in self.examples.values() {
             hash.update(packed.as_bytes());
         }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The whole program as one classic script.
-    fn program(&self, build: &str, offline: bool) -> anyhow::Result<String> {
-        ensure!(self.glue.contains("wasm_bindgen"), "the glue is not wasm-bindgen's no-modules output");
+    /// The page's program as one classic script. `engine` is the address of the engine's, unless that stands in the page.
+    fn program(&self, build: &str, engine: Option<&str>) -> anyhow::Result<String> {
+        let engine = engine.map_or("null".to_owned(), |address| format!("'{address}'"));
+        Ok(format!(
+            "{}const hopscopeData = {{\n  build: '{build}',\n  engine: {engine},\n  module: '{}',\n}};\n{}",
+            self.page.function("hopscopePageGlue"),
+            pack(&self.page.module)?,
+            self.boot,
+        ))
+    }
+
+    /// The engine's program, and the examples, as one classic script.
+    fn engine(&self, build: &str) -> anyhow::Result<String> {
         let mut examples = String::new();
         for (name, packed) in &self.examples {
             examples.push_str(&format!("    '{name}': '{packed}',\n"));
         }
         Ok(format!(
-            "function hopscopeGlue() {{\n{}\nreturn wasm_bindgen;\n}}\n\
-             const hopscopeData = {{\n  build: '{build}',\n  offline: {offline},\n  module: '{}',\n  examples: {{\n{examples}  }},\n}};\n{}",
-            self.glue,
-            pack(&self.module)?,
-            self.boot,
+            "// The engine: boot.js makes workers of it.\n{}self.hopscopeEngine = {{\n  build: '{build}',\n  glue: hopscopeEngineGlue,\n  \
+             module: '{}',\n  examples: {{\n{examples}  }},\n}};\n",
+            self.engine.function("hopscopeEngineGlue"),
+            pack(&self.engine.module)?,
         ))
     }
 
@@ -218,8 +252,8 @@ mod tests {
         let text = |name: &str| fs::read_to_string(www.join(name)).unwrap();
         Parts {
             index: text("index.html"),
-            glue: "let wasm_bindgen = 0; // </script> <!-- in the glue".to_owned(),
-            module: b"\0asm".to_vec(),
+            page: Program { glue: "let wasm_bindgen = 0; // </script> <!-- in the glue".to_owned(), module: b"\0asm".to_vec() },
+            engine: Program { glue: "let wasm_bindgen = 1; // </script> <!-- in the glue".to_owned(), module: b"\0asm1".to_vec() },
             boot: text("boot.js"),
             style: text("style.css"),
             icon: text("icon.svg"),
@@ -238,7 +272,8 @@ mod tests {
         let parts = parts();
         for (file, text) in [
             ("index.html", &parts.index),
-            ("hopscope-www-1.js", &parts.glue),
+            ("hopscope-page-1.js", &parts.page.glue),
+            ("hopscope-engine.js", &parts.engine.glue),
             ("boot.js", &parts.boot),
             ("style.css", &parts.style),
             ("icon.svg", &parts.icon),
@@ -247,7 +282,8 @@ mod tests {
         ] {
             fs::write(dist.join(file), text).unwrap();
         }
-        fs::write(dist.join("hopscope-www-1_bg.wasm"), &parts.module).unwrap();
+        fs::write(dist.join("hopscope-page-1_bg.wasm"), &parts.page.module).unwrap();
+        fs::write(dist.join("hopscope-engine_bg.wasm"), &parts.engine.module).unwrap();
         assemble(&dist, &site, &folder.join("hopscope.html")).unwrap();
         let index = fs::read_to_string(site.join("index.html")).unwrap();
         let single = fs::read_to_string(folder.join("hopscope.html")).unwrap();
@@ -272,14 +308,30 @@ mod tests {
     #[test]
     fn the_single_page_allows_exactly_its_own_script_and_style() {
         let (folder, _, single) = assembled();
-        let inside = |open: &str, close: &str| {
-            let start = single.find(open).unwrap() + open.len();
-            let length = single[start..].find(close).unwrap();
-            single[start..start + length].to_owned()
+        let inside = |open: &str, close: &str| -> Vec<String> {
+            single.split(open).skip(1).map(|rest| rest[..rest.find(close).unwrap()].to_owned()).collect()
         };
-        assert!(single.contains(&format!("script-src {} 'wasm-unsafe-eval'", source_hash(&inside("<script>", "</script>")))));
-        assert!(single.contains(&format!("style-src {};", source_hash(&inside("<style>", "</style>")))));
-        assert_eq!(single.matches("<script>").count(), 1);
+        let scripts: Vec<String> = inside("<script>", "</script>").iter().map(|s| source_hash(s)).collect();
+        assert_eq!(scripts.len(), 2);
+        assert!(single.contains(&format!("script-src {} 'wasm-unsafe-eval'", scripts.join(" "))));
+        let styles = inside("<style>", "</style>");
+        assert_eq!(styles.len(), 1);
+        assert!(single.contains(&format!("style-src {};", source_hash(&styles[0]))));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_page_begins_without_the_engine_and_asks_for_that_of_its_own_build() {
+        let (folder, index, _) = assembled();
+        let app = fs::read_to_string(folder.join("site/app.js")).unwrap();
+        let (_, rest) = app.split_once("build: '").unwrap();
+        let (build, _) = rest.split_once('\'').unwrap();
+        assert_eq!(build.len(), 16);
+        assert!(!index.contains("engine.js"), "the page waits for nothing but its own program");
+        assert!(app.contains(&format!("engine: 'engine.js?{build}'")));
+        assert!(!app.contains(&pack(&parts().engine.module).unwrap()), "the engine is in the page's program");
+        assert!(fs::read_to_string(folder.join("site/engine.js")).unwrap().contains(&format!("build: '{build}'")));
+        assert!(fs::read_to_string(folder.join("site/sw.js")).unwrap().contains(&format!("'engine.js?{build}'")));
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -287,7 +339,10 @@ mod tests {
     fn another_module_is_another_build() {
         let (one, mut other) = (parts(), parts());
         assert_eq!(one.build(), parts().build());
-        other.module.push(0);
+        other.page.module.push(0);
+        assert_ne!(one.build(), other.build());
+        other = parts();
+        other.engine.module.push(0);
         assert_ne!(one.build(), other.build());
     }
 }

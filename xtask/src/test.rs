@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::sh::{Run, cargo, find_program, program, root, say, seconds};
-use crate::{budget, build, cases, setup, tidy};
+use crate::{budget, build, cases, setup, tidy, weight};
 
 /// The repository's own cases score at least this, each and in the mean.
 const CASE_MIN: &str = "0.95";
@@ -57,6 +57,12 @@ const STEPS: &[Step] = &[
         what: "Trunk, site, single HTML file",
         needs: &["wasm-target", "wasm-bindgen", "trunk", "npm-tools"],
         run: |_| build::site().map(|_| Verdict::Done),
+    },
+    Step {
+        name: "weight",
+        what: "bytes that the page loads",
+        needs: &["page"],
+        run: |_| build::site().and_then(|page| weight::weigh(&page.folder)).map(|()| Verdict::Done),
     },
     Step {
         name: "npm-package",
@@ -232,7 +238,8 @@ fn npm_test(counts: &mut Counts) -> Result<Verdict> {
 
 fn e2e_chromium(counts: &mut Counts) -> Result<Verdict> {
     let browser = setup::chromium()?;
-    e2e(&["tests/e2e/chromium.test.mjs", "tests/e2e/use.test.mjs", "tests/e2e/scale.test.mjs"], "CHROME", &browser, counts)
+    let files = ["tests/e2e/chromium.test.mjs", "tests/e2e/load.test.mjs", "tests/e2e/use.test.mjs", "tests/e2e/scale.test.mjs"];
+    e2e(&files, "CHROME", &browser, counts)
 }
 
 fn e2e_firefox(counts: &mut Counts) -> Result<Verdict> {

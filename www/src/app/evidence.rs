@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use hopscope::report::{Evidence, Source};
-use hopscope::views::hop_filter;
+use hopscope::model::Locator;
 use leptos::html::{button, code, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
@@ -11,7 +10,7 @@ use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use super::state::{App, Focus, Viewer};
 use super::{corrections, lists, session, ui};
-use crate::protocol::{Decoded, Excerpt, Form, Placed};
+use crate::protocol::{Decoded, Excerpt, Form, Place, Placed, Statement};
 
 /// The panel.
 pub fn evidence(app: App) -> AnyView {
@@ -40,9 +39,10 @@ fn subject(app: App, focus: &Focus) -> AnyView {
         Focus::Nothing => ().into_any(),
         Focus::Hop(direction, index) => {
             let Some(detail) = app.detail.get() else { return ().into_any() };
-            let hop = detail.path.directions.get(*direction).and_then(|d| d.hops.get(*index));
+            let hop = detail.directions.get(*direction).and_then(|d| d.hops.get(*index));
             let Some(hop) = hop else { return ().into_any() };
-            let filter = hop_filter(&detail.path, hop);
+            let label = detail.labels.get(*direction).and_then(|labels| labels.get(*index));
+            let filter = label.map(|l| l.filter.clone()).unwrap_or_default();
             let copied = filter.clone();
             let wireshark = (!filter.is_empty() && hop.observed).then(|| {
                 div().class("next").child((
@@ -128,11 +128,11 @@ fn subject(app: App, focus: &Focus) -> AnyView {
     }
 }
 
-fn statement(app: App, e: Evidence) -> AnyView {
+fn statement(app: App, e: Statement) -> AnyView {
     // The place is shown right below the statement that it proves.
     let (id, open) = (e.id.clone(), e.id);
     let place = move || app.viewer_of.with(|of| *of == open).then(|| viewer(app));
-    let sources = e.sources.into_iter().map(|s| li().child(source(app, &id, s))).collect_view();
+    let sources = e.places.into_iter().map(|s| li().child(source(app, &id, s))).collect_view();
     li().attr("data-testid", "evidence-item")
         .attr("data-kind", e.kind.clone())
         .child((
@@ -143,17 +143,17 @@ fn statement(app: App, e: Evidence) -> AnyView {
         .into_any()
 }
 
-fn place(s: &Source) -> String {
-    match (&s.frame, &s.pointer, &s.line) {
-        (Some(frame), _, _) => format!("frame {frame}"),
-        (_, Some(pointer), _) if pointer.is_empty() => "whole document".to_owned(),
-        (_, Some(pointer), _) => pointer.clone(),
-        (_, _, Some(line)) => format!("line {line}"),
-        _ => "whole".to_owned(),
+fn place(s: &Place) -> String {
+    match &s.at {
+        Some(Locator::Frame(frame)) => format!("frame {frame}"),
+        Some(Locator::Pointer(pointer)) if pointer.is_empty() => "whole document".to_owned(),
+        Some(Locator::Pointer(pointer)) => pointer.clone(),
+        Some(Locator::Line(line)) => format!("line {line}"),
+        None => "whole".to_owned(),
     }
 }
 
-fn source(app: App, evidence: &str, s: Source) -> AnyView {
+fn source(app: App, evidence: &str, s: Place) -> AnyView {
     let label = format!("{} · {}", app.input_name(&s.input), place(&s));
     let (is_open, target, of, opened) = (s.clone(), s, evidence.to_owned(), evidence.to_owned());
     button()
@@ -182,7 +182,7 @@ fn viewer(app: App) -> AnyView {
     }
 }
 
-fn framed(app: App, source: &Source, content: AnyView) -> AnyView {
+fn framed(app: App, source: &Place, content: AnyView) -> AnyView {
     let title = format!("{} · {}", app.input_name(&source.input), place(source));
     let element = NodeRef::<leptos::html::Div>::new();
     Effect::new(move |_| {
@@ -322,8 +322,10 @@ pub fn export_menu(app: App) -> AnyView {
         .map(|(form, name)| {
             let (form, name) = (*form, *name);
             let act = move |is_copy: bool| {
-                let path =
-                    only_path.get_untracked().then(|| app.detail.with_untracked(|d| d.as_ref().map(|d| d.path.id.clone()))).flatten();
+                let path = only_path
+                    .get_untracked()
+                    .then(|| app.detail.with_untracked(|d| d.as_ref().map(|d| d.conversation.id.clone())))
+                    .flatten();
                 leptos::task::spawn_local(async move {
                     match app.export(form, path, is_redacted.get_untracked()).await {
                         Ok((text, _, _)) if is_copy => ui::copy(app, name, &text),

@@ -185,8 +185,19 @@ fn add(app: App, mut files: Vec<(String, File)>) {
 
 /// Loads one of the embedded examples as if it had been dropped.
 pub fn example(app: App, name: &'static str) {
+    const COMING: &str = "The examples come with the engine, which is on its way…";
+    if !app.has_engine.get_untracked() {
+        app.notice.set(Some(COMING.to_owned()));
+    }
     spawn_local(async move {
-        match host::example(name).await {
+        let files = match app.engine().await {
+            Ok(()) => host::example(name).await,
+            Err(why) => Err(why),
+        };
+        app.notice.update(|now| {
+            now.take_if(|n| n == COMING);
+        });
+        match files {
             Ok(files) => {
                 let made = files.into_iter().filter_map(|(path, bytes)| {
                     let file = File::new_with_u8_array_sequence(&Array::of1(&Uint8Array::new(&bytes)), &path).ok()?;
@@ -194,7 +205,7 @@ pub fn example(app: App, name: &'static str) {
                 });
                 app.add_files(made.collect());
             }
-            Err(why) => app.notice.set(Some(format!("the example could not be unpacked: {why}"))),
+            Err(why) => app.notice.set(Some(format!("the example could not be opened: {why}"))),
         }
     });
 }

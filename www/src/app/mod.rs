@@ -33,6 +33,7 @@ pub fn start() {
         let app = state::App::new();
         provide_context(app);
         app.connect();
+        app.bring_engine();
         offer_report(app);
         gather::listen(app);
         shell::shell(app)

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use super::picture::{self, Move};
 use super::state::{App, Focus};
 use super::{lists, ui};
-use crate::protocol::Detail;
+use crate::protocol::{Detail, HopLabel};
 
 /// What the path is, and its picture: across the page, since its names must be read.
 pub fn path(app: App) -> AnyView {
@@ -24,7 +24,7 @@ pub fn path(app: App) -> AnyView {
 pub fn hops(app: App) -> AnyView {
     let tables = move || {
         let detail = app.detail.get()?;
-        Some(detail.path.directions.iter().enumerate().map(|(i, direction)| table_of(app, &detail, i, direction)).collect_view())
+        Some(detail.directions.iter().enumerate().map(|(i, direction)| table_of(app, &detail, i, direction)).collect_view())
     };
     div().class("tables").child(tables).into_any()
 }
@@ -61,19 +61,19 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
             c.via.map_or(String::new(), |via| format!(" · dialled as {via}"))
         )),
     );
-    let relays = detail.relays.iter().cloned().zip(&detail.path.relays).enumerate().map(|(i, (continued, relay))| {
+    let relays = detail.relays.iter().cloned().enumerate().map(|(i, relay)| {
         let words = match relay.side {
             Side::Behind => "continued through",
             Side::Front => "the continuation, through",
         };
         p().class("sub relay").attr("data-testid", "relay").child((
             words,
-            lists::entity_chip(app, continued.through),
+            lists::entity_chip(app, relay.through),
             match relay.side {
                 Side::Behind => "by",
                 Side::Front => "of",
             },
-            lists::about(app, continued.other),
+            lists::about(app, relay.other),
             span().class("sure").child(ui::percent(relay.confidence)),
             button().attr("type", "button").class("quiet link").on(leptos::ev::click, move |_| app.look_at(Focus::Relay(i))).child("why"),
         ))
@@ -101,7 +101,7 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
         .iter()
         .enumerate()
         .map(|(i, hop)| {
-            let (owner, interface) = labels.get(i).cloned().unwrap_or_else(|| (hop.owner.clone(), hop.interface.clone()));
+            let HopLabel { owner, interface, .. } = labels.get(i).cloned().unwrap_or_default();
             let is_last = direction.lost_after == u32::try_from(i).ok();
             hop_row(app, index, i, hop, &owner, interface.as_deref(), is_last)
         })

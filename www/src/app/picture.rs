@@ -231,12 +231,8 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
 }
 
 fn hops_where(detail: &Detail, fits: impl Fn(&Hop) -> bool) -> Vec<Focus> {
-    let hops = detail
-        .path
-        .directions
-        .iter()
-        .enumerate()
-        .flat_map(|(d, direction)| direction.hops.iter().enumerate().map(move |(h, hop)| (d, h, hop)));
+    let hops =
+        detail.directions.iter().enumerate().flat_map(|(d, direction)| direction.hops.iter().enumerate().map(move |(h, hop)| (d, h, hop)));
     hops.filter(|(_, _, hop)| fits(hop)).map(|(d, h, _)| Focus::Hop(d, h)).collect()
 }
 
@@ -350,7 +346,7 @@ fn way_class(way: Way) -> &'static str {
 }
 
 fn edge_view(app: App, detail: &Detail, edge: &Edge) -> AnyView {
-    let direction = detail.path.directions.iter().position(|d| d.direction == edge.direction).unwrap_or(0);
+    let direction = detail.directions.iter().position(|d| d.direction == edge.direction).unwrap_or(0);
     let mut class = format!("edge {}", way_class(edge.direction));
     if !edge.observed {
         class.push_str(" is-inferred");
@@ -362,7 +358,7 @@ fn edge_view(app: App, detail: &Detail, edge: &Edge) -> AnyView {
     let name = |i: u32| {
         detail.labels.get(direction).and_then(|l| l.get(i as usize)).map_or_else(
             || format!("hop {}", i.saturating_add(1)),
-            |(owner, interface)| format!("{owner} {}", interface.as_deref().unwrap_or_default()),
+            |l| format!("{} {}", l.owner, l.interface.as_deref().unwrap_or_default()),
         )
     };
     let label = format!(

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hopscope::report::Status;
 use js_sys::{Array, Function, Promise};
 use leptos::prelude::*;
 use wasm_bindgen::closure::Closure;
@@ -13,7 +14,7 @@ use web_sys::{ErrorEvent, File, MessageEvent, Worker};
 
 use super::state::App;
 use crate::host;
-use crate::protocol::{Found, FromWorker, Key, Question, ToWorker};
+use crate::protocol::{Answer, Found, FromWorker, Key, Question, ToWorker};
 
 /// A reader that has read more than this is ended with its file: a module's memory never shrinks.
 const REUSE_UP_TO: f64 = 32.0 * 1024.0 * 1024.0;
@@ -85,8 +86,8 @@ impl Talking {
     }
 
     fn tell(&self, head: &ToWorker, attached: &[JsValue]) {
-        let buffers: Array = attached.iter().filter(|v| v.is_instance_of::<js_sys::ArrayBuffer>()).cloned().collect();
-        let _ = self.worker.post_message_with_transfer(&host::message(head, attached), &buffers);
+        let (message, buffers) = host::message(head, attached);
+        let _ = self.worker.post_message_with_transfer(&message, &buffers);
     }
 }
 
@@ -166,11 +167,11 @@ impl Pool {
             .cloned()
     }
 
-    /// Asks the analyst; the promise gives the answer's JSON.
+    /// Asks the analyst; the promise gives the bytes of a `Result<Answer, String>`.
     ///
     /// # Errors
     /// The analyst cannot be started.
-    pub fn ask(&mut self, app: App, question: &Question, file: Option<File>) -> Result<Promise, String> {
+    pub fn ask(&mut self, app: App, question: Question, file: Option<File>) -> Result<Promise, String> {
         let analyst = self.analyst(app)?;
         analyst.last_ask = analyst.last_ask.wrapping_add(1);
         let ask = analyst.last_ask;
@@ -178,8 +179,6 @@ impl Pool {
         let promise = Promise::new(&mut |resolve, _| {
             asks.insert(ask, resolve);
         });
-        // The question goes through JSON anyway, so a copy costs nothing that is not paid already.
-        let question = serde_json::to_string(question).and_then(|t| serde_json::from_str(&t)).map_err(|e| e.to_string())?;
         let attached: Vec<JsValue> = file.into_iter().map(JsValue::from).collect();
         analyst.worker.tell(&ToWorker::Ask { ask, question }, &attached);
         Ok(promise)
@@ -219,8 +218,11 @@ impl Pool {
         self.analyst.as_mut().ok_or_else(|| "no analyst".to_owned())
     }
 
-    /// Gives waiting files to free readers; ends idle readers when nothing waits.
-    fn go_on(&mut self, app: App) {
+    /// Gives waiting files to free readers, once there is an engine to read them; ends idle readers when nothing waits.
+    pub fn go_on(&mut self, app: App) {
+        if !app.has_engine.get_untracked() {
+            return app.bring_engine();
+        }
         let cores = window().navigator().hardware_concurrency() as usize;
         let most = cores.clamp(1, MOST_READERS);
         while let Some(key) = self.waiting.front().copied() {
@@ -324,7 +326,7 @@ fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Ve
         app.pool.update_value(|pool| {
             let Ok(analyst) = pool.analyst(app) else { return };
             if text.is_some_and(|t| t.contains(REPORT_MARK)) {
-                let found = Found { name: file.name(), kind: "report".to_owned(), status: hopscope::report::Status::Ok, message: None };
+                let found = Found { name: file.name(), kind: "report".to_owned(), ..Found::default() };
                 app.hear(FromWorker::Read { key, found: vec![found] });
                 analyst.change(app, &ToWorker::Open { key }, &[JsValue::from(file)]);
             } else {
@@ -336,8 +338,7 @@ fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Ve
 }
 
 fn rejected(app: App, key: Key, message: String) {
-    let found =
-        Found { name: String::new(), kind: "unknown".to_owned(), status: hopscope::report::Status::Rejected, message: Some(message) };
+    let found = Found { kind: "unknown".to_owned(), status: Status::Rejected, message: Some(message), ..Found::default() };
     app.hear(FromWorker::Read { key, found: vec![found] });
 }
 
@@ -365,9 +366,9 @@ fn lost_analyst(app: App, why: String) {
         app.is_analysing.set(false);
         let again = app.pool.try_update_value(|pool| {
             let lost = pool.analyst.take()?;
-            let refused = serde_json::to_string(&Err::<(), _>("the analysis stopped")).unwrap_or_default();
+            let refused = host::bytes(&Err::<Box<Answer>, _>("the analysis stopped"));
             for resolve in lost.asks.values() {
-                let _ = resolve.call1(&JsValue::NULL, &JsValue::from_str(&refused));
+                let _ = resolve.call1(&JsValue::NULL, &refused);
             }
             let is_picture = pool.drawing.take().map(|key| pool.undrawable.push(key)).is_some();
             if lost.is_second && !is_picture {

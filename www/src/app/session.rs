@@ -1,9 +1,7 @@
 //! What the person corrects: an input like any other, named like the session file that it can be saved as.
-//! Knows the session's text form; must not know what a correction does.
+//! Must not know what a correction does, nor how a session file is written: the engine does.
 
-use hopscope::facts::{Correction, Fact};
-use hopscope::import::session::to_json;
-use hopscope::ingest::{Data, Ingest};
+use hopscope::facts::Correction;
 use hopscope::model::Nanos;
 use hopscope::report::Status;
 use leptos::prelude::*;
@@ -11,7 +9,7 @@ use leptos::task::spawn_local;
 
 use super::state::App;
 use super::{gather, ui};
-use crate::protocol::{Found, Key};
+use crate::protocol::{Answer, Found, Key, Question};
 
 /// The name of the input that holds the corrections.
 pub const NAME: &str = "session.hopscope.json";
@@ -74,58 +72,63 @@ fn put(all: &mut Vec<Correction>, correction: Correction) {
 /// Makes the corrections the input that they are, and analyses anew.
 pub fn apply(app: App) {
     let corrections = app.corrections.get_untracked();
-    let old = app.inputs.with_untracked(|rows| rows.iter().find(|row| &*row.name == NAME).map(|row| row.key));
-    match (old, corrections.is_empty()) {
-        (Some(key), true) => app.remove_input(key),
-        (Some(key), false) => match gather::text_file(NAME, &to_json(&corrections)) {
+    if corrections.is_empty() {
+        return input(app).map_or((), |key| app.remove_input(key));
+    }
+    with_text(app, corrections, move |text| match input(app) {
+        Some(key) => match gather::text_file(NAME, text) {
             Ok(file) => app.replace_input(key, file),
             Err(why) => app.notice.set(Some(why)),
         },
-        (None, true) => {}
-        (None, false) => gather::add_text(app, NAME, &to_json(&corrections)),
-    }
+        None => gather::add_text(app, NAME, text),
+    });
+}
+
+/// The input that holds the corrections.
+fn input(app: App) -> Option<Key> {
+    app.inputs.with_untracked(|rows| rows.iter().find(|row| &*row.name == NAME).map(|row| row.key))
+}
+
+/// Does something with the text of a session file.
+fn with_text(app: App, corrections: Vec<Correction>, f: impl FnOnce(&str) + 'static) {
+    spawn_local(async move {
+        match app.ask(Question::Session { corrections }, None).await {
+            Ok(Answer::Session(text)) => f(&text),
+            Ok(_) => {}
+            Err(why) => app.notice.set(Some(why)),
+        }
+    });
 }
 
 /// A session file was read: what it says becomes this sitting's corrections, to be seen, changed and saved with the others.
 pub fn adopt(app: App, key: Key, found: &[Found]) {
     // One that was read only in part stays an input, with its message.
-    if !matches!(found, [one] if one.kind == "session" && one.status == Status::Ok) {
+    let [Found { kind, status: Status::Ok, corrections: loaded, .. }] = found else { return };
+    if kind != "session" || loaded.is_empty() {
         return;
     }
-    let ours = app.inputs.with_untracked(|rows| rows.iter().find(|row| row.key == key).is_some_and(|row| &*row.name == NAME));
+    let name = app.inputs.with_untracked(|rows| rows.iter().find(|row| row.key == key).map(|row| row.name.clone()));
+    let ours = name.as_deref() == Some(NAME);
     let Some(file) = app.pool.with_value(|pool| pool.file(key)) else { return };
-    spawn_local(async move {
-        let Ok(text) = wasm_bindgen_futures::JsFuture::from(file.text()).await else { return };
-        let mut ingest = Ingest::new(NAME);
-        ingest.push(text.as_string().unwrap_or_default().as_bytes());
-        let facts = ingest.finish().into_iter().flat_map(|one| match one.data {
-            Data::Facts(facts) => facts,
-            _ => Vec::new(),
-        });
-        let loaded: Vec<Correction> = facts
-            .filter_map(|f| match f.fact {
-                Fact::Correction(correction) => Some(correction),
-                _ => None,
-            })
-            .collect();
-        if loaded.is_empty() {
-            return;
-        }
-        let mut all = app.corrections.get_untracked();
-        loaded.iter().cloned().for_each(|c| put(&mut all, c));
-        let is_new = app.corrections.with_untracked(|now| *now != all);
-        if is_new {
-            app.corrections.set(all);
-        }
-        // One input speaks for all corrections: another file with the same would contradict it once one is changed.
-        if !ours {
-            ui::tell(app, format!("{} taken from {}", ui::plural(loaded.len() as u64, "correction"), file.name()));
-            app.remove_input(key);
-        }
-        if is_new || !ours {
+    let mut all = app.corrections.get_untracked();
+    loaded.iter().cloned().for_each(|c| put(&mut all, c));
+    let is_new = app.corrections.with_untracked(|now| *now != all);
+    if is_new {
+        app.corrections.set(all);
+    }
+    // One input speaks for all corrections: another file with the same would contradict it once one is changed.
+    if !ours {
+        ui::tell(app, format!("{} taken from {}", ui::plural(loaded.len() as u64, "correction"), file.name()));
+    }
+    if is_new || !ours {
+        // Not while the pool is speaking, as it is now.
+        spawn_local(async move {
+            if !ours {
+                app.remove_input(key);
+            }
             apply(app);
-        }
-    });
+        });
+    }
 }
 
 /// Offers the corrections as a file.
@@ -134,6 +137,6 @@ pub fn save(app: App) {
     if corrections.is_empty() {
         ui::tell(app, "There is nothing to save yet: make a correction first, under Corrections or Captures".to_owned());
     } else {
-        ui::download(app, NAME, "application/json", &to_json(&corrections));
+        with_text(app, corrections, move |text| ui::download(app, NAME, "application/json", text));
     }
 }

@@ -65,6 +65,8 @@ fn top(app: App) -> AnyView {
     let state = move || {
         if app.inputs.with(Vec::is_empty) {
             String::new()
+        } else if !app.has_engine.get() {
+            "loading the engine…".to_owned()
         } else if app.is_reading() {
             let is_there = app.overview.with(|o| o.conversations > 0);
             if is_there { "reading… what is shown is what was read so far" } else { "reading…" }.to_owned()

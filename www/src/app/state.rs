@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use hopscope::facts::Correction;
-use hopscope::report::{Evidence, Source, Status};
+use hopscope::model::Locator;
+use hopscope::report::Status;
 use hopscope::views::layout::Picture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -13,7 +14,10 @@ use web_sys::File;
 
 use super::picture::Move;
 use super::pool::Pool;
-use crate::protocol::{Answer, Decoded, Detail, EntityDetail, Excerpt, FindingRow, Form, Found, FromWorker, Key, List, Overview, Question};
+use crate::host;
+use crate::protocol::{
+    Answer, Decoded, Detail, EntityDetail, Excerpt, FindingRow, Form, Found, FromWorker, Key, List, Overview, Place, Question, Statement,
+};
 
 /// Where an input stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,10 +84,10 @@ pub enum Focus {
 pub enum Viewer {
     #[default]
     Closed,
-    Loading(Source),
-    Failed(Source, String),
-    Frame(Source, Arc<Decoded>),
-    Lines(Source, Arc<Excerpt>),
+    Loading(Place),
+    Failed(Place, String),
+    Frame(Place, Arc<Decoded>),
+    Lines(Place, Arc<Excerpt>),
 }
 
 /// Which list the right column shows.
@@ -101,6 +105,8 @@ pub struct App {
     pub inputs: RwSignal<Vec<InputRow>>,
     pub overview: RwSignal<Arc<Overview>>,
     pub is_analysing: RwSignal<bool>,
+    /// Whether the engine has been loaded; until then, inputs wait.
+    pub has_engine: RwSignal<bool>,
     pub took_ms: RwSignal<Option<f64>>,
     /// The `key` of the selected conversation.
     pub selected: RwSignal<Option<String>>,
@@ -111,7 +117,7 @@ pub struct App {
     pub picture: RwSignal<Option<Result<Arc<Picture>, String>>>,
     pub focus: RwSignal<Focus>,
     /// What the evidence panel found out about `focus`.
-    pub evidence: RwSignal<Vec<Evidence>>,
+    pub evidence: RwSignal<Vec<Statement>>,
     pub entity: RwSignal<Option<Arc<EntityDetail>>>,
     pub viewer: RwSignal<Viewer>,
     /// The piece of evidence below which it shows that.
@@ -157,6 +163,7 @@ impl App {
             inputs: RwSignal::new(Vec::new()),
             overview: RwSignal::new(Arc::default()),
             is_analysing: RwSignal::new(false),
+            has_engine: RwSignal::new(false),
             took_ms: RwSignal::new(None),
             selected: RwSignal::new(None),
             is_by_hand: StoredValue::new(false),
@@ -188,6 +195,32 @@ impl App {
         }
     }
 
+    /// Waits for the engine, which is asked for unless it is on its way; what has waited for it is read when it is there.
+    ///
+    /// # Errors
+    /// It could not be loaded, for a person.
+    pub async fn engine(self) -> Result<(), String> {
+        host::engine().await?;
+        // Of those who have waited, the first.
+        if !self.has_engine.get_untracked() {
+            self.fault.set(None);
+            self.has_engine.set(true);
+            self.pool.update_value(|pool| pool.go_on(self));
+        }
+        Ok(())
+    }
+
+    /// Asks for the engine, and says so where it does not come.
+    pub fn bring_engine(self) {
+        spawn_local(async move {
+            if let Err(why) = self.engine().await {
+                self.fault.set(Some(format!(
+                    "The engine, which reads and analyses, could not be loaded: {why}. What was given waits; adding anything asks for it again."
+                )));
+            }
+        });
+    }
+
     /// Keeps what is derived up to date: the selected path, the evidence of what is in focus, the address's hash.
     pub fn connect(self) {
         Effect::new(move |_| {
@@ -201,6 +234,8 @@ impl App {
                 let detail = match self.ask(Question::Path { key, id: address("path") }, None).await {
                     Ok(Answer::Path(detail)) => detail,
                     Ok(_) => return,
+                    // That there is no engine is said already.
+                    Err(_) if !self.has_engine.get_untracked() => return,
                     Err(why) => return self.notice.set(Some(why)),
                 };
                 // The person has selected another one meanwhile.
@@ -216,7 +251,7 @@ impl App {
         });
         // What is looked at stands in the address, so that reloading or a link leads back to it; never what was read.
         Effect::new(move |_| {
-            let path = self.detail.with(|d| d.as_ref().map(|d| d.path.id.clone()));
+            let path = self.detail.with(|d| d.as_ref().map(|d| d.conversation.id.clone()));
             let tab = match self.tab.get() {
                 Tab::Findings => "findings",
                 Tab::Points => "points",
@@ -234,9 +269,9 @@ impl App {
             let ids = match &focus {
                 Focus::Nothing => Vec::new(),
                 Focus::Hop(direction, hop) => {
-                    detail.and_then(|d| Some(d.path.directions.get(*direction)?.hops.get(*hop)?.evidence.clone())).unwrap_or_default()
+                    detail.and_then(|d| Some(d.directions.get(*direction)?.hops.get(*hop)?.evidence.clone())).unwrap_or_default()
                 }
-                Focus::Relay(i) => detail.and_then(|d| Some(d.path.relays.get(*i)?.evidence.clone())).unwrap_or_default(),
+                Focus::Relay(i) => detail.and_then(|d| Some(d.relays.get(*i)?.evidence.clone())).unwrap_or_default(),
                 Focus::Finding(i) => {
                     self.findings.with_untracked(|all| all.get(*i).map(|f| f.finding.evidence.clone())).unwrap_or_default()
                 }
@@ -267,8 +302,8 @@ impl App {
     /// Shows a path: its table at once, its picture as soon as it is drawn.
     async fn shown(self, detail: Arc<Detail>) {
         let key = detail.conversation.key.clone();
-        let id = detail.path.id.clone();
-        let is_same = self.detail.with_untracked(|d| d.as_ref().is_some_and(|d| d.path.flow == detail.path.flow));
+        let id = detail.conversation.id.clone();
+        let is_same = self.detail.with_untracked(|d| d.as_ref().is_some_and(|d| d.conversation.key == key));
         // The old picture stays until the new one is there, if it is of the same conversation.
         if !is_same {
             self.picture.set(None);
@@ -466,11 +501,10 @@ impl App {
     /// # Errors
     /// Why there is no answer, for a person.
     pub async fn ask(self, question: Question, file: Option<File>) -> Result<Answer, String> {
-        let promise = self.pool.try_update_value(|pool| pool.ask(self, &question, file)).ok_or("the page is closing")??;
-        let text = wasm_bindgen_futures::JsFuture::from(promise).await.map_err(|e| crate::host::text_of(&e))?;
-        let answer: Result<Box<Answer>, String> =
-            serde_json::from_str(&text.as_string().unwrap_or_default()).map_err(|e| format!("an answer could not be read: {e}"))?;
-        answer.map(|a| *a)
+        self.engine().await?;
+        let promise = self.pool.try_update_value(|pool| pool.ask(self, question, file)).ok_or("the page is closing")??;
+        let bytes = wasm_bindgen_futures::JsFuture::from(promise).await.map_err(|e| host::text_of(&e))?;
+        host::read::<Result<Box<Answer>, String>>(&bytes).ok_or("an answer could not be read")?.map(|a| *a)
     }
 
     /// Selects a conversation by its key.
@@ -508,7 +542,7 @@ impl App {
     }
 
     /// Opens the place that a piece of evidence names.
-    pub fn open_source(self, evidence: &str, source: Source) {
+    pub fn open_source(self, evidence: &str, source: Place) {
         self.viewer_of.set(evidence.to_owned());
         let input = self.overview.with_untracked(|o| o.inputs.iter().find(|i| i.id == source.input).map(|i| i.name.clone()));
         let Some(name) = input else {
@@ -518,12 +552,9 @@ impl App {
             let why = format!("{name} is not open here: drop it on the page to see this place");
             return self.viewer.set(Viewer::Failed(source, why));
         };
-        let question = if let Some(frame) = source.frame {
-            Question::Frame { file_name, name, frame }
-        } else if let Some(pointer) = &source.pointer {
-            Question::Excerpt { file_name, name, at: hopscope::model::Locator::Pointer(pointer.clone()) }
-        } else {
-            Question::Excerpt { file_name, name, at: hopscope::model::Locator::Line(source.line.unwrap_or(1)) }
+        let question = match source.at.clone().unwrap_or(Locator::Line(1)) {
+            Locator::Frame(frame) => Question::Frame { file_name, name, frame },
+            at => Question::Excerpt { file_name, name, at },
         };
         self.viewer.set(Viewer::Loading(source.clone()));
         spawn_local(async move {

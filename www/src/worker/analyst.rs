@@ -16,7 +16,8 @@ use web_sys::File;
 
 use super::shown::Shown;
 use super::{Out, export, reader, source};
-use crate::protocol::{Answer, FromWorker, Key, Question};
+use crate::host;
+use crate::protocol::{Answer, Found, FromWorker, Key, Question};
 
 /// Readings that end this close together make one report.
 const QUIET_MS: u32 = 40;
@@ -80,11 +81,12 @@ impl Analyst {
             match serde_json::from_slice::<Report>(&bytes) {
                 Ok(report) => state.borrow_mut().opened = Some((key, report)),
                 Err(e) => {
-                    let found = crate::protocol::Found {
+                    let found = Found {
                         name: file.name(),
                         kind: "report".to_owned(),
                         status: hopscope::report::Status::Rejected,
                         message: Some(format!("this saved report cannot be read: {e}")),
+                        corrections: Vec::new(),
                     };
                     out.say(&FromWorker::Read { key, found: vec![found] }, &[]);
                 }
@@ -127,8 +129,7 @@ impl Analyst {
         let out = self.out.clone();
         spawn_local(async move {
             let answer = answer(&shown, question, file, near).await;
-            let text = serde_json::to_string(&answer).unwrap_or_default();
-            out.say(&FromWorker::Answer { ask }, &[JsValue::from_str(&text)]);
+            out.say(&FromWorker::Answer { ask }, &[JsValue::from(host::bytes(&answer))]);
         });
     }
 }
@@ -185,6 +186,7 @@ async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Opt
         Question::Step { list, key, by } => Ok(Answer::Step(shown.step(&list, key.as_deref(), by))),
         Question::Findings { first, count } => Ok(Answer::Findings(shown.findings(first, count))),
         Question::Names { like } => Ok(Answer::Names(shown.names(&like))),
+        Question::Session { corrections } => Ok(Answer::Session(hopscope::import::session::to_json(&corrections))),
         Question::Frame { file_name, name, frame } => {
             let file = file.ok_or("the file is not at hand")?;
             // What tcpdump printed is shown as it stands there: it has no octets to show.

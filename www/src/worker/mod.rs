@@ -11,7 +11,6 @@ mod unwrap;
 use std::cell::RefCell;
 use std::panic;
 
-use js_sys::Array;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -26,8 +25,7 @@ struct Out(DedicatedWorkerGlobalScope);
 impl Out {
     /// Says something; buffers among `attached` move to the page rather than being copied.
     fn say(&self, head: &FromWorker, attached: &[JsValue]) {
-        let buffers: Array = attached.iter().filter(|v| v.is_instance_of::<js_sys::ArrayBuffer>()).cloned().collect();
-        let message = host::message(head, attached);
+        let (message, buffers) = host::message(head, attached);
         // Fails only for values that cannot be cloned, of which the protocol has none.
         let _ = self.0.post_message_with_transfer(&message, &buffers);
     }
@@ -39,7 +37,7 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
     let panic_out = scope.clone();
     panic::set_hook(Box::new(move |info| {
         let head = FromWorker::Panicked { message: info.to_string() };
-        let _ = panic_out.post_message(&host::message(&head, &[]));
+        let _ = panic_out.post_message(&host::message(&head, &[]).0);
         console_error_panic_hook::hook(info);
     }));
 

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use hopscope::ingest::{Ingest, Ingested};
+use hopscope::facts::{Correction, Fact};
+use hopscope::ingest::{Data, Ingest, Ingested};
 use hopscope::report::Status;
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
@@ -88,7 +89,23 @@ fn buffer(one: &Ingested) -> JsValue {
 }
 
 fn describe(one: &Ingested) -> Found {
-    Found { name: one.name.clone(), kind: one.kind.clone(), status: one.status, message: one.message.clone() }
+    Found {
+        name: one.name.clone(),
+        kind: one.kind.clone(),
+        status: one.status,
+        message: one.message.clone(),
+        corrections: corrections(&one.data),
+    }
+}
+
+/// What a session file corrects.
+fn corrections(data: &Data) -> Vec<Correction> {
+    let Data::Facts(facts) = data else { return Vec::new() };
+    let correction = |fact: &Fact| match fact {
+        Fact::Correction(correction) => Some(correction.clone()),
+        _ => None,
+    };
+    facts.iter().filter_map(|one| correction(&one.fact)).collect()
 }
 
 /// How far a file has been read, and when that was last said.

@@ -4,10 +4,15 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use hopscope::report::{Entity, EntityKind, Evidence, FlowEnd, Hop, Path, Report, Verdict};
+use hopscope::model::Locator;
+use hopscope::report::{Entity, EntityKind, Evidence, FlowEnd, Hop, Path, Report, Source, Verdict};
+use hopscope::views::hop_filter;
 use hopscope::views::layout::{Picture, Selection, layout};
 
-use crate::protocol::{About, Answer, Continued, Conversation, Detail, EntityDetail, FindingRow, List, Name, Order, Overview, Placed};
+use crate::protocol::{
+    About, Answer, Continued, Conversation, Detail, EntityDetail, FindingRow, HopLabel, List, Name, Order, Overview, Place, Placed,
+    Statement,
+};
 
 /// Findings that the page gets with the report; it asks for more when they are wanted.
 const WORST: usize = 50;
@@ -153,13 +158,20 @@ impl Shown {
         let (path, row) = (self.report.paths.get(index)?, self.rows.get(index)?);
         let ids: BTreeSet<&String> =
             path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface)).collect();
-        let labels = path.directions.iter().map(|d| d.hops.iter().map(|hop| (self.short(&hop.owner), self.part(hop))).collect());
+        let label = |hop: &Hop| HopLabel { owner: self.short(&hop.owner), interface: self.part(hop), filter: hop_filter(path, hop) };
+        let relays = path.relays.iter().map(|r| Continued {
+            other: self.about(&r.path),
+            through: self.name(&r.through),
+            side: r.side,
+            confidence: r.confidence,
+            evidence: r.evidence.clone(),
+        });
         Some(Detail {
             conversation: row.conversation.clone(),
-            path: path.clone(),
-            labels: labels.collect(),
+            directions: path.directions.clone(),
+            labels: path.directions.iter().map(|d| d.hops.iter().map(label).collect()).collect(),
             names: ids.into_iter().map(|id| self.name(id)).collect(),
-            relays: path.relays.iter().map(|r| Continued { other: self.about(&r.path), through: self.name(&r.through) }).collect(),
+            relays: relays.collect(),
         })
     }
 
@@ -198,9 +210,9 @@ impl Shown {
     }
 
     /// Evidence by id, in the report's order.
-    pub fn evidence(&self, ids: &[String]) -> Vec<Evidence> {
+    pub fn evidence(&self, ids: &[String]) -> Vec<Statement> {
         let ids: BTreeSet<&String> = ids.iter().collect();
-        self.report.evidence.iter().filter(|e| ids.contains(&e.id)).cloned().collect()
+        self.report.evidence.iter().filter(|e| ids.contains(&e.id)).map(statement).collect()
     }
 
     /// Entities whose id or name contains this.
@@ -293,6 +305,14 @@ impl Shown {
             _ => socket,
         }
     }
+}
+
+fn statement(e: &Evidence) -> Statement {
+    let place = |s: &Source| Place {
+        input: s.input.clone(),
+        at: s.frame.map(Locator::Frame).or_else(|| s.pointer.clone().map(Locator::Pointer)).or_else(|| s.line.map(Locator::Line)),
+    };
+    Statement { id: e.id.clone(), kind: e.kind.clone(), statement: e.statement.clone(), places: e.sources.iter().map(place).collect() }
 }
 
 fn socket(ip: &str, port: Option<u16>) -> String {
