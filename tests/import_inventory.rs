@@ -327,6 +327,39 @@ fn walk(value: &Value, pointer: &mut String, visit: &mut impl FnMut(&str, &Value
     }
 }
 
+/// What can't be taken from a flow log is counted, and the note says what to do.
+#[test]
+fn flow_logs_that_name_too_little_say_what_to_do() {
+    let notes = |text: &str| {
+        let import = read(text.as_bytes());
+        assert!(import.facts.is_empty(), "{text}: {:?}", import.facts);
+        import.notes.into_iter().map(|n| n.message).collect::<Vec<_>>()
+    };
+    let record = "eni-1235b8ca123456789 ACCEPT 10.0.0.62 10.0.1.5 43416 5001 6 1566848875 1566848933\n";
+    let [note] = notes(&record.repeat(3)).try_into().unwrap();
+    assert!(
+        note.starts_with("line 1: 3 records of a VPC Flow Log whose columns nothing names") && note.contains("describe-flow-logs"),
+        "{note}"
+    );
+    let format =
+        "${interface-id} ${action} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${start} ${end} ${a-field-of-version-20}\n";
+    assert_eq!(read(format!("{format}{}", record.replace('\n', " new\n")).as_bytes()).facts.len(), 1);
+    let events = json!({"events": [{"timestamp": 1, "message": record.trim()}], "nextForwardToken": "f/1"}).to_string();
+    let [note] = notes(&events).try_into().unwrap();
+    assert!(note.starts_with("/events/0: 1 record"), "{note}");
+
+    let gateway = "version resource-type account-id tgw-id tgw-attachment-id tgw-src-eni tgw-dst-eni srcaddr dstaddr srcport dstport protocol \
+                   packets bytes start end log-status type packets-lost-no-route tcp-flags region flow-direction\n\
+                   6 TransitGateway 123456789010 tgw-0a1b2c3d4e5f67890 tgw-attach-0a1b2c3d4e5f67890 eni-1235b8ca123456789 eni-1235b8ca123456780 \
+                   10.0.0.1 10.1.0.1 1 2 6 1 40 1566848875 1566848933 OK IPv4 0 2 us-east-1 ingress\n";
+    let [note] = notes(gateway).try_into().unwrap();
+    assert!(note.starts_with("line 1 begins the flow log of a transit gateway"), "{note}");
+    let [note] = notes("version srcaddr dstaddr srcport dstport protocol start end\n2 10.0.0.1 10.0.0.2 1 2 6 1566848875 1566848933\n")
+        .try_into()
+        .unwrap();
+    assert!(note.contains("without `interface-id`, `action`"), "{note}");
+}
+
 /// As terminals, Windows and PowerShell leave it.
 #[test]
 fn line_ends_marks_prompts_and_encodings_change_nothing() {

@@ -49,11 +49,9 @@ pub(crate) fn import(text: &[u8]) -> Import {
         }
     }
     let has_log = reader.log.has_rows();
-    let (flows, left_out) = std::mem::take(&mut reader.log).finish();
+    let (flows, notes) = std::mem::take(&mut reader.log).finish();
     reader.import.facts.extend(flows.into_iter().map(|(at, fact)| Located { at, fact }));
-    if let Some(left_out) = left_out {
-        reader.note(Note::loss(left_out));
-    }
+    notes.into_iter().for_each(|note| reader.note(note));
     if documents.is_empty() {
         reader.note(Note::loss("there is no JSON document in it"));
     }
@@ -210,6 +208,11 @@ impl<'a> Reader<'a> {
     /// Adds a row of a flow log that stands at the present pointer.
     pub(crate) fn flow_log(&mut self, row: flow_log::Row) {
         self.log.take(Locator::Pointer(self.pointer.clone()), row);
+    }
+
+    /// Counts a record of a flow log whose columns nothing names.
+    pub(crate) fn unnamed_flow_log(&mut self) {
+        self.log.unnamed(Locator::Pointer(self.pointer.clone()));
     }
 
     /// Adds a fact that stands at a member below the present pointer.

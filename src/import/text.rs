@@ -28,7 +28,7 @@ pub(crate) fn format_of_line(line: &str) -> Option<Format> {
     }
     if tcpdump::is_packet_line(line) {
         Some(Format::TcpdumpText)
-    } else if flow_log::default_row(line).is_some() || flow_log::heading(line).is_some() {
+    } else if flow_log::default_row(line).is_some() || flow_log::heading(line).is_some() || flow_log::is_unnamed(line) {
         Some(Format::FlowLog)
     } else if ipvs::is_heading(line) || ipvs::line(line).is_some() {
         Some(Format::Ipvs)
@@ -128,9 +128,9 @@ pub(crate) fn import(text: &str) -> Import {
     }
     reader.close();
     let is_log = reader.log.has_rows() || reader.columns.is_some();
-    let (flows, left_out) = std::mem::take(&mut reader.log).finish();
+    let (flows, notes) = std::mem::take(&mut reader.log).finish();
     reader.import.facts.extend(flows.into_iter().map(|(at, fact)| Located { at, fact }));
-    reader.import.notes.extend(left_out.map(Note::loss));
+    reader.import.notes.extend(notes);
     kubectl_text::mark_host_network(&mut reader.import.facts);
     if reader.import.facts.is_empty() && !is_log && !reader.import.notes.iter().any(|n| n.is_loss) {
         reader.import.notes.push(Note::loss(format!("none of its {last} lines is from a command that is read")));
@@ -301,7 +301,7 @@ impl Reader {
     /// Whether the line is a flow log's header or one of its records.
     fn flow_log(&mut self, number: u64, line: &str) -> bool {
         if let Some(columns) = &self.columns {
-            if columns.missing().is_some() && line.starts_with(|c: char| c.is_ascii_digit() || c == '"' || c == 'e') {
+            if columns.fault().is_some() && line.starts_with(|c: char| c.is_ascii_digit() || c == '"' || c == 'e') {
                 return true;
             }
             if let Some(row) = columns.row(line) {
@@ -310,11 +310,8 @@ impl Reader {
             }
         }
         if let Some(columns) = flow_log::heading(line) {
-            if let Some(missing) = columns.missing() {
-                self.damaged(
-                    number,
-                    &format!("names the log's columns, and `{missing}` is none of them: without it nothing can be read from it"),
-                );
+            if let Some(fault) = columns.fault() {
+                self.damaged(number, fault);
             }
             self.columns = Some(columns);
             return true;
@@ -325,6 +322,10 @@ impl Reader {
         }
         if self.columns.is_some() && line.contains("eni-") {
             self.damaged(number, "is not a whole record of the log");
+            return true;
+        }
+        if flow_log::is_unnamed(line) {
+            self.log.unnamed(Locator::Line(number));
             return true;
         }
         false
