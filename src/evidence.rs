@@ -2,6 +2,9 @@
 //! Knows nothing of what a statement is about.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::Locator;
 use crate::report::{Evidence, Source};
@@ -31,10 +34,13 @@ impl Place {
 #[derive(Debug, Default)]
 pub struct Book {
     entries: Vec<Entry>,
-    known: BTreeMap<Entry, Ev>,
+    /// The hash of an entry → the latest one that has it. Entries are not kept twice: there are some for each conversation.
+    by_hash: FxHashMap<u64, Ev>,
+    /// For each entry an earlier one with the same hash.
+    same_hash: Vec<Option<Ev>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Entry {
     kind: &'static str,
     statement: String,
@@ -51,11 +57,21 @@ impl Book {
         sources.truncate(SOURCES);
         debug_assert!(!sources.is_empty(), "evidence without a source");
         let entry = Entry { kind, statement: statement.into(), sources };
-        let next = Ev(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
-        let ev = *self.known.entry(entry.clone()).or_insert(next);
-        if ev == next {
-            self.entries.push(entry);
+        let mut hasher = FxHasher::default();
+        entry.hash(&mut hasher);
+        let hash = hasher.finish();
+        let latest = self.by_hash.get(&hash).copied();
+        let mut known = latest;
+        while let Some(ev) = known {
+            if self.entries.get(ev.0 as usize).is_some_and(|e| *e == entry) {
+                return ev;
+            }
+            known = self.same_hash.get(ev.0 as usize).copied().flatten();
         }
+        let ev = Ev(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        self.entries.push(entry);
+        self.same_hash.push(latest);
+        self.by_hash.insert(hash, ev);
         ev
     }
 

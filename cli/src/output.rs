@@ -1,7 +1,7 @@
 //! A report → bytes on standard output or in a file. Knows terminals and broken pipes; the engine's views do the writing.
 
-use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -57,10 +57,15 @@ impl<'a> Output<'a> {
     /// # Errors
     /// When the file or standard output cannot be written. A reader that went away (`| head`) is none.
     pub(crate) fn write(&self, report: &Report) -> Result<(), Fault> {
-        let text = self.text(report)?;
-        match self.file {
-            Some(path) => fs::write(path, text).map_err(|e| format!("{e}: {}", path.display())),
-            None => print(&text),
+        match (self.file, self.format) {
+            (Some(path), Format::Json) => {
+                // As it is made: as a text, a report of many conversations takes as much memory as the report itself, or twice that.
+                let written = File::create(path).and_then(|file| write_json(report, BufWriter::new(file)));
+                written.map_err(|e| format!("{e}: {}", path.display()))
+            }
+            (None, Format::Json) => said(write_json(report, BufWriter::new(io::stdout().lock()))),
+            (Some(path), _) => fs::write(path, self.text(report)?).map_err(|e| format!("{e}: {}", path.display())),
+            (None, _) => print(&self.text(report)?),
         }
     }
 
@@ -94,7 +99,19 @@ impl<'a> Output<'a> {
 /// When it cannot be written. A reader that went away (`| head`) is none.
 pub(crate) fn print(text: &str) -> Result<(), Fault> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    said(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// The document of [`Report::to_json`], byte for byte.
+fn write_json(report: &Report, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, report)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// What came of writing to standard output.
+fn said(written: io::Result<()>) -> Result<(), Fault> {
+    match written {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {e}")),
         _ => Ok(()),
     }

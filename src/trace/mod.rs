@@ -76,7 +76,7 @@ pub struct Hop {
     pub missing: u64,
     /// Median delay since the last observed hop.
     pub delay_ns: Option<Nanos>,
-    /// Identity → time at `sample_point`, of packets seen once.
+    /// Identity → time at `sample_point`, of packets seen once; dropped when the path is judged.
     pub sample: BTreeMap<u64, (Nanos, u32)>,
     /// The point that the sample is from.
     pub sample_point: Option<usize>,
@@ -221,6 +221,8 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     for path in &mut paths {
         judge::judge(ctx, path, &clocks, book);
+        // Nobody compares them any more, and there are many paths.
+        path.directions.iter_mut().flat_map(|d| &mut d.hops).for_each(|h| h.sample = BTreeMap::new());
     }
     (paths, clocks)
 }

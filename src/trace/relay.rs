@@ -93,6 +93,21 @@ struct Candidate {
 /// The best probability of a pair of connections, and what was weighed: number of the message behind, and the candidate.
 type Weighed = (f64, Vec<(usize, Candidate)>);
 
+/// What competes for one message behind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    /// Of all candidates.
+    odds: f64,
+    /// The best one's.
+    best: f64,
+    /// The best one's probability.
+    surest: f64,
+}
+
+/// With odds below this no candidate is told, whatever competes with it: its probability is at most odds / (1 + odds), rounded to
+/// three digits.
+const LIKELY: f64 = 0.99;
+
 /// How much of the message itself is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
@@ -122,37 +137,52 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
     let mut found = Relays { named: named(paths, &backs, book), ..Relays::default() };
     let index = Index::of(ctx, paths, &fronts, &backs, clocks);
     let said: BTreeMap<usize, Accepted> = backs.iter().filter_map(|m| Some((m.path, m.proxy?))).collect();
-    let mut pairs: Vec<(usize, Candidate)> = Vec::new();
-    for (n, back) in backs.iter().enumerate() {
-        let spoken = said.get(&back.path).copied();
-        pairs.extend(index.candidates(ctx, paths, clocks, &fronts, back, spoken).into_iter().map(|c| (n, c)));
-    }
     // What competes: for one message behind, all connections in front; for one message in front, all connections behind.
-    let mut for_back: FxHashMap<usize, f64> = FxHashMap::default();
-    let mut for_front: FxHashMap<usize, f64> = FxHashMap::default();
+    // Where thousands of connections say the same, these pairs are far more than packets: they are summed up, and only what can
+    // win is kept and looked at again.
+    let mut for_back = vec![Sum::default(); backs.len()];
+    let mut for_front = vec![0.0; fronts.len()];
+    let mut likely: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for ((back, sum), spoken) in backs.iter().zip(&mut for_back).zip(backs.iter().map(|m| said.get(&m.path).copied())) {
+        for c in index.candidates(ctx, paths, clocks, &fronts, back, spoken) {
+            sum.odds += c.odds;
+            sum.best = sum.best.max(c.odds);
+            if let Some(sum) = c.message.and_then(|m| for_front.get_mut(m)) {
+                *sum += c.odds;
+            }
+            if c.odds >= LIKELY {
+                likely.insert((back.path, c.front));
+            }
+        }
+    }
+    let mut pairs: Vec<(usize, Candidate)> = Vec::new();
     let mut for_both: FxHashMap<(usize, usize), f64> = FxHashMap::default();
-    for (n, c) in &pairs {
-        *for_back.entry(*n).or_default() += c.odds;
-        if let (Some(m), Some(back)) = (c.message, backs.get(*n)) {
-            *for_front.entry(m).or_default() += c.odds;
-            *for_both.entry((m, back.path)).or_default() += c.odds;
+    for (n, back) in backs.iter().enumerate() {
+        if likely.range((back.path, 0)..=(back.path, usize::MAX)).next().is_none() {
+            continue;
+        }
+        for c in index.candidates(ctx, paths, clocks, &fronts, back, said.get(&back.path).copied()) {
+            if likely.contains(&(back.path, c.front)) {
+                if let Some(m) = c.message {
+                    *for_both.entry((m, back.path)).or_default() += c.odds;
+                }
+                pairs.push((n, c));
+            }
         }
     }
     let mut best: BTreeMap<(usize, usize), Weighed> = BTreeMap::new();
-    let mut surest: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
     for (n, c) in pairs {
-        let Some(back) = backs.get(n) else { continue };
-        let others_in_front = for_back.get(&n).copied().unwrap_or(0.0) - c.odds;
+        let (Some(back), Some(sum)) = (backs.get(n), for_back.get_mut(n)) else { continue };
+        let others_in_front = sum.odds - c.odds;
         let others_behind =
-            c.message.map_or(0.0, |m| for_front.get(&m).copied().unwrap_or(0.0) - for_both.get(&(m, back.path)).copied().unwrap_or(0.0));
+            c.message.map_or(0.0, |m| for_front.get(m).copied().unwrap_or(0.0) - for_both.get(&(m, back.path)).copied().unwrap_or(0.0));
         let p = c.odds / (1.0 + c.odds + others_in_front.max(0.0) + others_behind.max(0.0));
-        let s = surest.entry(n).or_insert((0.0, 0.0));
-        *s = (s.0.max(p), s.1.max(c.odds));
+        sum.surest = sum.surest.max(p);
         let e = best.entry((c.front, back.path)).or_insert((0.0, Vec::new()));
         e.0 = e.0.max(p);
         e.1.push((n, c));
     }
-    found.ambiguous = surest.values().filter(|(p, odds)| *odds > 1.0 && *p < confidence::relay::TOLD).count() as u64;
+    found.ambiguous = for_back.iter().filter(|s| s.best > 1.0 && s.surest < confidence::relay::TOLD).count() as u64;
     for ((front, back), (p, mut seen)) in best {
         let p = confidence::round(p.min(confidence::relay::MOST));
         if p < confidence::relay::TOLD {
@@ -289,6 +319,15 @@ struct Index {
     commonness: FxHashMap<Key, usize>,
     /// First and last time of each path, with the point of each.
     spans: Vec<Option<(usize, Nanos, Nanos)>>,
+    /// Who owns the ends of each path: (client's, server's).
+    owners: Vec<(Option<Owner>, Option<Owner>)>,
+}
+
+/// The owner of an address, as a number that is the owner's alone, and whether nothing says who that is.
+#[derive(Clone, Copy)]
+struct Owner {
+    number: usize,
+    is_nobody: bool,
 }
 
 impl Index {
@@ -321,9 +360,18 @@ impl Index {
         let mut by_client: FxHashMap<(IpAddr, u16), Vec<usize>> = FxHashMap::default();
         let mut by_address: FxHashMap<(Id, IpAddr), Vec<usize>> = FxHashMap::default();
         let mut spans = Vec::new();
+        let mut owners = Vec::new();
+        let mut numbers: BTreeMap<Id, usize> = BTreeMap::new();
+        let mut owner = |ip: IpAddr| {
+            let id = ctx.inv.entity_of_ip(ip);
+            let is_nobody = id.starts_with("unknown:") || id.starts_with("external:");
+            let next = numbers.len();
+            Owner { number: *numbers.entry(id).or_insert(next), is_nobody }
+        };
         for (n, path) in paths.iter().enumerate() {
             let is_tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
             spans.push(if is_tcp { span(ctx, path) } else { None });
+            owners.push((client_of(path).map(&mut owner), server_of(path).map(&mut owner)));
             let Some(server) = server_of(path).filter(|_| is_tcp) else { continue };
             let ends: BTreeSet<(IpAddr, u16)> = path.legs.iter().map(|l| (l.tuple.src, l.tuple.src_port)).collect();
             for (ip, port) in ends {
@@ -335,7 +383,7 @@ impl Index {
         for list in by_address.values_mut() {
             list.sort_by_key(|n| (spans.get(*n).copied().flatten().map(|s| s.1), *n));
         }
-        Self { messages, by_client, by_address, contents, commonness, spans }
+        Self { messages, by_client, by_address, contents, commonness, spans, owners }
     }
 
     /// Every connection in front that may have caused a message, with its odds.
@@ -392,7 +440,7 @@ impl Index {
             }
         }
         let weigh = |(front, (likeness, message)): (usize, (Likeness, Option<usize>))| {
-            let mut odds = self.odds(ctx, clocks, paths, (front, path), back, message.and_then(|m| fronts.get(m)), likeness, spoken)?;
+            let mut odds = self.odds(ctx, clocks, paths, front, back, message.and_then(|m| fronts.get(m)), likeness, spoken)?;
             odds *= self.rarity(back, likeness) * weight::OTHER_CONTENT.powi(self.strange(back, front));
             Some(Candidate { front, message, likeness, odds })
         };
@@ -423,7 +471,7 @@ impl Index {
         ctx: Context<'_>,
         clocks: &Clocks,
         paths: &[Path],
-        (front, path): (usize, &Path),
+        front: usize,
         back: &Message,
         message: Option<&Message>,
         likeness: Likeness,
@@ -431,10 +479,8 @@ impl Index {
     ) -> Option<f64> {
         let other = paths.get(front)?;
         let mut odds = weight::PRIOR;
-        let (server, client) = (server_of(other)?, client_of(path)?);
-        let (a, b) = (ctx.inv.entity_of_ip(server), ctx.inv.entity_of_ip(client));
-        let nobody = |id: &Id| id.starts_with("unknown:") || id.starts_with("external:");
-        odds *= match (a == b, nobody(&a) || nobody(&b)) {
+        let (a, b) = (self.owners.get(front)?.1?, self.owners.get(back.path)?.0?);
+        odds *= match (a.number == b.number, a.is_nobody || b.is_nobody) {
             (true, _) => weight::SAME_PROXY,
             (false, true) => weight::UNKNOWN_PROXY,
             (false, false) => weight::OTHER_PROXY,
