@@ -14,6 +14,7 @@ use crate::identify::inventory::{Id, Inventory, is_special, short};
 use crate::identify::place::{self, Capture, Point};
 use crate::ingest::{Data, Ingested};
 use crate::model::{Locator, Mac, Protocol};
+use crate::order;
 use crate::report::{
     self, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
     Report, Rewrite, SCHEMA, Severity, Side, Status,
@@ -25,7 +26,7 @@ use crate::trace::{self, Context};
 #[must_use]
 pub fn analyze(inputs: &[Ingested]) -> Report {
     let mut sorted: Vec<&Ingested> = inputs.iter().collect();
-    sorted.sort_by(|a, b| (&a.name, a.hash, a.bytes, &a.kind).cmp(&(&b.name, b.hash, b.bytes, &b.kind)));
+    order::sort_by(&mut sorted, |a, b| (&a.name, a.hash, a.bytes, &a.kind).cmp(&(&b.name, b.hash, b.bytes, &b.kind)));
     let mut book = Book::default();
     let facts = sorted.iter().enumerate().filter_map(|(n, i)| match &i.data {
         Data::Facts(facts) => Some((n, i.name.as_str(), facts.as_slice())),
@@ -182,7 +183,7 @@ impl Publisher<'_> {
         }
         self.entities.retain(|_, d| !d.ev.is_empty());
         let known: BTreeSet<Id> = self.entities.keys().cloned().collect();
-        findings.sort_by(|a, b| {
+        order::sort_by(&mut findings, |a, b| {
             (std::cmp::Reverse(a.severity), a.kind, &a.about, &a.summary).cmp(&(
                 std::cmp::Reverse(b.severity),
                 b.kind,

@@ -13,6 +13,7 @@ use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
 use crate::model::{Nanos, Protocol};
+use crate::order;
 use crate::report::{Severity, Verdict, Way};
 use crate::trace::relay::Relays;
 use crate::trace::{Context, Direction, Hop, Path, judge};
@@ -129,7 +130,7 @@ fn merge_alike(found: Vec<Finding>) -> Vec<Finding> {
     type Alike = (std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String);
     let mut groups: BTreeMap<Alike, (Finding, usize)> = BTreeMap::new();
     for mut f in found {
-        f.about.sort();
+        order::sort(&mut f.about);
         f.about.dedup();
         let key = (std::cmp::Reverse(f.severity), f.kind, f.about.clone(), f.summary.clone());
         match groups.get_mut(&key) {

@@ -21,6 +21,7 @@ pub mod identify;
 pub mod import;
 pub mod ingest;
 pub mod model;
+mod order;
 pub mod redact;
 pub mod report;
 pub mod sniff;

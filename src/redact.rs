@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use sha1::{Digest, Sha1};
 
 use crate::model::Mac;
+use crate::order;
 use crate::report::{FlowEnd, Report};
 
 /// The report with pseudonyms. The same key gives the same pseudonyms in every report.
@@ -213,7 +214,7 @@ impl Redactor {
             r.files.extend(parts.filter(|p| *p == last || !p.chars().all(char::is_alphabetic)).map(str::to_owned));
         }
         r.phrases = names.iter().chain(&r.files).filter(|n| !n.chars().all(is_word)).cloned().collect();
-        r.phrases.sort_by_key(|p| std::cmp::Reverse(p.len()));
+        order::sort_by_key(&mut r.phrases, |p| std::cmp::Reverse(p.len()));
         r.names = names;
         r
     }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 /// Module → the modules of this crate that it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("order", &[]),
     ("confidence", &[]),
     ("facts", &["model"]),
     ("report", &["model"]),
     ("evidence", &["model", "report"]),
     ("carry", &[]),
     ("container", &["carry", "model"]),
-    ("capture", &["carry", "model"]),
+    ("capture", &["carry", "model", "order"]),
     // The link type is the capture's word, and what a frame begins with.
     ("dissect", &["capture", "model"]),
     ("content", &["dissect"]),
@@ -24,13 +25,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What tcpdump printed is handed on as frames.
     ("import", &["capture", "facts", "model", "sniff"]),
     ("ingest", &["capture", "columnar", "container", "digest", "facts", "import", "model", "report", "sniff"]),
-    ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model"]),
+    ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model", "order"]),
     ("correlate", &["digest", "dissect", "identify", "model"]),
-    ("trace", &["confidence", "content", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report"]),
-    ("diagnose", &["correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "report", "trace"]),
-    ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "report", "trace"]),
-    ("redact", &["model", "report"]),
-    ("views", &["model", "report"]),
+    ("trace", &["confidence", "content", "correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "order", "report"]),
+    ("diagnose", &["correlate", "digest", "dissect", "evidence", "facts", "identify", "model", "order", "report", "trace"]),
+    ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "order", "report", "trace"]),
+    ("redact", &["model", "order", "report"]),
+    ("views", &["model", "order", "report"]),
 ];
 
 #[test]

@@ -8,6 +8,7 @@ use super::pcapng::{self, Overlong, Packet, Section};
 use super::{CHECKPOINT_INTERVAL, CaptureEnd, FrameSink, InterfaceInfo, RawFrame};
 use crate::carry::{Carry, Step};
 use crate::model::Note;
+use crate::order;
 
 /// Reads one capture file of either kind, in chunks of any size.
 ///
@@ -551,7 +552,7 @@ impl Core {
         if self.unsaid_notes > 0 {
             self.notes.push(Note::loss(format!("{} more places like these", self.unsaid_notes)));
         }
-        self.notes.sort_by_key(|note| !note.is_loss);
+        order::sort_by_key(&mut self.notes, |note| !note.is_loss);
         CaptureEnd { frames: self.handed, notes: self.notes, layout: self.layout }
     }
 }

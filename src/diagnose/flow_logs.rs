@@ -10,6 +10,7 @@ use crate::evidence::{Book, Ev, Place};
 use crate::facts::FlowLog;
 use crate::identify::inventory::{EniInfo, is_private, short};
 use crate::model::Protocol;
+use crate::order;
 use crate::report::{Severity, Way};
 use crate::trace::flow_logs::statement;
 use crate::trace::{Context, Logged, Path};
@@ -120,7 +121,7 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
     };
     let packets = |list: &[&(FlowLog, Place)]| list.iter().fold(0_u64, |sum, (r, _)| sum.saturating_add(r.packets));
     let mut most: Vec<_> = inside.into_iter().map(|(k, list)| (std::cmp::Reverse(packets(&list)), k, list)).collect();
-    most.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    order::sort_by(&mut most, |a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     let (named, rest) = most.split_at(most.len().min(TOLD));
     for (count, (eni, src, dst, protocol, dst_port), list) in named {
         let info = ctx.inv.enis.get(*eni);

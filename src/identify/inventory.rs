@@ -11,6 +11,7 @@ use crate::evidence::{Book, Ev, Place};
 use crate::facts::{self, Fact, Located};
 use crate::identify::unlisted;
 use crate::model::{Mac, Nanos, Protocol};
+use crate::order;
 
 /// An entity's id, as the report has it.
 pub type Id = String;
@@ -664,7 +665,7 @@ impl Inventory {
             }
         }
         for (node, mut enis) in by_node {
-            enis.sort();
+            order::sort(&mut enis);
             if let Some(n) = self.nodes.get_mut(&node) {
                 n.enis = enis.into_iter().map(|e| e.1).collect();
             }
@@ -744,7 +745,7 @@ impl Inventory {
                 2 * i32::from(named) + i32::from(carried) - i32::from(p.is_terminating)
             };
             let mut ranked: Vec<(i32, &PodInfo)> = ids.iter().filter_map(|id| self.pods.get(id)).map(|p| (score(p), p)).collect();
-            ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
+            order::sort_by(&mut ranked, |a, b| b.0.cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
             let Some((_, winner)) = ranked.first() else { continue };
             let ev: Vec<Ev> = ranked.iter().flat_map(|(_, p)| p.ev.iter().copied()).collect();
             let names = ranked.iter().skip(1).map(|(_, p)| short(&p.id)).collect::<Vec<_>>().join(", ");
@@ -809,7 +810,7 @@ impl Inventory {
         }
         index.subnets = self.subnets.iter().flat_map(|(id, s)| s.cidrs.iter().map(|c| (*c, id.clone()))).collect();
         // The longest prefix first; of equal ones, the lowest id.
-        index.subnets.sort_by(|a, b| b.0.prefix_len().cmp(&a.0.prefix_len()).then_with(|| a.1.cmp(&b.1)));
+        order::sort_by(&mut index.subnets, |a, b| b.0.prefix_len().cmp(&a.0.prefix_len()).then_with(|| a.1.cmp(&b.1)));
         self.index = index;
     }
 
@@ -1040,7 +1041,7 @@ impl Inventory {
                     ..EniInfo::default()
                 });
             }
-            found.sort_by(|a, b| (a.device_index, &a.id).cmp(&(b.device_index, &b.id)));
+            order::sort_by(&mut found, |a, b| (a.device_index, &a.id).cmp(&(b.device_index, &b.id)));
             let Some(primary) = found.first().map(|e| e.id.clone()) else { continue };
             // A pod of a secondary ENI has a rule of its own, to that ENI's table (`pkg/networkutils/network.go`).
             let mut tables: BTreeMap<&str, &str> = BTreeMap::new();
@@ -1222,7 +1223,7 @@ impl Inventory {
             let ips = view.pods.get(id).map(|p| p.ips.clone()).unwrap_or_default();
             for ip in ips {
                 if let Some(claims) = view.by_ip.get_mut(&ip) {
-                    claims.sort_by_key(|c| &c.owner != id);
+                    order::sort_by_key(claims, |c| &c.owner != id);
                 }
             }
         }
@@ -1388,7 +1389,7 @@ pub(super) fn push_claim<K: Ord>(map: &mut BTreeMap<K, Vec<Claim>>, key: K, clai
 
 /// The likeliest first.
 pub(super) fn sort_claims(claims: &mut [Claim]) {
-    claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
+    order::sort_by(claims, |a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
 }
 
 pub(super) fn merge<T: Clone + PartialEq>(into: &mut Vec<T>, from: &[T]) {

@@ -13,6 +13,7 @@ use crate::facts::Correction;
 use crate::identify::inventory::{Claim, Id, Inventory, interface_id, is_special, short};
 use crate::identify::unlisted;
 use crate::model::{Direction, Mac, Nanos};
+use crate::order;
 
 /// TTLs that operating systems start with (Linux and macOS 64, Windows 128, some appliances and EKS's AL2 pods 255, old stacks 32).
 pub const INITIAL_TTLS: [u8; 4] = [32, 64, 128, 255];
@@ -1095,7 +1096,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             }
             None => claims.push(claim),
         }
-        claims.sort_by(|a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
+        order::sort_by(claims, |a, b| b.p.total_cmp(&a.p).then_with(|| a.owner.cmp(&b.owner)));
     }
 }
 

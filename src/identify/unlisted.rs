@@ -17,6 +17,7 @@ use crate::identify::inventory::{
 };
 use crate::identify::place::{Capture, INITIAL_TTLS, Point, Samples, streams};
 use crate::model::{Direction, Mac, Nanos};
+use crate::order;
 
 // ---- hosts' own words ----------------------------------------------------------------------------------------------
 
@@ -52,7 +53,7 @@ pub(super) fn unnamed_hosts(inv: &mut Inventory, inputs: &[(usize, &str, &[Locat
         groups = other;
         groups.push(group);
     }
-    groups.sort();
+    order::sort(&mut groups);
     for (_, members) in groups {
         let hosts: Vec<&HostInfo> = members.iter().filter_map(|n| inv.hosts.get(*n)).collect();
         let interfaces: Vec<_> = hosts.iter().flat_map(|h| &h.interfaces).collect();
@@ -853,7 +854,7 @@ impl Gleaner<'_> {
         let own: BTreeSet<IpAddr> = inv.nodes.get(owner).map(|n| n.ips.clone()).unwrap_or_default();
         let is_main = |inv: &Inventory, e: &str| inv.enis.get(e).and_then(|e| e.primary).is_some_and(|ip| own.contains(&ip));
         let mut enis = inv.nodes.get(owner).map(|n| n.enis.clone()).unwrap_or_default();
-        enis.sort_by_key(|e| (!is_main(inv, e), e.clone()));
+        order::sort_by_key(&mut enis, |e| (!is_main(inv, e), e.clone()));
         if let Some(n) = inv.nodes.get_mut(owner) {
             n.enis = enis;
         }

@@ -12,6 +12,7 @@ use crate::facts::{ServicePort, TargetPort};
 use crate::identify::inventory::{Inventory, LbInfo, ServiceInfo, is_private, short};
 use crate::identify::place::INITIAL_TTLS;
 use crate::model::{Nanos, Protocol};
+use crate::order;
 
 /// The legs of a conversation, or `None` if it has no tuple.
 pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> Option<Vec<Leg>> {
@@ -99,7 +100,7 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         legs.push((rank(ctx.inv, tuple), -ttl, first, leg));
     }
     // Translation goes one way along the path; where addresses do not tell, the TTL falls, and time passes.
-    legs.sort_by_key(|a| (a.0, a.1, a.2, a.3.tuple));
+    order::sort_by_key(&mut legs, |a| (a.0, a.1, a.2, a.3.tuple));
     legs.into_iter().map(|l| l.3).collect()
 }
 

@@ -14,6 +14,7 @@ use crate::digest::{NO_TIME, Stream};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
+use crate::order;
 use crate::report::{Verdict, Way};
 
 /// Packets that are compared between two hops; the lowest identities, so that both choose the same.
@@ -412,7 +413,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
             sources.push(Place::frame(capture.input, stream.first_row));
         }
     }
-    sources.sort();
+    order::sort(&mut sources);
     let macs = match (h.src_mac, h.dst_mac) {
         (Some(s), Some(d)) => format!(", {s} → {d}"),
         (Some(s), None) => format!(", from {s}"),

@@ -18,6 +18,7 @@ use crate::digest::{NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::Id;
 use crate::model::{Nanos, Protocol};
+use crate::order;
 use crate::report::Way;
 
 /// One connection continued by another.
@@ -188,7 +189,7 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
         if p < confidence::relay::TOLD {
             continue;
         }
-        seen.sort_by(|a, b| (b.1.likeness, a.0).cmp(&(a.1.likeness, b.0)));
+        order::sort_by(&mut seen, |a, b| (b.1.likeness, a.0).cmp(&(a.1.likeness, b.0)));
         let (Some(f), Some(b)) = (paths.get(front), paths.get(back)) else { continue };
         let ev = evidence(ctx, paths, &fronts, &backs, &seen, book);
         let through = proxy_of(ctx, f, b);

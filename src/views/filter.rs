@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::order;
 use crate::report::{Hop, Path};
 
 /// The packets of a whole path, as they look at any of its hops; empty if nothing of it can be filtered for.
@@ -26,7 +27,7 @@ pub fn path_filter(path: &Path) -> String {
 pub fn hop_filter(path: &Path, hop: &Hop) -> String {
     // The lower end first, so that a request's hop and its reply's give the same filter.
     let mut ends = [(hop.src_ip.as_deref(), hop.src_port), (hop.dst_ip.as_deref(), hop.dst_port)];
-    ends.sort();
+    order::sort(&mut ends);
     let mut terms = Vec::new();
     for ip in ends.iter().filter_map(|(ip, _)| ip.and_then(|ip| ip.parse::<IpAddr>().ok())) {
         terms.push(match ip {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::words::{self, Book};
+use crate::order;
 use crate::report::{CapturePoint, DirectionPath, Evidence, Finding, Flow, Hop, Input, Path, Report, Severity, Side, Status, Verdict, Way};
 use crate::views::escape::inert;
 
@@ -87,7 +88,7 @@ impl<'a> Page<'a> {
             Status::Ok => 2,
         };
         let mut inputs: Vec<&Input> = self.book.report.inputs.iter().collect();
-        inputs.sort_by_key(|i| rank(i.status));
+        order::sort_by_key(&mut inputs, |i| rank(i.status));
         let mut table = Table::new(&[Align::Left, Align::Left, Align::Left, Align::Right]);
         for i in &inputs {
             table.row([words::status(i.status).to_owned(), inert(&i.id), inert(&i.kind), words::bytes(i.bytes)]);

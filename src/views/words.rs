@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::escape::inert;
 use crate::model::Nanos;
+use crate::order;
 use crate::report::{
     CapturePoint, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Input, Report, Rewrite,
     Severity, Source, Status, Verdict, Way,
@@ -203,7 +204,7 @@ impl<'a> Book<'a> {
     #[must_use]
     pub fn findings(&self) -> Vec<&'a Finding> {
         let mut findings: Vec<_> = self.report.findings.iter().collect();
-        findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+        order::sort_by_key(&mut findings, |f| std::cmp::Reverse(f.severity));
         findings
     }
 }

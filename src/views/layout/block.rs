@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::grid::Grid;
 use super::scene::{Scene, Wire};
 use super::{Area, AreaKind, LINE, Mark, Point, Port, Rect, Text, TextStyle, text_width};
+use crate::order;
 use crate::report::{EntityKind, Way};
 use crate::views::escape::inert;
 
@@ -495,7 +496,7 @@ impl Inside {
                 members.push(i);
             }
             let mut bundles: Vec<_> = bundles.into_values().collect();
-            bundles.sort_by_key(|((top, bottom), members)| (bottom - top, *top, members.first().copied()));
+            order::sort_by_key(&mut bundles, |((top, bottom), members)| (bottom - top, *top, members.first().copied()));
             let spans: Vec<(i32, i32)> = bundles.iter().map(|b| b.0).collect();
             let tracks = first_free(&spans);
             for ((_, members), track) in bundles.iter().zip(&tracks) {

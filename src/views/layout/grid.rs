@@ -6,6 +6,7 @@ use petgraph::algo::{kosaraju_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::scene::Scene;
+use crate::order;
 use crate::report::Way;
 
 /// Where everything stands, in cells.
@@ -222,7 +223,7 @@ fn rows(scene: &Scene<'_>, grid: &mut Grid) {
     for c in (0..root).rev().chain([root]) {
         let mut free = vec![0; grid.columns];
         let mut list = std::mem::take(&mut children[c]);
-        list.sort_by_key(|child| {
+        order::sort_by_key(&mut list, |child| {
             (
                 span(grid, *child).0,
                 match *child {

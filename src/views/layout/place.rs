@@ -7,6 +7,7 @@ use super::grid::{Axis, Cells, Grid};
 use super::route::Route;
 use super::scene::{Scene, Wire};
 use super::{Area, AreaKind, Edge, Label, Picture, Point, Rect, Text, TextStyle, text_width};
+use crate::order;
 use crate::report::Way;
 use crate::views::escape::inert;
 
@@ -146,7 +147,7 @@ fn add(channel: &mut BTreeMap<usize, Bundle>, group: usize, key: (i32, i32, usiz
 
 fn assign(channel: BTreeMap<usize, Bundle>, tracks: &mut BTreeMap<(usize, usize), i32>) -> i32 {
     let mut bundles: Vec<Bundle> = channel.into_values().collect();
-    bundles.sort_by_key(|b| b.key);
+    order::sort_by_key(&mut bundles, |b| b.key);
     let spans: Vec<(i32, i32)> = bundles.iter().map(|b| b.span).collect();
     let free = first_free(&spans);
     for (b, track) in bundles.iter().zip(&free) {

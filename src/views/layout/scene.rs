@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Badge, Change, ChangeKind, Selection};
+use crate::order;
 use crate::report::{DirectionPath, EntityKind, Hop, Path, Report, Rewrite, Verdict, Way};
 use crate::views::escape::inert;
 use crate::views::words::{self, Book};
@@ -84,7 +85,7 @@ pub(super) struct Container<'a> {
 pub(super) fn gather<'a>(report: &'a Report, selection: &Selection) -> Scene<'a> {
     let mut paths: Vec<&Path> = report.paths.iter().filter(|p| selection.path.as_ref().is_none_or(|id| *id == p.id)).collect();
     // p2 before p10.
-    paths.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
+    order::sort_by(&mut paths, |a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
     let mut g = Gather {
         scene: empty(report, selection),
         ports: BTreeMap::new(),
