@@ -54,8 +54,22 @@ export interface Report {
   paths: Path[];
   findings: Finding[];
   evidence: Evidence[];
+  /** For an analysis that did not examine every packet; absent if it did. */
+  sampling?: Sampling;
   /** What was left out because it fits several things alike; absent if nothing was. */
   ambiguous?: Ambiguous;
+}
+
+/** Not all packets fitted into memory: the same ones were examined at every capture point. */
+export interface Sampling {
+  /** One in so many. */
+  one_in: number;
+  /** Packets of all captures. */
+  packets: number;
+  /** How many of them were examined. */
+  examined: number;
+  /** Conversations of which no packet was; absent if there are none. */
+  unexamined_flows?: number;
 }
 
 /** Counts of what could belong to several conversations, and was given to none. */
@@ -225,10 +239,14 @@ export interface Hop {
   encapsulation: Encapsulation[];
   /** Median since the last observed hop, clocks corrected. */
   delay_ns: number | null;
+  /** Where that is an estimate from a sample: its interval at 95 %. */
+  delay_range_ns?: number[];
   /** Packets of this direction seen here. */
   seen: number;
   /** Seen before this hop, but never here. */
   missing: number;
+  /** Where that is an estimate from a sample: its interval at 95 %. */
+  missing_range?: number[];
   confidence: number;
   evidence: string[];
 }

@@ -8,7 +8,7 @@ use crate::confidence;
 use crate::correlate::clocks::Offset;
 use crate::correlate::flows;
 use crate::diagnose;
-use crate::digest::Tuple;
+use crate::digest::{CaptureDigest, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, Inventory, is_special, short};
 use crate::identify::place::{self, Capture, Point};
@@ -23,8 +23,18 @@ use crate::trace::relay::{Relay, Relays};
 use crate::trace::{self, Context};
 
 /// Everything that the inputs show, as one report. The order of `inputs` does not matter.
+///
+/// Where not every packet was kept of one capture, only the same ones of all others are looked at ([`crate::sample::fit`] saves the copy
+/// that this takes here).
 #[must_use]
 pub fn analyze(inputs: &[Ingested]) -> Report {
+    let rate = inputs.iter().map(Ingested::rate).max().unwrap_or_default();
+    let is_finer = |i: &Ingested| matches!(i.data, Data::Capture(_)) && i.rate() < rate;
+    if inputs.iter().any(is_finer) {
+        let mut inputs = inputs.to_vec();
+        inputs.iter_mut().for_each(|i| i.sample(rate));
+        return analyze(&inputs);
+    }
     let mut sorted: Vec<&Ingested> = inputs.iter().collect();
     order::sort_by(&mut sorted, |a, b| (&a.name, a.hash, a.bytes, &a.kind).cmp(&(&b.name, b.hash, b.bytes, &b.kind)));
     let mut book = Book::default();
@@ -259,6 +269,7 @@ impl Publisher<'_> {
                     evidence: names(&mut ev.into_iter()),
                 })
                 .collect(),
+            sampling: self.ctx.flows.rate.is_sampled().then(|| self.sampling()),
             paths: paths
                 .iter()
                 .enumerate()
@@ -278,6 +289,16 @@ impl Publisher<'_> {
                 .collect(),
             evidence,
             ambiguous: report::Ambiguous { packets: self.ctx.flows.ambiguous, messages: relays.ambiguous },
+        }
+    }
+
+    fn sampling(&self) -> report::Sampling {
+        let sum = |count: fn(&CaptureDigest) -> u32| self.ctx.captures.iter().map(|c| u64::from(count(c.digest))).sum();
+        report::Sampling {
+            one_in: self.ctx.flows.rate.of(),
+            packets: sum(CaptureDigest::len),
+            examined: sum(CaptureDigest::kept),
+            unexamined_flows: self.ctx.flows.unexamined,
         }
     }
 
@@ -676,8 +697,10 @@ impl Publisher<'_> {
             rewrites,
             encapsulation,
             delay_ns: h.delay_ns,
+            delay_range_ns: h.delay_range_ns.map(|(low, high)| [low, high]),
             seen: h.seen,
             missing: h.missing,
+            missing_range: h.missing_range.map(|(low, high)| [low, high]),
             confidence: confidence::round(h.p),
             evidence: names(&mut h.ev.iter().copied()),
         }

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::correlate::clocks::Offset;
-use crate::digest::{NO_TIME, Tuple};
+use crate::digest::{CaptureDigest, NO_TIME, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
+use crate::estimate;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
@@ -54,7 +55,34 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
     clock_skew(ctx, clocks, book, &mut found);
     routers(ctx, &mut found);
     stale(ctx, book, &mut found);
+    sampled(ctx, book, &mut found);
     merge_alike(found)
+}
+
+/// What all figures of a sample have in common.
+fn sampled(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
+    let rate = ctx.flows.rate;
+    if !rate.is_sampled() {
+        return;
+    }
+    let of = rate.of();
+    let sum = |count: fn(&CaptureDigest) -> u32| ctx.captures.iter().map(|c| u64::from(count(c.digest))).sum::<u64>();
+    let (packets, kept) = (sum(CaptureDigest::len), sum(CaptureDigest::kept));
+    let places: Vec<Place> = ctx.captures.iter().filter(|c| !c.digest.is_empty()).map(|c| Place::frame(c.input, 0)).collect();
+    if places.is_empty() {
+        return;
+    }
+    let ev = book.add("sampled", format!("1 in {of} of the packets were examined: {kept} of {packets}"), places);
+    let left_out = match ctx.flows.unexamined {
+        0 => String::new(),
+        1 => "; 1 conversation of which none was kept is left out".to_owned(),
+        n => format!("; {n} conversations of which none was kept are left out"),
+    };
+    let summary = format!(
+        "1 in {of} of the packets were examined ({kept} of {packets}, openings and ends of connections, errors and short conversations nearly all): packets seen are counted, what is missing and delays are estimates with their 95 % interval{left_out}"
+    );
+    let step = Some("to examine every packet, analyse fewer or shorter captures, or give hopscope analyze more --memory".to_owned());
+    found.push(Finding { kind: "sampled", severity: Severity::Info, about: Vec::new(), summary, next_step: step, p: 1.0, ev: vec![ev] });
 }
 
 /// Connections that proxies continue by others, and clients that they name whose own connections nobody captured.
@@ -304,7 +332,12 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             }
             let at = short(last.interface.as_deref().unwrap_or(&last.owner)).to_owned();
             let word = if d.way == Way::Request { "" } else { "replies of " };
-            let packets = if last.seen == 1 { "1 packet".to_owned() } else { format!("all {} packets", last.seen) };
+            let packets = match d.looked_for {
+                // None of n: at most 3/n of all, with 95 % (the rule of three).
+                Some(n) => format!("{n} of {} packets, all that were examined,", last.seen),
+                None if last.seen == 1 => "1 packet".to_owned(),
+                None => format!("all {} packets", last.seen),
+            };
             let next = silent.iter().map(|s| short(s)).collect::<Vec<_>>().join(", ");
             let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none", ends(ctx, t));
             let step = format!(
@@ -313,7 +346,8 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             );
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
-            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p: 0.95, ev });
+            let p = if d.looked_for.is_some() { 0.9 } else { 0.95 };
+            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev });
             continue;
         }
         partial_loss(ctx, d, t, found);
@@ -330,7 +364,11 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
         }
         let ev: Vec<Ev> = [before, here].iter().filter_map(|h| h.ev.first()).copied().collect();
         let (a, b) = (short(before.interface.as_deref().unwrap_or(&before.owner)), short(here.interface.as_deref().unwrap_or(&here.owner)));
-        let summary = format!("{} of {} packets of {} that passed {a} never reach {b}", here.missing, before.seen, ends(ctx, t));
+        let missing = match here.missing_range {
+            Some((low, high)) if low < high => format!("about {} ({low} to {high})", here.missing),
+            _ => here.missing.to_string(),
+        };
+        let summary = format!("{missing} of {} packets of {} that passed {a} never reach {b}", before.seen, ends(ctx, t));
         let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
         found.push(Finding {
             kind: "packet_loss",
@@ -473,6 +511,7 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
         let Some(h) = d.hops.iter().find(|h| h.observed()) else { continue };
         let mut seen: BTreeMap<(u32, u32, u8), (u16, u32, Nanos)> = BTreeMap::new();
         let mut again = Vec::new();
+        let mut sample = Repeated::default();
         for s in h.sightings.iter().filter(|s| Some(s.point) == h.sample_point) {
             let Some(capture) = ctx.captures.get(s.capture) else { continue };
             for r in ctx.flows.rows(ctx.captures, s).take(100_000) {
@@ -483,6 +522,7 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
                 if r.len <= 1 && r.flags & (flags::SYN | flags::FIN | flags::PSH) == 0 {
                     continue;
                 }
+                let before = again.len();
                 match seen.get(&(r.seq, r.len, r.flags & (flags::SYN | flags::FIN))) {
                     // The same IP id is the same packet, captured twice.
                     Some((id, first, _)) if *id != r.ip_id || r.ip_id == 0 => again.push((capture.input, *first, r.row)),
@@ -491,6 +531,7 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
                         seen.insert((r.seq, r.len, r.flags & (flags::SYN | flags::FIN)), (r.ip_id, r.row, r.time));
                     }
                 }
+                sample.count(&r, again.len() > before, ctx.flows.rate);
             }
         }
         let Some((input, first, second)) = again.first().copied() else { continue };
@@ -502,10 +543,48 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
             vec![Place::frame(input, first), Place::frame(input, second)],
         );
         let n = again.len();
-        let times = if n == 1 { "1 segment is".to_owned() } else { format!("{n} segments are") };
+        let is_whole = h.sightings.iter().filter(|s| Some(s.point) == h.sample_point).all(|s| ctx.flows.is_whole(ctx.captures, s));
+        let times = match sample.estimate(h.seen, n as u64).filter(|_| !is_whole) {
+            Some((about, low, high)) if low < high => format!("about {about} segments ({low} to {high}) are"),
+            _ if n == 1 => "1 segment is".to_owned(),
+            _ => format!("{n} segments are"),
+        };
         let summary = format!("{times} sent again in {}", ends(ctx, t));
         let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
         found.push(Finding { kind: "retransmission", severity: Severity::Warning, about, summary, next_step: None, p: 0.95, ev: vec![ev] });
+    }
+}
+
+/// How many segments are sent again, where not all are known.
+#[derive(Default)]
+struct Repeated {
+    /// Openings and ends, which are all known, and how many of them came again.
+    control: (u64, u64),
+    /// Of the others, by block of sequence space: how many, and how many of them again.
+    blocks: BTreeMap<u32, (f64, f64)>,
+}
+
+impl Repeated {
+    fn count(&mut self, r: &Row, is_again: bool, rate: Rate) {
+        let tcp = Some(Protocol::Tcp);
+        if is_control(tcp, r) {
+            self.control = (self.control.0 + 1, self.control.1 + u64::from(is_again));
+        } else if rate.is_sampled()
+            && is_kept_everywhere(tcp, r, rate)
+            && let Some(piece) = kept_pieces(r, rate).next()
+        {
+            let b = self.blocks.entry(piece.block).or_default();
+            *b = (b.0 + 1.0, b.1 + f64::from(u8::from(is_again)));
+        }
+    }
+
+    /// About how many of `all` packets, and between how many; `found` were.
+    fn estimate(self, all: u64, found: u64) -> Option<(u64, u64, u64)> {
+        let (openings, again) = self.control;
+        let others = all.saturating_sub(openings) as f64;
+        let share = estimate::share(self.blocks.into_values())?;
+        let of = |part: f64| (again + (part * others).round() as u64).max(found);
+        Some((of(share.value), of(share.low), of(share.high)))
     }
 }
 
@@ -597,7 +676,12 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 .max();
             let asked = capture.digest.row(a.first_row).map(|r| r.time);
             // A question at the very end of a capture may have been answered after it.
-            let too_late = matches!((alive, asked), (Some(l), Some(t)) if t != NO_TIME && l - t < 1_000_000_000 && a.count < 3);
+            let too_late = match (alive, asked) {
+                (Some(l), Some(t)) => t != NO_TIME && l - t < 1_000_000_000 && a.count < 3,
+                // The question itself was not kept.
+                (_, None) => a.count < 3,
+                _ => false,
+            };
             if speaks || too_late || a.count < 2 {
                 continue;
             }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::capture::CaptureReader;
 use crate::columnar::{self, Origin};
 use crate::container::{Container, ContainerKind, Limits, MemberSink};
-use crate::digest::{CaptureDigest, DigestBuilder};
+use crate::digest::{CaptureDigest, DigestBuilder, Rate};
 use crate::facts::{Fact, Located};
 use crate::import;
 use crate::model::Note;
@@ -32,6 +32,8 @@ pub struct Ingest {
     bytes: u64,
     hash: Xxh3,
     depth: u8,
+    /// How many packets of captures one of is kept.
+    rate: Rate,
     state: State,
 }
 
@@ -58,6 +60,7 @@ struct Members {
     /// The container's own name.
     archive: String,
     depth: u8,
+    rate: Rate,
     current: Option<Ingest>,
     done: Vec<Ingested>,
     /// Members of no known kind: a support bundle holds hundreds of logs, which are no fault of anybody's.
@@ -68,7 +71,9 @@ impl MemberSink for Members {
     fn member(&mut self, name: &str) {
         self.end();
         let name = if name.is_empty() { self.archive.clone() } else { format!("{}/{name}", self.archive) };
-        self.current = Some(Ingest::nested(&name, self.depth + 1));
+        let mut member = Ingest::nested(&name, self.depth + 1);
+        member.sample(self.rate);
+        self.current = Some(member);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -128,7 +133,44 @@ impl Ingest {
     }
 
     fn nested(name: &str, depth: u8) -> Self {
-        Self { name: name.to_owned(), bytes: 0, hash: Xxh3::new(), depth, state: State::Sniffing(Vec::new()) }
+        Self { name: name.to_owned(), bytes: 0, hash: Xxh3::new(), depth, rate: Rate::ALL, state: State::Sniffing(Vec::new()) }
+    }
+
+    /// Keeps one packet in so many, of those that have come and of those that will come. What is coarser already stays.
+    pub fn sample(&mut self, rate: Rate) {
+        if rate <= self.rate {
+            return;
+        }
+        self.rate = rate;
+        match &mut self.state {
+            State::Capture(reader) => reader.1.sample(rate),
+            State::Container(_, _, members) => {
+                members.rate = rate;
+                members.done.iter_mut().for_each(|one| one.sample(rate));
+                if let Some(member) = &mut members.current {
+                    member.sample(rate);
+                }
+            }
+            State::Sniffing(_) | State::Document(..) | State::Refused(..) => {}
+        }
+    }
+
+    /// How many packets one of is kept.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Packets that are kept so far.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        match &self.state {
+            State::Capture(reader) => reader.1.kept(),
+            State::Container(_, _, members) => {
+                members.done.iter().map(Ingested::kept).sum::<u64>() + members.current.as_ref().map_or(0, Self::kept)
+            }
+            State::Sniffing(_) | State::Document(..) | State::Refused(..) => 0,
+        }
     }
 
     /// The next bytes; any length.
@@ -167,7 +209,11 @@ impl Ingest {
         let first = prefix.get(..sniff::PREFIX).unwrap_or(&prefix);
         let format = sniff::sniff(first, &self.name);
         self.state = match format {
-            Format::Pcap | Format::Pcapng => State::Capture(Box::new((CaptureReader::new(), DigestBuilder::new()))),
+            Format::Pcap | Format::Pcapng => {
+                let mut digest = DigestBuilder::new();
+                digest.sample(self.rate);
+                State::Capture(Box::new((CaptureReader::new(), digest)))
+            }
             Format::Gzip | Format::Zstd | Format::Tar | Format::Zip if self.depth < MOST_NESTING => {
                 let kind = match format {
                     Format::Gzip => ContainerKind::Gzip,
@@ -175,7 +221,8 @@ impl Ingest {
                     Format::Tar => ContainerKind::Tar,
                     _ => ContainerKind::Zip,
                 };
-                let members = Members { archive: self.name.clone(), depth: self.depth, current: None, done: Vec::new(), others: 0 };
+                let members =
+                    Members { archive: self.name.clone(), depth: self.depth, rate: self.rate, current: None, done: Vec::new(), others: 0 };
                 State::Container(format, Box::new(Container::new(kind, Limits::default())), Box::new(members))
             }
             Format::Gzip | Format::Zstd | Format::Tar | Format::Zip => {
@@ -363,6 +410,25 @@ fn outcome(notes: &[Note], read: bool) -> (Status, Option<String>) {
 }
 
 impl Ingested {
+    /// Keeps one packet in so many of a capture. What is coarser already stays.
+    pub fn sample(&mut self, rate: Rate) {
+        if let Data::Capture(digest) = &mut self.data {
+            digest.sample(rate);
+        }
+    }
+
+    /// Packets of a capture that are kept.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        if let Data::Capture(digest) = &self.data { u64::from(digest.kept()) } else { 0 }
+    }
+
+    /// How many packets of a capture one of is kept.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        if let Data::Capture(digest) = &self.data { digest.rate() } else { Rate::ALL }
+    }
+
     /// As a Parquet file that is read like the capture itself, under its name with `.parquet` behind; `out` gets the file's bytes in
     /// order. `false`: this is no capture, and nothing was written.
     pub fn write_digest(&self, out: &mut dyn FnMut(&[u8])) -> bool {

@@ -20,12 +20,34 @@ pub struct Report {
     pub capture_points: Vec<CapturePoint>,
     pub entities: Vec<Entity>,
     pub links: Vec<Link>,
+    /// For an analysis that did not examine every packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
     pub paths: Vec<Path>,
     pub findings: Vec<Finding>,
     pub evidence: Vec<Evidence>,
     /// What was left out because it fits several things alike.
     #[serde(default, skip_serializing_if = "Ambiguous::is_none")]
     pub ambiguous: Ambiguous,
+}
+
+/// Not all packets fitted into memory: the same ones were examined at every capture point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// One in so many.
+    pub one_in: u64,
+    /// Packets of all captures.
+    pub packets: u64,
+    /// How many of them were examined; openings and ends of connections and the first packets of each always are.
+    pub examined: u64,
+    /// Conversations of which no packet was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unexamined_flows: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's own signature.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Counts of what could belong to several conversations, and was given to none.
@@ -255,8 +277,14 @@ pub struct Hop {
     pub rewrites: Vec<Rewrite>,
     pub encapsulation: Vec<Encapsulation>,
     pub delay_ns: Option<Nanos>,
+    /// Where `delay_ns` is an estimate from a sample: its interval at 95 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_range_ns: Option<[Nanos; 2]>,
     pub seen: u64,
     pub missing: u64,
+    /// Where `missing` is an estimate from a sample: its interval at 95 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_range: Option<[u64; 2]>,
     pub confidence: f64,
     pub evidence: Vec<String>,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
-use hopscope::digest::{CaptureDigest, DigestBuilder};
+use hopscope::digest::{CaptureDigest, DigestBuilder, Rate};
 use hopscope::ingest::{Data, Ingested};
 use hopscope::model::Protocol;
 use hopscope::report::Status;
@@ -54,6 +54,33 @@ fn the_short_way_gives_the_same_digest_of_every_capture() {
     for path in captures {
         let bytes = std::fs::read(&path).unwrap();
         assert_same(&digest(&bytes, DigestBuilder::new()), &digest(&bytes, DigestBuilder::whole_way()), &path.display().to_string());
+    }
+}
+
+/// A capture thinned out from its beginning, on the way or afterwards: the same rows.
+#[test]
+fn when_a_capture_is_thinned_out_does_not_show() {
+    for path in captures() {
+        let bytes = std::fs::read(&path).unwrap();
+        let rates = [2, 8, 64, 1 << 12].map(Rate::one_in);
+        let mut later = digest(&bytes, DigestBuilder::new());
+        for rate in rates {
+            later.sample(rate);
+            let mut before = DigestBuilder::new();
+            before.sample(rate);
+            let before = digest(&bytes, before);
+            let (mut midway, mut reader) = (DigestBuilder::new(), CaptureReader::new());
+            for (n, part) in bytes.chunks(bytes.len() / 3 + 1).enumerate() {
+                midway.sample([Rate::ALL, Rate::one_in(2), rate][n]);
+                reader.push(part, &mut midway);
+            }
+            midway.sample(rate);
+            let _ = reader.finish(&mut midway);
+            let midway = midway.finish();
+            assert_same(&later, &before, &format!("{} {rate:?} from its beginning", path.display()));
+            assert_same(&later, &midway, &format!("{} {rate:?} on the way", path.display()));
+            assert!(later.rows().all(|r| later.row(r.row).is_some_and(|same| same.stream == r.stream && same.time == r.time)));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 
 use etherparse::{IpNumber, Ipv4Header, PacketBuilder, TcpOptionElement};
 use hopscope::analysis::analyze;
+use hopscope::digest::Rate;
 use hopscope::identify::inventory::host_veth_name;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::model::Mac;
@@ -58,6 +59,34 @@ fn what_is_claimed_with_confidence_is_true() {
     }
     for (kind, (right, wrong)) in &tally.claims {
         assert!(wrong * 100 <= right + wrong, "{kind}:\n{table}\n{}", tally.wrong.join("\n"));
+    }
+}
+
+/// The same of a sample of the packets, also of one so coarse that hardly more is kept than openings and ends.
+#[test]
+fn what_is_claimed_of_a_sample_is_true() {
+    for one_in in [8, 64, 1024] {
+        let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let mut tally = Tally::default();
+        for n in 0..CLUSTERS / 2 {
+            let world = World::new(spec().new_tree(&mut runner).unwrap().current());
+            tally.cluster = n;
+            let mut inputs = world.inputs();
+            hopscope::sample::fit(&mut inputs, u64::MAX, Rate::one_in(one_in));
+            compare(&world, &analyze(&inputs), &mut tally);
+        }
+        let mut table = format!("1 in {one_in}\n");
+        for (kind, (right, wrong)) in &tally.claims {
+            writeln!(table, "{kind:12} {right:6} right {wrong:4} wrong").unwrap();
+        }
+        println!("{table}{}", tally.wrong.join("\n"));
+        for kind in ["placement", "mac", "hop", "verdict"] {
+            let (right, wrong) = tally.claims.get(kind).copied().unwrap_or_default();
+            // Of nearly nothing, little is claimed.
+            let least = if one_in > 64 { 10 } else { 50 };
+            assert!(right >= least, "too few claims to tell: {kind}\n{table}");
+            assert!(wrong * 100 <= right + wrong, "{kind}:\n{table}\n{}", tally.wrong.join("\n"));
+        }
     }
 }
 

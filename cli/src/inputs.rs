@@ -1,33 +1,83 @@
 //! Paths as the person gave them → ingested inputs. Knows files, folders and standard input; not what is in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use hopscope::digest::Rate;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::report::Status;
+use hopscope::sample::{Shares, fit};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use walkdir::WalkDir;
 
 use crate::Fault;
 
-/// Everything that `paths` name, read. A file that cannot be read is a rejected input, not a fault.
+/// Everything that `paths` name, read; of captures with more than `most` packets in all, a sample. A file that cannot be read is a rejected input, not a fault.
 ///
 /// # Errors
 /// When the paths name no file at all.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Ingested>, Fault> {
+pub(crate) fn read(paths: &[PathBuf], most: u64, rate: Rate) -> Result<Vec<Ingested>, Fault> {
     let sources = sources(paths);
     if sources.is_empty() {
         let named: Vec<String> = paths.iter().map(|p| slashed(p)).collect();
         return Err(format!("no files to read in {}", named.join(", ")));
     }
     let bar = progress(&sources);
+    let pool = Mutex::new(Pool { shares: Shares::new(most, rate), read: BTreeMap::new() });
     // Each file is its own unit of work: the engine's result does not depend on who finishes first.
-    let ingested: Vec<Vec<Ingested>> = sources.par_iter().map(|s| ingest(s, &bar)).collect();
+    sources.par_iter().enumerate().for_each(|(n, s)| {
+        let read = ingest(n, s, &bar, &pool);
+        hold(&pool, |pool| pool.done(n, read));
+    });
     bar.finish_and_clear();
-    Ok(ingested.into_iter().flatten().collect())
+    let Pool { shares, read } = pool.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut found: Vec<Ingested> = read.into_values().flatten().collect();
+    fit(&mut found, most, shares.rate());
+    Ok(found)
+}
+
+/// What all that read share: how much each holds, and what has been read, which is thinned out with the rest.
+struct Pool {
+    shares: Shares,
+    read: BTreeMap<usize, Vec<Ingested>>,
+}
+
+impl Pool {
+    /// The rate that file number `n`, now with so many packets, has to be thinned out to.
+    fn hold(&mut self, n: usize, rate: Rate, kept: u64) -> Rate {
+        loop {
+            let before = self.shares.rate();
+            let now = self.shares.hold(n, rate, kept);
+            if now == before {
+                return now;
+            }
+            for (other, read) in &mut self.read {
+                read.iter_mut().for_each(|one| one.sample(now));
+                self.shares.hold(*other, now, read.iter().map(Ingested::kept).sum());
+            }
+        }
+    }
+
+    fn done(&mut self, n: usize, mut read: Vec<Ingested>) {
+        let mut rate = self.shares.rate();
+        loop {
+            read.iter_mut().for_each(|one| one.sample(rate));
+            let now = self.hold(n, rate, read.iter().map(Ingested::kept).sum());
+            if now == rate {
+                break;
+            }
+            rate = now;
+        }
+        self.read.insert(n, read);
+    }
+}
+
+fn hold<T>(pool: &Mutex<Pool>, with: impl FnOnce(&mut Pool) -> T) -> T {
+    with(&mut pool.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// One file's bytes, or standard input's for `-`.
@@ -105,11 +155,11 @@ fn slashed(path: &Path) -> String {
 /// Large enough that system calls do not show, small enough for many threads.
 const CHUNK: usize = 1 << 20;
 
-fn ingest(source: &Source, bar: &ProgressBar) -> Vec<Ingested> {
+fn ingest(number: usize, source: &Source, bar: &ProgressBar, pool: &Mutex<Pool>) -> Vec<Ingested> {
     let mut ingest = Ingest::new(&source.name);
     let read = match &source.place {
         Place::Unreadable(why) => Err(why.clone()),
-        Place::File(path) => push_all(path, &mut ingest, bar).map_err(|e| e.to_string()),
+        Place::File(path) => push_all(path, number, &mut ingest, bar, pool).map_err(|e| e.to_string()),
     };
     let mut ingested = ingest.finish();
     if let Err(why) = read {
@@ -125,7 +175,8 @@ fn ingest(source: &Source, bar: &ProgressBar) -> Vec<Ingested> {
     ingested
 }
 
-fn push_all(path: &Path, ingest: &mut Ingest, bar: &ProgressBar) -> io::Result<()> {
+fn push_all(path: &Path, number: usize, ingest: &mut Ingest, bar: &ProgressBar, pool: &Mutex<Pool>) -> io::Result<()> {
+    ingest.sample(hold(pool, |pool| pool.shares.rate()));
     let mut file = open(path)?;
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -134,6 +185,13 @@ fn push_all(path: &Path, ingest: &mut Ingest, bar: &ProgressBar) -> io::Result<(
             Ok(n) => {
                 ingest.push(chunk.get(..n).unwrap_or_default());
                 bar.inc(n as u64);
+                loop {
+                    let rate = hold(pool, |pool| pool.hold(number, ingest.rate(), ingest.kept()));
+                    if rate <= ingest.rate() {
+                        break;
+                    }
+                    ingest.sample(rate);
+                }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),

@@ -12,8 +12,10 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use hopscope::analysis::analyze;
+use hopscope::digest::Rate;
 use hopscope::ingest::{DIGEST_SUFFIX, Data, Ingested};
 use hopscope::report::{Report, Status};
+use hopscope::sample::PACKET_BYTES;
 
 use crate::output::{Format, Output, When};
 
@@ -42,6 +44,8 @@ struct Analyze {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
+    sampling: Sampling,
+    #[command(flatten)]
     shown: Shown,
     /// Say on standard error how long reading, analysing and writing took, and the most memory that was in use.
     #[arg(long)]
@@ -56,9 +60,53 @@ struct Digest {
     /// The capture (it may be compressed), or `-` for standard input.
     #[arg(value_name = "CAPTURE")]
     capture: PathBuf,
+    #[command(flatten)]
+    sampling: Sampling,
     /// Write to this file; else to the capture's name with `.parquet` behind.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// What to do where captures are larger than memory.
+#[derive(Clone, Copy, Debug, Args)]
+struct Sampling {
+    /// Let packets take so much memory at most (500M, 2G; K, M and G are powers of 1024): of captures with more packets, the same 1 in 2,
+    /// 1 in 4 … is examined at every capture point. What is missing and delays are then estimates, and the report says so.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// Examine only 1 in N packets from the beginning (N or 1/N, rounded up to a power of two).
+    #[arg(long, value_name = "1/N", value_parser = one_in)]
+    sample: Option<Rate>,
+}
+
+impl Sampling {
+    /// How many packets fit.
+    fn most(self) -> u64 {
+        self.memory.map_or(u64::MAX, |bytes| bytes / PACKET_BYTES)
+    }
+
+    fn rate(self) -> Rate {
+        self.sample.unwrap_or(Rate::ALL)
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim().trim_end_matches(['b', 'B']).trim_end_matches('i');
+    let scale = match text.chars().last().map(|c| c.to_ascii_uppercase()) {
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some('T') => 40,
+        _ => 0,
+    };
+    let number = if scale > 0 { text.get(..text.len() - 1).unwrap_or_default() } else { text };
+    let bytes = number.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(1 << scale)).filter(|n| *n > 0);
+    bytes.ok_or_else(|| "a size is a number with K, M or G behind it, such as 2G".to_owned())
+}
+
+fn one_in(text: &str) -> Result<Rate, String> {
+    let n = text.strip_prefix("1/").unwrap_or(text).parse::<u64>().ok().filter(|n| *n > 0);
+    n.map(Rate::one_in).ok_or_else(|| "a rate is 1/N or N, such as 1/16".to_owned())
 }
 
 /// Show a saved JSON report again, in any format.
@@ -115,6 +163,7 @@ Examples:
   hopscope analyze captures/ inventory/        everything in two folders, as text
   hopscope analyze eks-logs.tar.gz *.pcap      archives are read as the files in them
   hopscope analyze --format json . > report.json
+  hopscope analyze --memory 2G captures/       of more packets than fit into 2 GiB, a sample
   hopscope analyze --format svg --path p1 -o p1.svg .
   hopscope analyze --redact --format html -o report.html .    to show to others
   ssh node1 sudo tcpdump -c 100 -w - -i any | hopscope analyze - pods.json
@@ -166,7 +215,7 @@ type Fault = String;
 fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
     let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color, args.shown.path.as_deref());
     let start = Instant::now();
-    let ingested = inputs::read(&args.paths)?;
+    let ingested = inputs::read(&args.paths, args.sampling.most(), args.sampling.rate())?;
     let read = start.elapsed();
     let status = complain(&ingested)?;
     let start = Instant::now();
@@ -215,7 +264,7 @@ fn run_digest(args: &Digest) -> Result<ExitCode, Fault> {
         (None, path) if path == Path::new("-") => return Err("where to? standard input has no name: give one with -o".to_owned()),
         (None, path) => PathBuf::from(format!("{}{DIGEST_SUFFIX}", path.display())),
     };
-    let ingested = inputs::read(std::slice::from_ref(&args.capture))?;
+    let ingested = inputs::read(std::slice::from_ref(&args.capture), args.sampling.most(), args.sampling.rate())?;
     let status = complain(&ingested)?;
     let mut captures = ingested.iter().filter(|i| matches!(i.data, Data::Capture(_)));
     let capture = match (captures.next(), captures.next()) {

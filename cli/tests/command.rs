@@ -1,5 +1,5 @@
 //! The command as a person runs it: help, formats, names of inputs, exit statuses.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -179,4 +179,38 @@ fn redacted_reports_hold_no_address_and_agree_where_the_key_does() {
         Some(2),
         "a key alone redacts nothing"
     );
+}
+
+/// Many files read by several threads within one budget: the same part of all, whatever their order.
+#[test]
+fn captures_beyond_the_memory_given_are_sampled() {
+    let here = folder("memory");
+    for n in 0..4_u8 {
+        let one = capture();
+        let (head, packet) = one.split_at(24);
+        let mut file = head.to_vec();
+        for id in 0..2000_u16 {
+            let mut packet = packet.to_vec();
+            // The IP id, which is part of what tells packets apart.
+            packet[16 + 18..16 + 20].copy_from_slice(&id.to_be_bytes());
+            file.extend(packet);
+        }
+        fs::write(here.join(format!("{n}.pcap")), file).unwrap();
+    }
+    let report = |arguments: &[&str]| {
+        let out = hopscope(&[&["analyze", "--format", "json"], arguments].concat(), &here);
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+        text(&out.stdout)
+    };
+    let all = report(&["0.pcap", "1.pcap", "2.pcap", "3.pcap"]);
+    assert!(!all.contains("\"sampling\""));
+    assert!(all == report(&["--memory", "1G", "3.pcap", "0.pcap", "1.pcap", "2.pcap"]), "what fits is not sampled");
+    // 8,000 packets; room for 2,600.
+    let some = report(&["--memory", "100K", "0.pcap", "1.pcap", "2.pcap", "3.pcap"]);
+    assert!(some.contains("\"one_in\": 4"), "{some}");
+    assert!(some == report(&["--memory", "100K", "2.pcap", "3.pcap", "1.pcap", "0.pcap"]), "another order");
+    assert!(some == report(&["--sample", "1/4", "0.pcap", "1.pcap", "2.pcap", "3.pcap"]), "the rate given outright");
+    for wrong in [["--memory", "much"], ["--memory", "0"], ["--sample", "1/0"], ["--sample", "x"]] {
+        assert_eq!(hopscope(&["analyze", wrong[0], wrong[1], "0.pcap"], &here).status.code(), Some(2), "{wrong:?}");
+    }
 }

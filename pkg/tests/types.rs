@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hopscope::report::{
     Ambiguous, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Generator, Hop,
-    Input, Link, Path, Relay, Report, Rewrite, Severity, Source, Status, Verdict, Way,
+    Input, Link, Path, Relay, Report, Rewrite, Sampling, Severity, Source, Status, Verdict, Way,
 };
 use serde_json::Value;
 
@@ -80,6 +80,8 @@ fn sample(full: bool) -> Report {
         rewrites: vec![Rewrite::Mac],
         encapsulation: vec![Encapsulation { kind: "vxlan".to_owned(), vni: full.then_some(1), outer_src: text(), outer_dst: text() }],
         delay_ns: full.then_some(1),
+        delay_range_ns: full.then_some([1, 2]),
+        missing_range: full.then_some([1, 2]),
         evidence: list(),
         ..Hop::default()
     };
@@ -107,6 +109,7 @@ fn sample(full: bool) -> Report {
         }],
         findings: vec![Finding { about: list(), next_step: text(), evidence: list(), ..Finding::default() }],
         evidence: vec![Evidence { sources: vec![source], ..Evidence::default() }],
+        sampling: full.then_some(Sampling { one_in: 16, packets: 9, examined: 3, unexamined_flows: 1 }),
         ambiguous: Ambiguous { packets: u64::from(full), messages: 0 },
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::thrift::{Reader, Value, Writer, varint};
 use crate::capture::InterfaceInfo;
 use crate::content::Marked;
-use crate::digest::{ArpSeen, CaptureDigest, IcmpErrorSeen, Row, Stream, StreamKey};
+use crate::digest::{ArpSeen, CaptureDigest, IcmpErrorSeen, Rate, Row, Stream, StreamKey};
 use crate::model::Direction;
 use crate::report::Status;
 
@@ -56,6 +56,18 @@ struct Head {
     marks: Vec<Marked>,
     names: Vec<(IpAddr, String)>,
     cut_frames: u64,
+    /// For one that holds not every packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sample: Option<Sample>,
+}
+
+/// Which part of a capture's packets a digest holds.
+#[derive(Serialize, Deserialize)]
+struct Sample {
+    /// One in so many.
+    one_in: u64,
+    /// Frames in the capture.
+    frames: u32,
 }
 
 /// Parquet's names for a column's type.
@@ -89,6 +101,9 @@ const BYTE_ARRAY: i32 = 6;
 const PLAIN: i32 = 0;
 const RLE: i32 = 3;
 const RLE_DICTIONARY: i32 = 8;
+
+/// The column that says which frame a row is, as Wireshark counts. Read back only where not every frame has a row.
+const FRAME: &str = "frame";
 
 /// Columns that say what a row holds, and are read back.
 const ROW_COLUMNS: [(&str, Type); 7] = [
@@ -184,8 +199,8 @@ pub fn write(origin: &Origin, digest: &CaptureDigest, out: &mut dyn FnMut(&[u8])
     let said = said(digest);
     let mut groups = Vec::new();
     let mut first = 0;
-    while first < digest.len() {
-        let rows = GROUP.min(digest.len() - first);
+    while first < digest.kept() {
+        let rows = GROUP.min(digest.kept() - first);
         groups.push(file.group(digest, &said, first, rows));
         first += rows;
     }
@@ -198,6 +213,7 @@ pub fn write(origin: &Origin, digest: &CaptureDigest, out: &mut dyn FnMut(&[u8])
         marks: digest.marks.clone(),
         names: digest.names.clone(),
         cut_frames: digest.cut_frames,
+        sample: digest.rate().is_sampled().then(|| Sample { one_in: digest.rate().of(), frames: digest.len() }),
     };
     let head = serde_json::to_string(&head).unwrap_or_default();
     let columns = columns(&said);
@@ -211,7 +227,7 @@ pub fn write(origin: &Origin, digest: &CaptureDigest, out: &mut dyn FnMut(&[u8])
     let footer = Writer::default()
         .i32(1, 1)
         .structures(2, schema.into_iter())
-        .i64(3, i64::from(digest.len()))
+        .i64(3, i64::from(digest.kept()))
         .structures(4, groups.into_iter())
         .structures(5, [Writer::default().text(1, ENTRY).text(2, &head)].into_iter())
         .text(6, concat!("hopscope ", env!("CARGO_PKG_VERSION")))
@@ -223,7 +239,7 @@ pub fn write(origin: &Origin, digest: &CaptureDigest, out: &mut dyn FnMut(&[u8])
 
 /// All columns in the file's order.
 fn columns(said: &[Said]) -> Vec<(&'static str, Type)> {
-    std::iter::once(("frame", Type::U32)).chain(ROW_COLUMNS).chain(said.iter().map(|s| (s.name, s.kind))).collect()
+    std::iter::once((FRAME, Type::U32)).chain(ROW_COLUMNS).chain(said.iter().map(|s| (s.name, s.kind))).collect()
 }
 
 struct File<'a> {
@@ -238,12 +254,16 @@ impl File<'_> {
     }
 
     fn group(&mut self, digest: &CaptureDigest, said: &[Said], first: u32, count: u32) -> Writer {
-        let rows: Vec<Row> = (first..first + count).filter_map(|r| digest.row(r)).collect();
+        let rows: Vec<Row> = (first..first + count).filter_map(|place| digest.kept_row(place)).collect();
         let from = self.at;
         let mut chunks = Vec::new();
         // Counted: 4 octets a row would be much for what every reader can count.
-        let frames = delta_of_one(first.saturating_add(1), count);
-        chunks.push(self.chunk("frame", Type::U32, count, None, &frames, DELTA_BINARY_PACKED));
+        let (frames, encoding) = if digest.rate().is_sampled() {
+            (rows.iter().flat_map(|r| r.row.saturating_add(1).to_le_bytes()).collect(), PLAIN)
+        } else {
+            (delta_of_one(first.saturating_add(1), count), DELTA_BINARY_PACKED)
+        };
+        chunks.push(self.chunk(FRAME, Type::U32, count, None, &frames, encoding));
         for (name, kind) in ROW_COLUMNS {
             let value = |row: &Row| match name {
                 "stream" => row.stream,
@@ -404,7 +424,8 @@ pub fn read(bytes: &[u8]) -> Result<(Origin, CaptureDigest), String> {
     let entry = footer.list(5).iter().find(|e| e.bytes(1) == Some(ENTRY.as_bytes())).and_then(|e| e.bytes(2));
     let entry = entry.ok_or("a Parquet file, but no digest of a capture: `hopscope digest` writes those")?;
     let head: Head = serde_json::from_slice(entry).map_err(|e| format!("the digest's description cannot be read: {e}"))?;
-    let mut digest = CaptureDigest::default();
+    let sample = head.sample.map(|s| (Rate::one_in(s.one_in), s.frames)).filter(|(rate, _)| rate.is_sampled());
+    let mut digest = sample.map_or_else(CaptureDigest::default, |(rate, frames)| CaptureDigest::sampled(rate, frames));
     (digest.interfaces, digest.streams, digest.arps) = (head.interfaces, head.streams, head.arps);
     (digest.errors, digest.names, digest.cut_frames, digest.marks) = (head.errors, head.names, head.cut_frames, head.marks);
     for group in footer.list(4) {
@@ -413,18 +434,27 @@ pub fn read(bytes: &[u8]) -> Result<(Origin, CaptureDigest), String> {
         if rows as usize > bytes.len() {
             return Err("a row group claims more rows than the file has room for".to_owned());
         }
-        let mut table: [Vec<u64>; 7] = Default::default();
-        for ((name, _), to) in ROW_COLUMNS.iter().zip(&mut table) {
+        let column = |name: &str, to: &mut Vec<u64>| -> Result<(), String> {
             let mut chunks = group.list(1).iter().filter_map(|c| c.get(3));
             let wanted = |meta: &&Value<'_>| matches!(meta.list(3), [Value::Bytes(path)] if *path == name.as_bytes());
             let meta = chunks.find(wanted).ok_or_else(|| format!("the column {name} is missing"))?;
-            chunk(bytes, meta, rows, to).map_err(|why| format!("the column {name} cannot be read: {why}"))?;
+            chunk(bytes, meta, rows, to).map_err(|why| format!("the column {name} cannot be read: {why}"))
+        };
+        let mut table: [Vec<u64>; 7] = Default::default();
+        for ((name, _), to) in ROW_COLUMNS.iter().zip(&mut table) {
+            column(name, to)?;
         }
+        let mut frames = Vec::new();
+        if sample.is_some() {
+            column(FRAME, &mut frames)?;
+        }
+        let mut frames = frames.into_iter();
         let [times, streams, idents, seqs, lens, ip_ids, flags] = table;
         let rest = streams.into_iter().zip(idents).zip(seqs).zip(lens).zip(ip_ids).zip(flags);
         for (time, (((((stream, ident), seq), len), ip_id), flags)) in times.into_iter().zip(rest) {
             let (stream, seq, len) = (stream as u32, seq as u32, len as u32);
-            digest.push_row(Row { row: digest.len(), time: time as i64, stream, ident, seq, len, ip_id: ip_id as u16, flags: flags as u8 });
+            let row = frames.next().map_or(digest.len(), |frame| (frame as u32).saturating_sub(1));
+            digest.push_row(Row { row, time: time as i64, stream, ident, seq, len, ip_id: ip_id as u16, flags: flags as u8 });
         }
     }
     if !digest.is_sound() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::digest::{CaptureDigest, NO_TIME, Row, StreamKey, Tuple};
+use crate::digest::{CaptureDigest, NO_TIME, Rate, Row, StreamKey, Tuple};
 use crate::dissect::flags;
 use crate::identify::place::{Capture, Point};
 use crate::model::{Nanos, Protocol};
@@ -67,7 +67,11 @@ pub struct Flows {
     pub conversations: Vec<Conversation>,
     /// Identities that too many flows share to say anything; dropped, not guessed.
     pub ambiguous: u64,
-    /// Rows of each stream: per capture, (offset per stream, rows).
+    /// How many packets one of was kept, of all captures.
+    pub rate: Rate,
+    /// Flows of which no packet was kept: what they were part of cannot be told, and they are traced by nobody.
+    pub unexamined: u64,
+    /// Rows of each stream: per capture, (offset per stream, places of the rows among those that are kept).
     index: Vec<StreamIndex>,
 }
 
@@ -91,11 +95,11 @@ impl StreamIndex {
             *s = total;
         }
         let mut next = starts.clone();
-        let mut rows = vec![0_u32; digest.len() as usize];
-        for row in digest.rows() {
+        let mut rows = vec![0_u32; digest.kept() as usize];
+        for (place, row) in (0..).zip(digest.rows()) {
             if let Some(at) = next.get_mut(row.stream as usize) {
                 if let Some(slot) = rows.get_mut(*at as usize) {
-                    *slot = row.row;
+                    *slot = place;
                 }
                 *at += 1;
             }
@@ -120,7 +124,8 @@ const MOST_FLOWS: usize = 6;
 /// Groups every stream of every point into flows and conversations.
 #[must_use]
 pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
-    let mut all = Flows { index: captures.iter().map(|c| StreamIndex::of(c.digest)).collect(), ..Flows::default() };
+    let rate = captures.iter().map(|c| c.digest.rate()).max().unwrap_or_default();
+    let mut all = Flows { rate, index: captures.iter().map(|c| StreamIndex::of(c.digest)).collect(), ..Flows::default() };
     let mut by_tuple: BTreeMap<Tuple, Vec<Sighting>> = BTreeMap::new();
     for (point_id, point) in points.iter().enumerate() {
         let Some(capture) = captures.get(point.capture) else { continue };
@@ -138,6 +143,10 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
         }
     }
     all.flows = by_tuple.into_iter().map(|(tuple, sightings)| Flow { tuple, sightings }).collect();
+    let found = all.flows.len();
+    let index = &all.index;
+    all.flows.retain(|f| f.sightings.iter().any(|s| index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())));
+    all.unexamined = (found - all.flows.len()) as u64;
     all.flows.retain(|f| all_echo(captures, f, &all.index));
     let joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
     all.conversations = group(all.flows.len(), joins);
@@ -158,17 +167,24 @@ fn all_echo(captures: &[Capture<'_>], flow: &Flow, index: &[StreamIndex]) -> boo
     }
     flow.sightings.iter().any(|s| {
         let (Some(index), Some(capture)) = (index.get(s.capture), captures.get(s.capture)) else { return false };
-        let first = index.rows(s.stream).first().and_then(|r| capture.digest.row(*r));
+        let first = index.rows(s.stream).first().and_then(|r| capture.digest.kept_row(*r));
         first.is_some_and(|r| matches!(r.flags, 0 | 8 | 128 | 129))
     })
 }
 
 impl Flows {
-    /// The rows of a sighting, in the file's order.
+    /// The rows of a sighting that were kept, in the file's order.
     pub fn rows<'a>(&'a self, captures: &'a [Capture<'a>], s: &Sighting) -> impl Iterator<Item = Row> + use<'a> {
         let rows = self.index.get(s.capture).map_or(&[][..], |i| i.rows(s.stream));
         let digest = captures.get(s.capture).map(|c| c.digest);
-        rows.iter().filter_map(move |r| digest?.row(*r))
+        rows.iter().filter_map(move |r| digest?.kept_row(*r))
+    }
+
+    /// Whether every packet of a sighting was kept.
+    #[must_use]
+    pub fn is_whole(&self, captures: &[Capture<'_>], s: &Sighting) -> bool {
+        let rows = self.index.get(s.capture).map_or(0, |i| i.rows(s.stream).len());
+        captures.get(s.capture).is_some_and(|c| c.digest.is_whole(s.stream, rows))
     }
 
     /// Whether the flow's lower end began it: yes, no, or not to be told.
@@ -190,6 +206,11 @@ impl Flows {
                 if row.time != NO_TIME && earliest.is_none_or(|e| row.time < e.0) {
                     earliest = Some((row.time, s.forward));
                 }
+            }
+            // Who spoke first is known of all packets.
+            let first = captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)).map(|s| s.first_ns);
+            if let Some(first) = first.filter(|t| self.rate.is_sampled() && *t != NO_TIME && earliest.is_none_or(|e| *t < e.0)) {
+                earliest = Some((first, s.forward));
             }
         }
         if votes != 0 {
@@ -225,7 +246,7 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[StreamIndex], ambigu
             let mut sketch: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
             for s in flow.sightings.iter().filter(|s| s.forward == forward) {
                 let (Some(index), Some(capture)) = (index.get(s.capture), captures.get(s.capture)) else { continue };
-                for row in index.rows(s.stream).iter().filter_map(|r| capture.digest.row(*r)) {
+                for row in index.rows(s.stream).iter().filter_map(|r| capture.digest.kept_row(*r)) {
                     if row.ident == 0 || is_common(flow.tuple.protocol, &row) {
                         continue;
                     }

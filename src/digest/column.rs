@@ -71,6 +71,27 @@ impl<T: Number> Column<T> {
         self.pages.get(row / PAGE)?.get(row % PAGE).copied()
     }
 
+    /// Keeps the rows whose bit is set, in place: no page is copied.
+    pub(super) fn retain(&mut self, keep: &super::Bits) {
+        let (mut from, mut to) = (0, 0);
+        for page in 0..self.pages.len() {
+            for at in 0..self.pages.get(page).map_or(0, Vec::len) {
+                if keep.get(from)
+                    && let Some(value) = self.pages.get(page).and_then(|p| p.get(at)).copied()
+                    && let Some(place) = self.pages.get_mut(to / PAGE).and_then(|p| p.get_mut(to % PAGE))
+                {
+                    *place = value;
+                    to += 1;
+                }
+                from += 1;
+            }
+        }
+        self.pages.truncate(to.div_ceil(PAGE));
+        if let Some(last) = self.pages.last_mut() {
+            last.truncate((to - 1) % PAGE + 1);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.pages.iter().map(Vec::len).sum()
     }
@@ -83,6 +104,15 @@ impl<T: Number> Column<T> {
     /// Its rows, page by page: every page but the last has the same length in all columns.
     pub(super) fn pages(&self) -> impl Iterator<Item = &[T]> + '_ {
         self.pages.iter().map(Vec::as_slice)
+    }
+}
+
+impl<T: Number + Ord> Column<T> {
+    /// Where a value stands in a column that rises.
+    pub(super) fn find(&self, value: T) -> Option<u32> {
+        let page = self.pages.partition_point(|p| p.last().is_some_and(|last| *last < value));
+        let at = self.pages.get(page)?.binary_search(&value).ok()?;
+        u32::try_from(page * PAGE + at).ok()
     }
 }
 
@@ -145,7 +175,28 @@ impl<'de, T: Number> Visitor<'de> for Pages<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Bits;
     use super::{Column, PAGE};
+
+    #[test]
+    fn rows_that_are_kept_close_up_and_are_found() {
+        for every in [1, 2, 3, 7, 5 * PAGE as u32] {
+            let mut column = Column::default();
+            let values: Vec<u32> = (0..3 * PAGE as u32 + 5).map(|n| n * 2).collect();
+            column.extend(&values);
+            let mut keep = Bits::default();
+            values.iter().for_each(|n| keep.push(n / 2 % every == every - 1));
+            column.retain(&keep);
+            let kept: Vec<u32> = values.iter().copied().filter(|n| n / 2 % every == every - 1).collect();
+            assert!(column.pages().flatten().eq(&kept) && column.pages().all(|p| !p.is_empty()), "{every}");
+            assert!(kept.iter().enumerate().all(|(n, v)| column.find(*v) == Some(n as u32)));
+            assert_eq!((column.find(1), column.find(u32::MAX)), (None, None));
+            let bytes = postcard::to_stdvec(&column).unwrap();
+            assert!(postcard::from_bytes::<Column<u32>>(&bytes).is_ok());
+            column.extend(&[1, 2, 3]);
+            assert_eq!(column.len(), kept.len() + 3);
+        }
+    }
 
     #[test]
     fn a_column_travels_and_damage_is_refused() {

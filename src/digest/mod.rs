@@ -3,10 +3,12 @@
 //!
 //! A *stream* is a header that repeats: the same addresses, MACs, TTL and tunnels on the same interface, one way.
 //! A packet is its stream and what differs: time, identity, sequence number, length, IP id, flags.
-//! Row `n` is frame `n + 1` of the file; every frame has a row, also one that was not understood.
+//! Row `n` is frame `n + 1` of the file; every frame has a row, also one that was not understood. Where not all rows can be kept,
+//! [`Rate`] says how many are; streams, ARP messages and errors count every packet all the same.
 
 mod column;
 mod identity;
+mod select;
 mod streams;
 
 use std::net::IpAddr;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use self::column::{BLOCK, Column};
 use self::identity::{Packet, ports_of};
+use self::select::Selection;
+pub use self::select::{Piece, Rate, is_control, is_kept_everywhere, kept_pieces};
 use self::streams::{Streams, Words};
 use crate::capture::{Checkpoint, FileLayout, FrameSink, InterfaceInfo, LinkType, RawFrame};
 use crate::content::{Marked, Marker};
@@ -172,7 +176,12 @@ pub struct CaptureDigest {
     pub layout: FileLayout,
     /// Frames whose bytes the snaplen cut.
     pub cut_frames: u64,
-    rows: u32,
+    /// Frames that were read.
+    frames: u32,
+    /// How many of them have a row.
+    rate: Rate,
+    /// Which rows are kept, where not all are; empty else.
+    kept: Column<u32>,
     times: Column<Nanos>,
     stream_of: Column<u32>,
     idents: Column<u64>,
@@ -183,8 +192,18 @@ pub struct CaptureDigest {
 }
 
 impl CaptureDigest {
-    /// One row more, from a digest that was saved.
+    /// Nothing yet, of a capture of `frames` frames that was saved at a rate.
+    pub(crate) fn sampled(rate: Rate, frames: u32) -> Self {
+        Self { rate, frames, ..Self::default() }
+    }
+
+    /// One row more, from a digest that was saved: in the file's order.
     pub(crate) fn push_row(&mut self, row: Row) {
+        if self.rate.is_sampled() {
+            self.kept.extend(&[row.row]);
+        } else {
+            self.frames = self.frames.saturating_add(1);
+        }
         self.times.extend(&[row.time]);
         self.stream_of.extend(&[row.stream]);
         self.idents.extend(&[row.ident]);
@@ -192,34 +211,102 @@ impl CaptureDigest {
         self.lens.extend(&[row.len]);
         self.ip_ids.extend(&[row.ip_id]);
         self.flags.extend(&[row.flags]);
-        self.rows = self.rows.saturating_add(1);
     }
 
-    /// Number of frames.
+    /// Number of frames in the capture.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.rows
+        self.frames
+    }
+
+    /// Number of frames that have a row.
+    #[must_use]
+    pub fn kept(&self) -> u32 {
+        u32::try_from(self.times.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many of the frames have a row.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// Whether there is no frame at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.frames == 0
     }
 
-    /// Row `row`, if there is one.
+    /// Row `row`, if it is there and was kept.
     #[must_use]
     pub fn row(&self, row: u32) -> Option<Row> {
+        let place = if self.rate.is_sampled() { self.kept.find(row)? } else { row };
+        self.kept_row(place)
+    }
+
+    /// The `place`th of the rows that are kept, from 0.
+    #[must_use]
+    pub fn kept_row(&self, place: u32) -> Option<Row> {
         Some(Row {
-            row,
-            time: self.times.get(row)?,
-            stream: self.stream_of.get(row)?,
-            ident: self.idents.get(row)?,
-            seq: self.seqs.get(row)?,
-            len: self.lens.get(row)?,
-            ip_id: self.ip_ids.get(row)?,
-            flags: self.flags.get(row)?,
+            row: if self.rate.is_sampled() { self.kept.get(place)? } else { place },
+            time: self.times.get(place)?,
+            stream: self.stream_of.get(place)?,
+            ident: self.idents.get(place)?,
+            seq: self.seqs.get(place)?,
+            len: self.lens.get(place)?,
+            ip_id: self.ip_ids.get(place)?,
+            flags: self.flags.get(place)?,
         })
+    }
+
+    /// Whether a stream's rows are all kept, of which there are `rows`.
+    #[must_use]
+    pub fn is_whole(&self, stream: u32, rows: usize) -> bool {
+        !self.rate.is_sampled() || self.streams.get(stream as usize).is_some_and(|s| s.packets as usize == rows)
+    }
+
+    /// Keeps the rows of a coarser rate and forgets the others, in place. What is coarser already stays.
+    pub fn sample(&mut self, rate: Rate) {
+        self.select(rate);
+    }
+
+    /// The same; also how far the selection has come.
+    fn select(&mut self, rate: Rate) -> Selection {
+        let mut selection = Selection::new(rate.max(self.rate));
+        if rate <= self.rate {
+            return selection;
+        }
+        let mut keep = Bits::default();
+        let mut marks = self.marks.iter().map(|m| m.row).peekable();
+        for row in self.rows() {
+            let mut bears_mark = false;
+            while marks.next_if(|m| *m <= row.row).is_some() {
+                bears_mark = true;
+            }
+            keep.push(selection.keeps(self.protocol(row.stream), &row, bears_mark));
+        }
+        if self.rate.is_sampled() {
+            self.kept.retain(&keep);
+        } else {
+            let all: Vec<u32> = (0..self.frames).filter(|row| keep.get(*row as usize)).collect();
+            self.kept.extend(&all);
+        }
+        self.times.retain(&keep);
+        self.stream_of.retain(&keep);
+        self.idents.retain(&keep);
+        self.seqs.retain(&keep);
+        self.lens.retain(&keep);
+        self.ip_ids.retain(&keep);
+        self.flags.retain(&keep);
+        self.rate = rate;
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.retain(|m| self.kept.find(m.row).is_some());
+        self.marks = marks;
+        selection
+    }
+
+    fn protocol(&self, stream: u32) -> Option<Protocol> {
+        Some(self.streams.get(stream as usize)?.key.flow?.protocol)
     }
 
     /// The last checkpoint at or before frame `number`, and the offset of the one after it, up to which a reader has to look;
@@ -233,18 +320,25 @@ impl CaptureDigest {
 
     /// Whether every column has as many rows as there are, and no row names a stream that is not there.
     pub(crate) fn is_sound(&self) -> bool {
-        let rows = self.rows as usize;
+        let rows = self.times.len();
+        let (numbered, most) = if self.rate.is_sampled() { (rows, self.frames as usize) } else { (0, rows) };
         let lengths = [self.times.len(), self.stream_of.len(), self.idents.len(), self.seqs.len(), self.lens.len(), self.ip_ids.len()];
         lengths.iter().all(|len| *len == rows)
             && self.flags.len() == rows
-            && self.marks.iter().all(|m| (m.stream as usize) < self.streams.len() && m.row < self.rows)
+            && self.kept.len() == numbered
+            && rows <= most
+            && most == self.frames as usize
+            && self.kept.pages().flatten().is_sorted_by(|a, b| a < b)
+            && self.kept.pages().flatten().all(|row| *row < self.frames)
+            && self.marks.iter().all(|m| (m.stream as usize) < self.streams.len() && m.row < self.frames)
             && self.stream_of.pages().flatten().all(|stream| (*stream as usize) < self.streams.len())
     }
 
     /// Bytes that it takes when it travels, roughly.
     pub(crate) fn travel_size(&self) -> usize {
         const STREAM: usize = 96;
-        self.times.travel_size()
+        self.kept.travel_size()
+            + self.times.travel_size()
             + self.stream_of.travel_size()
             + self.idents.travel_size()
             + self.seqs.travel_size()
@@ -256,9 +350,32 @@ impl CaptureDigest {
             + self.marks.len() * size_of::<Marked>()
     }
 
-    /// All rows in the file's order.
+    /// All rows that are kept, in the file's order.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        (0..self.rows).filter_map(|r| self.row(r))
+        (0..self.kept()).filter_map(|place| self.kept_row(place))
+    }
+}
+
+/// A bit for each row.
+#[derive(Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    fn push(&mut self, bit: bool) {
+        if self.len.is_multiple_of(64) {
+            self.words.push(0);
+        }
+        if let Some(word) = self.words.last_mut() {
+            *word |= u64::from(bit) << (self.len % 64);
+        }
+        self.len += 1;
+    }
+
+    fn get(&self, at: usize) -> bool {
+        self.words.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 }
 
@@ -272,6 +389,10 @@ pub struct DigestBuilder {
     streams: Streams,
     /// Rows that are not in the columns yet.
     block: Box<Block>,
+    /// How many these are.
+    pending: usize,
+    /// Which rows are kept, where not all are.
+    selection: Option<Selection>,
     /// The interface of the last frame: nearly always that of the next.
     link: Option<(u32, LinkType)>,
     arp_ids: FxHashMap<ArpKey, usize>,
@@ -286,6 +407,7 @@ pub struct DigestBuilder {
 /// As many rows as are added to the columns at once: seven columns would be seven looks at a page's length for each frame.
 #[derive(Debug)]
 struct Block {
+    kept: [u32; BLOCK],
     times: [Nanos; BLOCK],
     stream_of: [u32; BLOCK],
     idents: [u64; BLOCK],
@@ -298,6 +420,9 @@ struct Block {
 impl Block {
     /// Adds its first `rows` to the columns.
     fn add_to(&self, d: &mut CaptureDigest, rows: usize) {
+        if d.rate.is_sampled() {
+            d.kept.extend(self.kept.get(..rows).unwrap_or_default());
+        }
         d.times.extend(self.times.get(..rows).unwrap_or_default());
         d.stream_of.extend(self.stream_of.get(..rows).unwrap_or_default());
         d.idents.extend(self.idents.get(..rows).unwrap_or_default());
@@ -321,7 +446,10 @@ impl DigestBuilder {
         Self {
             digest: CaptureDigest::default(),
             streams: Streams::default(),
+            pending: 0,
+            selection: None,
             block: Box::new(Block {
+                kept: [0; BLOCK],
                 times: [0; BLOCK],
                 stream_of: [0; BLOCK],
                 idents: [0; BLOCK],
@@ -348,14 +476,32 @@ impl DigestBuilder {
     /// Frames so far.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        u64::from(self.digest.rows)
+        u64::from(self.digest.frames)
+    }
+
+    /// Rows that are kept so far.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        u64::from(self.digest.kept()) + self.pending as u64
+    }
+
+    /// Keeps the rows of a coarser rate, of what has come and of what will come.
+    pub fn sample(&mut self, rate: Rate) {
+        if rate <= self.digest.rate {
+            return;
+        }
+        self.flush(self.pending);
+        // Its streams are here until the end: they say which protocol a row is of.
+        self.digest.streams = self.streams.lend();
+        self.selection = Some(self.digest.select(rate));
+        self.streams.take_back(std::mem::take(&mut self.digest.streams));
     }
 
     /// The digest of what has been seen so far.
     #[must_use]
     pub fn so_far(&self) -> CaptureDigest {
         let mut digest = self.digest.clone();
-        self.block.add_to(&mut digest, self.digest.rows as usize % BLOCK);
+        self.block.add_to(&mut digest, self.pending);
         digest.streams = self.streams.so_far();
         digest
     }
@@ -363,7 +509,7 @@ impl DigestBuilder {
     /// The digest.
     #[must_use]
     pub fn finish(mut self) -> CaptureDigest {
-        self.flush(self.digest.rows as usize % BLOCK);
+        self.flush(self.pending);
         self.digest.checkpoints.shrink_to_fit();
         self.digest.streams = self.streams.finish();
         self.digest
@@ -398,9 +544,23 @@ impl DigestBuilder {
         }
     }
 
+    /// Whether this row is kept; before it there were `marks` marks, and what it does not keep says nothing.
+    #[inline(never)]
+    fn selects(&mut self, row: u32, time: Nanos, stream: u32, packet: Packet, marks: usize) -> bool {
+        let Some(selection) = &mut self.selection else { return true };
+        let Packet { ident, seq, len, ip_id, flags } = packet;
+        let row = Row { row, time, stream, ident, seq, len, ip_id, flags };
+        let is_kept = selection.keeps(self.streams.protocol(stream), &row, self.digest.marks.len() > marks);
+        if !is_kept {
+            self.digest.marks.truncate(marks);
+        }
+        is_kept
+    }
+
     /// Moves the first `rows` of the block into the columns.
     fn flush(&mut self, rows: usize) {
         self.block.add_to(&mut self.digest, rows);
+        self.pending = 0;
     }
 
     /// The stream and the rest of the row of a common frame.
@@ -525,19 +685,28 @@ impl FrameSink for DigestBuilder {
 
     #[inline]
     fn frame(&mut self, frame: RawFrame<'_>) {
-        let row = self.digest.rows;
+        let row = self.digest.frames;
         if row == u32::MAX {
             return;
         }
         let time = frame.time_ns.unwrap_or(NO_TIME);
         let link_type = self.link_type(frame.interface);
+        let marks = self.digest.marks.len();
         let (stream, packet) = match self.short(&frame, link_type, time, row) {
             Some(found) => found,
             None => self.whole(&frame, link_type, time, row),
         };
-        let at = row as usize % BLOCK;
+        if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
+            self.digest.cut_frames += 1;
+        }
+        self.digest.frames += 1;
+        if self.selection.is_some() && !self.selects(row, time, stream, packet, marks) {
+            return;
+        }
+        let at = self.pending;
         // Every index is below `BLOCK`, which is each array's length.
         let b = &mut *self.block;
+        put(&mut b.kept, at, row);
         put(&mut b.times, at, time);
         put(&mut b.stream_of, at, stream);
         put(&mut b.idents, at, packet.ident);
@@ -545,11 +714,8 @@ impl FrameSink for DigestBuilder {
         put(&mut b.lens, at, packet.len);
         put(&mut b.ip_ids, at, packet.ip_id);
         put(&mut b.flags, at, packet.flags);
-        if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
-            self.digest.cut_frames += 1;
-        }
-        self.digest.rows += 1;
-        if at == BLOCK - 1 {
+        self.pending += 1;
+        if self.pending == BLOCK {
             self.flush(BLOCK);
         }
     }

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::{NO_TIME, Stream, StreamKey};
 use crate::dissect::fast::{Addresses, Headers};
-use crate::model::{Direction, Nanos};
+use crate::model::{Direction, Nanos, Protocol};
 
 /// The streams of one capture, in order of first appearance.
 #[derive(Debug, Default)]
@@ -61,6 +61,21 @@ impl Streams {
             Words::V4(words) => self.v4.insert(words, stream),
             Words::V6(words) => self.v6.insert(words, stream),
         }
+    }
+
+    /// The protocol of a stream's packets.
+    pub(super) fn protocol(&self, stream: u32) -> Option<Protocol> {
+        Some(self.streams.get(stream as usize)?.key.flow?.protocol)
+    }
+
+    /// All of them, not counted; to be given back.
+    pub(super) fn lend(&mut self) -> Vec<Stream> {
+        std::mem::take(&mut self.streams)
+    }
+
+    /// What was lent.
+    pub(super) fn take_back(&mut self, streams: Vec<Stream>) {
+        self.streams = streams;
     }
 
     /// All of them, counted.

@@ -1,13 +1,14 @@
 //! What is missing where, how long each part took, and what became of each direction.
-//! Knows hops and clocks; must not take a capture's gap for a loss.
+//! Knows hops and clocks; must not take a capture's gap for a loss, nor a packet that was not kept for a missing one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, Direction, Hop, Logged, Path};
 use crate::correlate::clocks::Offset;
 use crate::correlate::flows::Sighting;
-use crate::digest::{NO_TIME, Row};
+use crate::digest::{NO_TIME, Piece, Rate, Row, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
+use crate::estimate;
 use crate::evidence::{Book, Place};
 use crate::identify::inventory::{Id, short};
 use crate::model::{Nanos, Protocol};
@@ -26,6 +27,10 @@ const SURE: f64 = 0.6;
 /// So must the way: silence where the packets perhaps never had to pass is no loss.
 const SURE_STEP: f64 = 0.9;
 
+/// Where packets may have gone on under other addresses, so many of those that were looked for must be unseen before that counts:
+/// if half of them had gone on, one of these would show it in 63 of 64 cases.
+const LOOKED_FOR: u64 = 6;
+
 /// Fills in counts, delays and verdicts.
 pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book) {
     for d in &mut path.directions {
@@ -43,13 +48,29 @@ pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book
 /// What a capture's silence beyond a hop would be told by.
 fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
     let Some(last) = d.hops.iter().rposition(Hop::observed) else { return };
-    let times: Vec<(usize, Nanos)> = d
-        .hops
-        .get(last)
-        .into_iter()
-        .flat_map(|h| &h.sightings)
+    let Some(end) = d.hops.get(last) else { return };
+    let mut times: Vec<(usize, Nanos)> = end
+        .sightings
+        .iter()
         .flat_map(|s| ctx.flows.rows(ctx.captures, s).filter(|r| r.time != NO_TIME).take(64).map(|r| (s.point, r.time)))
         .collect();
+    let (rate, leg) = (ctx.flows.rate, end.leg);
+    if rate.is_sampled() {
+        let streams =
+            end.sightings.iter().filter_map(|s| Some((s.point, ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)?)));
+        times.extend(streams.flat_map(|(point, s)| [(point, s.first_ns), (point, s.last_ns)]).filter(|(_, t)| *t != NO_TIME));
+    }
+    // The same packets under other addresses are found by what was kept of them; an opening always is.
+    let (mut looked_for, mut has_opening) = (0, false);
+    for s in end.sightings.iter().filter(|_| rate.is_sampled()) {
+        let protocol = protocol_of(ctx, s);
+        for r in ctx.flows.rows(ctx.captures, s).filter(|r| r.ident != 0 && is_kept_everywhere(protocol, r, rate)) {
+            looked_for += 1;
+            has_opening |= protocol == Some(Protocol::Tcp) && r.flags & flags::SYN != 0;
+        }
+    }
+    let is_certain = !rate.is_sampled() || has_opening && rate.keeps_control();
+    let mut rests_on_sample = false;
     // What the VPC's own log has further on was not lost before.
     let reached = reached(d).unwrap_or(last).max(last);
     for h in d.hops.iter().skip(reached + 1) {
@@ -58,10 +79,22 @@ fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
             let here = p.at.as_ref() == Some(interface) || p.stream_at.values().any(|i| i == interface);
             if here && p.p >= SURE && h.p >= SURE_STEP && times.iter().any(|(point, t)| ran_at(ctx, id, translate(*t, *point, id, clocks)))
             {
+                // Under the addresses that they have here they would have been counted, kept or not.
+                if !is_certain && h.leg != leg {
+                    if looked_for < LOOKED_FOR {
+                        continue;
+                    }
+                    rests_on_sample = true;
+                }
                 d.silent.push((id, interface.clone()));
             }
         }
     }
+    d.looked_for = rests_on_sample.then_some(looked_for);
+}
+
+fn protocol_of(ctx: Context<'_>, s: &Sighting) -> Option<Protocol> {
+    Some(ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)?.key.flow?.protocol)
 }
 
 /// A time of one point's clock by another's; without a known offset the clocks are taken to agree.
@@ -141,11 +174,132 @@ impl Packets {
             if to == from || row.flags & flags::RST != 0 {
                 return true;
             }
-            let at = self.covered.partition_point(|r| r.1 < to);
-            return self.covered.get(at).is_some_and(|r| r.0 <= from && to <= r.1);
+            return self.covers(from, to);
         }
         row.ident == 0 || self.idents.contains_key(&row.ident)
     }
+
+    /// Whether it has a part of a segment's payload.
+    fn has_piece(&self, row: &Row, piece: &Piece) -> bool {
+        let Some(base) = self.base else { return false };
+        let from = i64::from(row.seq.wrapping_sub(base) as i32);
+        self.covers(from + i64::from(piece.from), from + i64::from(piece.to))
+    }
+
+    /// Whether it has an opening, an end or an error, and what every point kept of the payload with it.
+    fn has_control(&self, row: &Row, protocol: Protocol, rate: Rate) -> bool {
+        if protocol != Protocol::Tcp || row.flags & flags::RST != 0 {
+            return self.has(row, protocol);
+        }
+        let one_at = |from: u32| self.has_piece(row, &Piece { block: 0, from, to: from.saturating_add(1) });
+        (row.flags & flags::SYN == 0 || one_at(0))
+            && (row.flags & flags::FIN == 0 || one_at(row.len))
+            && kept_pieces(row, rate).all(|piece| self.has_piece(row, &piece))
+    }
+
+    fn covers(&self, from: i64, to: i64) -> bool {
+        let at = self.covered.partition_point(|r| r.1 < to);
+        self.covered.get(at).is_some_and(|r| r.0 <= from && to <= r.1)
+    }
+}
+
+/// So many packets are missing, and between how many, where not all are known.
+type Missing = (u64, Option<(u64, u64)>);
+
+/// Packets of which a sample is known.
+#[derive(Default)]
+struct Stratum {
+    /// How many the sample stands for, as a part of all that was kept.
+    weight: f64,
+    /// By what is kept or left together: how much, and how much of it is missing.
+    clusters: BTreeMap<u64, (f64, f64)>,
+}
+
+impl Stratum {
+    fn add(&mut self, cluster: u64, weight: f64, size: f64, is_missing: bool) {
+        self.weight += weight;
+        let cluster = self.clusters.entry(cluster).or_default();
+        *cluster = (cluster.0 + size, cluster.1 + if is_missing { size } else { 0.0 });
+    }
+
+    fn share(self) -> estimate::Share {
+        estimate::share(self.clusters.into_values()).unwrap_or(estimate::Share { value: 0.0, low: 0.0, high: 1.0 })
+    }
+}
+
+/// What no link carries in one packet is several that offload joined: any of them may be missing alone.
+const LONGEST_PACKET: u32 = 9216;
+
+/// What of a hop's packets is missing in a set, as far as what was kept tells. Openings and ends are all known; of the rest, what
+/// every point has kept is the sample, in clusters that are kept or left together.
+fn estimate(ctx: Context<'_>, before: &Hop, set: &Packets, protocol: Protocol, is_inside: impl Fn(&Row) -> bool) -> Missing {
+    let rate = ctx.flows.rate;
+    let (mut control, mut control_missing, mut kept, mut found) = (0_u64, 0_u64, 0.0, 0_u64);
+    let (mut packets, mut joined) = (Stratum::default(), Stratum::default());
+    // Of those that offload joined: how many blocks each overlaps, and how many such there are.
+    let mut blocks: BTreeMap<usize, f64> = BTreeMap::new();
+    for (_, r) in rows(ctx, before).filter(|(_, r)| is_kept_everywhere(Some(protocol), r, rate)) {
+        let inside = is_inside(&r);
+        if is_control(Some(protocol), &r) {
+            control += 1;
+            control_missing += u64::from(inside && !set.has_control(&r, protocol, rate));
+        } else if protocol == Protocol::Tcp && r.len > 0 {
+            let mut is_missing = false;
+            for piece in kept_pieces(&r, rate) {
+                let part = f64::from(piece.to - piece.from) / f64::from(r.len);
+                kept += part;
+                if !inside {
+                    continue;
+                }
+                let lacks = !set.has_piece(&r, &piece);
+                is_missing |= lacks;
+                if r.len > LONGEST_PACKET {
+                    joined.add(u64::from(piece.block), part, 1.0, lacks);
+                    *blocks.entry(kept_pieces(&r, Rate::ALL).count()).or_default() += part;
+                } else {
+                    packets.add(u64::from(piece.block), part, part, lacks);
+                }
+            }
+            found += u64::from(is_missing);
+        } else {
+            kept += 1.0;
+            // Acknowledgements alone say nothing: they are thinned out on the way.
+            if inside && r.ident != 0 && protocol != Protocol::Tcp {
+                let lacks = !set.has(&r, protocol);
+                found += u64::from(lacks);
+                packets.add(r.ident, 1.0, 1.0, lacks);
+            }
+        }
+    }
+    // Beyond the rate that keeps all of them, openings and ends are a sample too.
+    let (scale, unseen) = if rate.keeps_control() { (1, 0) } else { (rate.of() / Rate::one_in(64).of(), 3) };
+    let others = before.seen.saturating_sub(control.saturating_mul(scale)) as f64;
+    let of = |weight: f64| if kept > 0.0 { others * (weight / kept) } else { others };
+    let (of_packets, of_joined) = (of(packets.weight), if joined.weight > 0.0 { of(joined.weight) } else { 0.0 });
+    let (p, q) = (packets.share(), joined.share());
+    // Each part of a joined packet is missing for itself (the estimate), with all its other parts, or alone in it.
+    let total: f64 = blocks.values().sum();
+    let any = |q: f64| blocks.iter().map(|(n, weight)| weight * (1.0 - (0..*n).fold(1.0, |left, _| left * (1.0 - q)))).sum::<f64>() / total;
+    let alone = |q: f64| blocks.iter().map(|(n, weight)| weight * (q * *n as f64).min(1.0)).sum::<f64>() / total;
+    let (mut value, mut low, mut high) = (p.value * of_packets, p.low * of_packets, p.high * of_packets);
+    if total > 0.0 {
+        value += any(q.value) * of_joined;
+        low += q.low * of_joined;
+        high += alone(q.high) * of_joined;
+    }
+    let known = control_missing + found;
+    let most = before.seen.max(known);
+    let missing = (control_missing * scale + value.round() as u64).clamp(known, most);
+    let low = (control_missing + low.floor() as u64).clamp(known, missing);
+    // Of what is rare, three that were not kept are the most to expect where none was (the rule of three).
+    let high = ((control_missing + unseen) * scale + high.ceil() as u64).min(most).max(missing);
+    (missing, Some((low, high)))
+}
+
+/// Whether every packet of a hop was kept.
+fn is_whole(ctx: Context<'_>, h: &Hop) -> bool {
+    let mut here = h.sightings.iter().filter(|s| Some(s.point) == h.sample_point);
+    !ctx.flows.rate.is_sampled() || here.all(|s| ctx.flows.is_whole(ctx.captures, s))
 }
 
 /// Compares each observed hop with the one before it: missing packets, delay, and a packet that both saw as evidence.
@@ -164,10 +318,13 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
             continue;
         };
         let (Some(p), Some(q)) = (before.sample_point, here.sample_point) else { continue };
-        let missing = rows(ctx, before)
-            .filter(|(_, r)| r.time == NO_TIME || inside(ctx, q, translate(r.time, p, q, clocks)))
-            .filter(|(_, r)| !set.has(r, protocol))
-            .count() as u64;
+        let is_inside = |r: &Row| r.time == NO_TIME || inside(ctx, q, translate(r.time, p, q, clocks));
+        let is_estimate = !(is_whole(ctx, before) && is_whole(ctx, here));
+        let (missing, missing_range) = if is_estimate {
+            estimate(ctx, before, set, protocol, is_inside)
+        } else {
+            (rows(ctx, before).filter(|(_, r)| is_inside(r) && !set.has(r, protocol)).count() as u64, None)
+        };
         let mut delays: Vec<(Nanos, u32, u32)> = before
             .sample
             .iter()
@@ -175,14 +332,37 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
             .collect();
         delays.sort_unstable();
         let median = delays.get(delays.len() / 2).copied();
+        let open = open_between(ctx, p, q, clocks);
+        let range = median_range(ctx, p, protocol, &delays).filter(|_| is_estimate);
+        // Fewer packets also leave more open of the clocks.
+        let range = range.zip(open).map(|((low, high), open)| (low.saturating_sub(open).max(0), high.saturating_add(open)));
         let median_ns = median.map(|m| m.0).filter(|_| !before.is_mirrored && !here.is_mirrored);
-        let known = known_delay(ctx, median_ns, p, q, clocks);
+        // A delay is known where it exceeds what the clocks leave open.
+        let known = median_ns.filter(|d| open.is_some_and(|open| *d >= 0 && *d > open / 2));
         let ev = median.and_then(|(_, a, b)| pair_evidence(ctx, before, here, (p, a), (q, b), known, protocol, book));
         if let Some(h) = d.hops.get_mut(*n) {
-            (h.missing, h.delay_ns) = (missing, known);
+            (h.missing, h.missing_range) = (missing, missing_range);
+            (h.delay_ns, h.delay_range_ns) = (known, range.filter(|_| known.is_some()));
             h.ev.extend(ev);
         }
     }
+}
+
+/// Between which two the median of all delays lies, of which these, sorted, are a sample: (delay, row at point `p`, row). Segments
+/// of one block of sequence space, sent together, are delayed together.
+fn median_range(ctx: Context<'_>, p: usize, protocol: Protocol, delays: &[(Nanos, u32, u32)]) -> Option<(Nanos, Nanos)> {
+    let capture = ctx.points.get(p).and_then(|p| ctx.captures.get(p.capture))?;
+    let trials = if protocol == Protocol::Tcp {
+        let together = |row: u32| {
+            let r = capture.digest.row(row)?;
+            Some(if r.len == 0 { (true, row) } else { (false, kept_pieces(&r, ctx.flows.rate).next().map_or(r.seq >> 12, |p| p.block)) })
+        };
+        delays.iter().filter_map(|(_, row, _)| together(*row)).collect::<BTreeSet<_>>().len()
+    } else {
+        delays.len()
+    };
+    let (low, high) = estimate::median_ranks(delays.len(), trials)?;
+    Some((delays.get(low)?.0, delays.get(high)?.0))
 }
 
 /// Well inside a point's capture: the margin at its ends is for verdicts on whole conversations, not for counting packets.
@@ -191,9 +371,8 @@ fn inside(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
     capture.span.is_some_and(|(first, last)| (first..=last).contains(&time)) && ran_at(ctx, point, time)
 }
 
-/// A delay that exceeds what the clocks leave open. Captures of one host have one clock.
-fn known_delay(ctx: Context<'_>, delay: Option<Nanos>, p: usize, q: usize, clocks: &Clocks) -> Option<Nanos> {
-    let delay = delay?;
+/// What two points' clocks leave open of a delay; `None`: everything. Captures of one host have one clock.
+fn open_between(ctx: Context<'_>, p: usize, q: usize, clocks: &Clocks) -> Option<Nanos> {
     let host = |id: usize| {
         let point = ctx.points.get(id)?;
         match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
@@ -201,12 +380,11 @@ fn known_delay(ctx: Context<'_>, delay: Option<Nanos>, p: usize, q: usize, clock
             None => point.owner.clone(),
         }
     };
-    let open = match (clocks.get(&p), clocks.get(&q)) {
-        _ if p == q || host(p).is_some() && host(p) == host(q) => 0,
-        (Some((a, x)), Some((b, y))) if a == b => (x.uncertainty_ns - y.uncertainty_ns).abs(),
-        _ => return None,
-    };
-    (delay >= 0 && delay > open / 2).then_some(delay)
+    match (clocks.get(&p), clocks.get(&q)) {
+        _ if p == q || host(p).is_some() && host(p) == host(q) => Some(0),
+        (Some((a, x)), Some((b, y))) if a == b => Some((x.uncertainty_ns - y.uncertainty_ns).abs()),
+        _ => None,
+    }
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -258,6 +436,10 @@ pub fn duration(ns: Nanos) -> String {
 /// How the server's side refused: a reset that answers a SYN, and nothing else.
 fn refusal(ctx: Context<'_>, path: &Path) -> bool {
     let Some(d) = path.direction(Way::Reply) else { return false };
+    // What was left out is no reset: those are kept.
+    if d.hops.iter().flat_map(|h| &h.sightings).any(|s| !ctx.flows.is_whole(ctx.captures, s)) {
+        return false;
+    }
     let all: Vec<u8> =
         d.hops.iter().flat_map(|h| &h.sightings).flat_map(|s| ctx.flows.rows(ctx.captures, s).take(16)).map(|r| r.flags).collect();
     let tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);

@@ -74,8 +74,12 @@ pub struct Hop {
     pub seen: u64,
     /// Packets seen before and not here, although the capture ran.
     pub missing: u64,
+    /// For an estimate, where not every packet was kept: between how many are missing.
+    pub missing_range: Option<(u64, u64)>,
     /// Median delay since the last observed hop.
     pub delay_ns: Option<Nanos>,
+    /// For an estimate: between which two it lies.
+    pub delay_range_ns: Option<(Nanos, Nanos)>,
     /// Identity → time at `sample_point`, of packets seen once; dropped when the path is judged.
     pub sample: BTreeMap<u64, (Nanos, u32)>,
     /// The point that the sample is from.
@@ -134,6 +138,8 @@ pub struct Direction {
     pub lost_after: Option<usize>,
     /// Points on the way that ran and saw nothing: (point, the interface's id).
     pub silent: Vec<(usize, Id)>,
+    /// For lost, where only this many of the packets were looked for beyond the hop that saw them last.
+    pub looked_for: Option<u64>,
     /// Whether the model's walk came to an end at the destination.
     pub arrived: bool,
 }

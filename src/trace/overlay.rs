@@ -10,7 +10,7 @@ use super::{Context, Direction, Hop, Leg};
 use crate::confidence;
 use crate::correlate::clocks::Exchange;
 use crate::correlate::flows::Sighting;
-use crate::digest::{NO_TIME, Stream};
+use crate::digest::{NO_TIME, Row, Stream, is_kept_everywhere};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
@@ -59,7 +59,7 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         h.ev.clone_from(&fallback);
     }
     let arrived = walk.end == End::Arrived;
-    Some(Direction { way, hops, verdict: Verdict::Unknown, lost_after: None, silent: Vec::new(), arrived })
+    Some(Direction { way, hops, verdict: Verdict::Unknown, lost_after: None, silent: Vec::new(), looked_for: None, arrived })
 }
 
 /// What shows that there was such a conversation, where no capture could be placed and no inventory helps.
@@ -102,7 +102,9 @@ fn hop(step: Step) -> Hop {
         ttl: None,
         seen: 0,
         missing: 0,
+        missing_range: None,
         delay_ns: None,
+        delay_range_ns: None,
         sample: BTreeMap::new(),
         sample_point: None,
         is_mirrored: false,
@@ -154,8 +156,16 @@ type Sample = BTreeMap<u64, (Nanos, u32)>;
 /// The packets with the lowest identities, of those that were seen once.
 fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting>) -> Sample {
     let mut sample: BTreeMap<u64, Option<(Nanos, u32)>> = BTreeMap::new();
-    for s in sightings {
-        for row in ctx.flows.rows(ctx.captures, s).filter(|r| r.ident != 0 && r.time != NO_TIME) {
+    let here: Vec<&Sighting> = sightings.collect();
+    let timed = |s| ctx.flows.rows(ctx.captures, s).filter(|r: &Row| r.ident != 0 && r.time != NO_TIME);
+    // Of a packet that is kept here and perhaps not there, a copy sent later would be taken for it.
+    let is_everywhere = |s: &Sighting, row: &Row| {
+        let protocol = stream(ctx, s).and_then(|s| s.key.flow).map(|f| f.protocol);
+        ctx.flows.is_whole(ctx.captures, s) || is_kept_everywhere(protocol, row, ctx.flows.rate)
+    };
+    let is_any = !ctx.flows.rate.is_sampled() || !here.iter().any(|s| timed(s).any(|row| is_everywhere(s, &row)));
+    for s in here {
+        for row in timed(s).filter(|row| is_any || is_everywhere(s, row)) {
             if sample.len() >= SAMPLE && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
                 continue;
             }

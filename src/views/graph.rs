@@ -149,6 +149,9 @@ pub fn graphml(report: &Report, selection: &Selection) -> String {
         ));
     }
     out.push_str("  <graph edgedefault=\"directed\">\n");
+    if report.sampling.is_some() {
+        out.push_str(&format!("    <desc>{}</desc>\n", escape::xml(&picture.title)));
+    }
     let data =
         |out: &mut String, key: &str, value: &str| out.push_str(&format!("      <data key=\"{key}\">{}</data>\n", escape::xml(value)));
     for (n, a) in picture.boxes.iter().enumerate() {

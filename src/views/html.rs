@@ -37,6 +37,10 @@ impl Page<'_> {
              <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
         ));
         self.put(&format!("<p class=\"faint\">Made by {} {}</p>\n", xml(&r.generator.name), xml(&r.generator.version)));
+        if let Some(sampling) = &r.sampling {
+            let text = words::sampling(sampling);
+            self.put(&format!("<p class=\"warning\">{}; what is missing, and delays, are estimates.</p>\n", xml(&text)));
+        }
         self.findings();
         self.overview();
         for path in &r.paths {
@@ -133,7 +137,7 @@ impl Page<'_> {
             let changes: Vec<String> = changes.iter().map(|c| xml(c)).collect();
             let is_last_seen = d.lost_after.is_some_and(|l| usize::try_from(l) == Ok(n));
             let (seen, missing) =
-                if h.observed { (h.seen.to_string(), h.missing.to_string()) } else { ("not captured".to_owned(), String::new()) };
+                if h.observed { (h.seen.to_string(), words::missing(h)) } else { ("not captured".to_owned(), String::new()) };
             let row_class = match (h.observed, is_last_seen) {
                 (_, true) => " class=\"loss\"",
                 (false, _) => " class=\"faint\"",
@@ -150,7 +154,7 @@ impl Page<'_> {
                 pair(words::socket(h.src_ip.as_deref(), h.src_port), words::socket(h.dst_ip.as_deref(), h.dst_port)),
                 h.ttl.map(|t| t.to_string()).unwrap_or_default(),
                 changes.join("<br>"),
-                h.delay_ns.map(words::duration).unwrap_or_default(),
+                words::delay(h),
                 words::confidence(h.confidence),
                 cites(&h.evidence)
             ));

@@ -68,6 +68,11 @@ impl<'a> Page<'a> {
         }
         let title = self.styled(Style::Heading, &title);
         self.line(&title);
+        if let Some(sampling) = &r.sampling {
+            let line = format!("{}; what is missing, and delays, are estimates", words::sampling(sampling));
+            let line = self.styled(Style::Warn, &line);
+            self.line(&line);
+        }
         let left_out = [(r.ambiguous.packets, "packet"), (r.ambiguous.messages, "message")];
         for (n, what) in left_out.into_iter().filter(|l| l.0 > 0) {
             self.line(&format!("{} left out: each fits several conversations alike", words::count(n, what)));
@@ -221,8 +226,8 @@ impl<'a> Page<'a> {
                 (n + 1).to_string(),
                 self.book.place(h),
                 if h.observed { h.seen.to_string() } else { "inferred".to_owned() },
-                if h.observed { h.missing.to_string() } else { "-".to_owned() },
-                h.delay_ns.map_or("-".to_owned(), words::duration),
+                if h.observed { words::missing(h) } else { "-".to_owned() },
+                Some(words::delay(h)).filter(|d| !d.is_empty()).unwrap_or("-".to_owned()),
                 h.ttl.map_or("-".to_owned(), |t| t.to_string()),
                 words::confidence(h.confidence),
                 changes(h),

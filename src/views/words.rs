@@ -9,7 +9,7 @@ use crate::model::Nanos;
 use crate::order;
 use crate::report::{
     CapturePoint, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Input, Report, Rewrite,
-    Severity, Source, Status, Verdict, Way,
+    Sampling, Severity, Source, Status, Verdict, Way,
 };
 
 /// A report's parts by id.
@@ -173,7 +173,7 @@ impl<'a> Book<'a> {
                 let seen = if next.seen == 0 { "none".to_owned() } else { next.seen.to_string() };
                 text.push_str(&format!(
                     ": {} of {} packets missing; the next capture, {}, saw {seen}",
-                    next.missing,
+                    missing(next),
                     of.max(last.seen),
                     self.hop_reference(i, next)
                 ));
@@ -206,6 +206,33 @@ impl<'a> Book<'a> {
         let mut findings: Vec<_> = self.report.findings.iter().collect();
         order::sort_by_key(&mut findings, |f| std::cmp::Reverse(f.severity));
         findings
+    }
+}
+
+/// How much of the packets was examined, where not all were: `1 in 16 of the packets examined`.
+#[must_use]
+pub fn sampling(s: &Sampling) -> String {
+    let left_out = if s.unexamined_flows > 0 { format!("; {} left out", count(s.unexamined_flows, "conversation")) } else { String::new() };
+    format!("1 in {} of the packets examined{left_out}", s.one_in)
+}
+
+/// How many packets are missing at a hop: a count, or an estimate with its interval.
+#[must_use]
+pub fn missing(h: &Hop) -> String {
+    match h.missing_range {
+        Some([low, high]) if low < high && h.missing == low => format!("{low} to {high}"),
+        Some([low, high]) if low < high => format!("about {} ({low} to {high})", h.missing),
+        _ => h.missing.to_string(),
+    }
+}
+
+/// How long packets took to a hop since the last observed one; an estimate with its interval. Empty where nothing says.
+#[must_use]
+pub fn delay(h: &Hop) -> String {
+    let Some(delay) = h.delay_ns else { return String::new() };
+    match h.delay_range_ns {
+        Some([low, high]) if low < high => format!("about {} ({} to {})", duration(delay), duration(low), duration(high)),
+        _ => duration(delay),
     }
 }
 

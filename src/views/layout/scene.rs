@@ -361,7 +361,8 @@ fn changes(before: &Hop, hop: &Hop, ttl: Option<u8>) -> Vec<Change> {
     }
     if let Some(delay) = hop.delay_ns {
         let sign = if delay < 0 { "" } else { "+" };
-        push(ChangeKind::Delay, format!("{sign}{}", words::duration(delay)));
+        let about = if hop.delay_range_ns.is_some() { "≈" } else { "" };
+        push(ChangeKind::Delay, format!("{about}{sign}{}", words::duration(delay)));
     }
     lines
 }
@@ -372,6 +373,13 @@ fn tunnel(e: &crate::report::Encapsulation) -> String {
 }
 
 fn describe(scene: &mut Scene<'_>, paths: &[&Path], selection: &Selection) {
+    entitle(scene, paths, selection);
+    if let Some(sampling) = &scene.book.report.sampling {
+        scene.title = format!("{} ({})", scene.title, words::sampling(sampling));
+    }
+}
+
+fn entitle(scene: &mut Scene<'_>, paths: &[&Path], selection: &Selection) {
     let book = &scene.book;
     if !scene.is_single {
         scene.title = format!("All {}", words::count(paths.len() as u64, "path"));
