@@ -5,7 +5,8 @@
 
 #![allow(missing_docs)] // The contract's own field names; docs/report.md has the prose.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::Nanos;
 
@@ -261,7 +262,7 @@ pub struct Encapsulation {
     pub outer_dst: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Hop {
     pub owner: String,
     pub interface: Option<String>,
@@ -278,15 +279,48 @@ pub struct Hop {
     pub encapsulation: Vec<Encapsulation>,
     pub delay_ns: Option<Nanos>,
     /// Where `delay_ns` is an estimate from a sample: its interval at 95 %.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub delay_range_ns: Option<[Nanos; 2]>,
     pub seen: u64,
     pub missing: u64,
     /// Where `missing` is an estimate from a sample: its interval at 95 %.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub missing_range: Option<[u64; 2]>,
     pub confidence: f64,
     pub evidence: Vec<String>,
+}
+
+impl Serialize for Hop {
+    /// As derived; but the document leaves out the intervals that there are not, and what reads by position (postcard) needs every member.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_by_position = !serializer.is_human_readable();
+        let mut hop = serializer.serialize_struct("Hop", 20)?;
+        hop.serialize_field("owner", &self.owner)?;
+        hop.serialize_field("interface", &self.interface)?;
+        hop.serialize_field("observed", &self.observed)?;
+        hop.serialize_field("capture_points", &self.capture_points)?;
+        hop.serialize_field("src_mac", &self.src_mac)?;
+        hop.serialize_field("dst_mac", &self.dst_mac)?;
+        hop.serialize_field("src_ip", &self.src_ip)?;
+        hop.serialize_field("src_port", &self.src_port)?;
+        hop.serialize_field("dst_ip", &self.dst_ip)?;
+        hop.serialize_field("dst_port", &self.dst_port)?;
+        hop.serialize_field("ttl", &self.ttl)?;
+        hop.serialize_field("rewrites", &self.rewrites)?;
+        hop.serialize_field("encapsulation", &self.encapsulation)?;
+        hop.serialize_field("delay_ns", &self.delay_ns)?;
+        if is_by_position || self.delay_range_ns.is_some() {
+            hop.serialize_field("delay_range_ns", &self.delay_range_ns)?;
+        }
+        hop.serialize_field("seen", &self.seen)?;
+        hop.serialize_field("missing", &self.missing)?;
+        if is_by_position || self.missing_range.is_some() {
+            hop.serialize_field("missing_range", &self.missing_range)?;
+        }
+        hop.serialize_field("confidence", &self.confidence)?;
+        hop.serialize_field("evidence", &self.evidence)?;
+        hop.end()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -338,5 +372,33 @@ impl Report {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page's workers send hops by position.
+    #[test]
+    fn a_hop_travels_with_and_without_intervals() {
+        for (missing_range, delay_range_ns) in [(None, None), (Some([1, 2]), None), (Some([1, 2]), Some([-3, 4]))] {
+            let hop = Hop {
+                owner: "node:a".to_owned(),
+                seen: 5,
+                missing_range,
+                delay_range_ns,
+                evidence: vec!["e1".to_owned()],
+                ..Hop::default()
+            };
+            let bytes = postcard::to_stdvec(&[&hop, &hop]).unwrap();
+            assert_eq!(postcard::from_bytes::<[Hop; 2]>(&bytes).unwrap(), [hop.clone(), hop.clone()]);
+            let json = serde_json::to_string(&hop).unwrap();
+            assert_eq!(
+                (json.contains("missing_range"), json.contains("delay_range_ns")),
+                (missing_range.is_some(), delay_range_ns.is_some())
+            );
+            assert_eq!(serde_json::from_str::<Hop>(&json).unwrap(), hop);
+        }
     }
 }
