@@ -81,12 +81,23 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// Whether all that is wanted of a stream's content has come: of its segments only requests are looked at.
+    #[inline(always)]
+    pub(crate) fn is_read(&self, stream: u32) -> bool {
+        self.streams.get(stream as usize).is_some_and(|p| p.segments >= SEGMENTS)
+    }
+
+    /// Whether a segment of a stream of which [`Marker::is_read`] holds may say something yet.
+    #[inline(always)]
+    pub(crate) fn is_request(tcp: &Tcp<'_>) -> bool {
+        tcp.payload.len != 0 && begins_upper(tcp.payload.bytes)
+    }
+
     /// Reads one segment of stream number `stream`; what it says goes to `out`. Data sent again says nothing new.
     #[inline]
     pub fn segment(&mut self, stream: u32, row: u32, tcp: &Tcp<'_>, out: &mut Vec<Marked>) {
         // Nearly every segment of a long stream ends here.
-        let is_read = self.streams.get(stream as usize).is_some_and(|p| p.segments >= SEGMENTS);
-        if tcp.payload.len == 0 || is_read && !begins_upper(tcp.payload.bytes) {
+        if tcp.payload.len == 0 || self.is_read(stream) && !Self::is_request(tcp) {
             return;
         }
         self.message(stream, row, tcp, out);

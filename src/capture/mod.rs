@@ -85,12 +85,26 @@ pub struct RawFrame<'a> {
     pub comment: Option<&'a str>,
 }
 
+impl RawFrame<'_> {
+    /// No frame at all, to fill a list with.
+    pub(crate) const NONE: Self =
+        RawFrame { number: 0, interface: 0, time_ns: None, bytes: &[], original_len: 0, offset: 0, direction: None, comment: None };
+}
+
 /// What a capture reader hands its finds to.
 pub trait FrameSink {
     /// An interface was described, or described further (statistics): the same index may come again.
     fn interface(&mut self, info: &InterfaceInfo);
     /// A frame was read. Its interface has been told before.
     fn frame(&mut self, frame: RawFrame<'_>);
+    /// Frames of one interface that follow one another were read: for whoever is faster with several at once. As if each were handed
+    /// to [`FrameSink::frame`].
+    #[inline]
+    fn frames(&mut self, frames: &[RawFrame<'_>]) {
+        for frame in frames {
+            self.frame(*frame);
+        }
+    }
     /// A name resolution record was read.
     fn name(&mut self, ip: std::net::IpAddr, name: &str);
     /// From here the file can be read again by [`frame_at`]; told before every [`CHECKPOINT_INTERVAL`]th frame.

@@ -106,6 +106,8 @@ enum Damage {
 
 /// Interfaces and sections beyond this are hostile: what describes them is kept in memory.
 const MAX_DESCRIBED: usize = 1 << 16;
+/// So many frames are handed over together, at most.
+const TOGETHER: usize = 32;
 /// Notes beyond this are only counted.
 const MAX_NOTES: usize = 16;
 /// Where the reader is lost, records up to this length are considered: longer ones would have to be waited for.
@@ -259,33 +261,55 @@ impl Core {
         is_full
     }
 
-    /// One record of a classic file.
+    /// The next records of a classic file.
     #[inline]
     fn classic(&mut self, classic: Classic, bytes: &[u8], sink: &mut impl FrameSink) -> Step {
-        let Some(record) = classic.record(bytes) else { return Step::Need(16) };
-        if classic.is_suspicious(&record)
-            && let Some(step) = self.unusual(classic, &record, bytes, sink)
-        {
-            return step;
-        }
-        let start = usize::from(classic.record_header);
-        let end = start + record.captured as usize;
-        let Some(frame) = bytes.get(start..end) else { return Step::Need(end) };
-        self.last_seconds = Some(record.seconds);
-        self.hand(
-            RawFrame {
-                number: 0,
+        let mut frames = [RawFrame::NONE; TOGETHER];
+        // Never beyond the next checkpoint.
+        let until_checkpoint = usize::try_from(CHECKPOINT_INTERVAL - self.handed % CHECKPOINT_INTERVAL).unwrap_or(1);
+        let (mut count, mut at) = (0, 0);
+        for slot in frames.iter_mut().take(until_checkpoint) {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(record) = classic.record(rest) else { break };
+            if classic.is_suspicious(&record) {
+                // Only as the first: the others are handed over before, as what it is depends on where the reader is.
+                if count > 0 {
+                    break;
+                }
+                if let Some(step) = self.unusual(classic, &record, bytes, sink) {
+                    return step;
+                }
+            }
+            let start = usize::from(classic.record_header);
+            let end = start + record.captured as usize;
+            let Some(frame) = rest.get(start..end) else {
+                if count == 0 {
+                    return Step::Need(end);
+                }
+                break;
+            };
+            count += 1;
+            *slot = RawFrame {
+                number: self.counted + count,
                 interface: classic.interface,
                 time_ns: Some(classic.nanos(&record)),
                 bytes: frame,
                 original_len: record.original,
-                offset: self.offset + start as u64,
+                offset: self.offset + (at + start) as u64,
                 direction: None,
                 comment: None,
-            },
-            sink,
-        );
-        Step::Done(end)
+            };
+            self.last_seconds = Some(record.seconds);
+            at += end;
+        }
+        if count == 0 {
+            return Step::Need(16);
+        }
+        self.checkpoint(sink);
+        self.counted += count;
+        self.handed += count;
+        sink.frames(frames.get(..count as usize).unwrap_or_default());
+        Step::Done(at)
     }
 
     /// A record header that may be something else. `None`: it is a record after all.
@@ -426,6 +450,15 @@ impl Core {
     /// Gives the frame its number and hands it over, with a checkpoint before it where one is due.
     #[inline]
     fn hand(&mut self, frame: RawFrame<'_>, sink: &mut impl FrameSink) {
+        self.checkpoint(sink);
+        self.counted += 1;
+        self.handed += 1;
+        sink.frame(RawFrame { number: self.counted, ..frame });
+    }
+
+    /// Tells the place of the record that is about to be handed over, where a checkpoint is due.
+    #[inline]
+    fn checkpoint(&self, sink: &mut impl FrameSink) {
         if self.handed.is_multiple_of(CHECKPOINT_INTERVAL) {
             sink.checkpoint(Checkpoint {
                 offset: self.offset,
@@ -435,9 +468,6 @@ impl Core {
                 interfaces: u32::try_from(self.layout.interfaces.len()).unwrap_or(0),
             });
         }
-        self.counted += 1;
-        self.handed += 1;
-        sink.frame(RawFrame { number: self.counted, ..frame });
     }
 
     #[cold]

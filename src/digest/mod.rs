@@ -26,6 +26,9 @@ use crate::content::{Marked, Marker};
 use crate::dissect::{self, Icmp, Ip, Net, Observation, Transport, Tunnel, fast};
 use crate::model::{Direction, Mac, Nanos, Protocol};
 
+/// So many frames' headers are looked up before the first of them is counted.
+const AHEAD: usize = 16;
+
 /// A frame's time where the capture gives none.
 pub const NO_TIME: Nanos = i64::MIN;
 
@@ -563,6 +566,39 @@ impl DigestBuilder {
         self.pending = 0;
     }
 
+    /// The rows of frames that follow one another. What makes reading slow where there are many conversations is waiting for memory,
+    /// three times for each frame; so all frames' headers are looked up first, and these waits overlap.
+    fn together(&mut self, frames: &[RawFrame<'_>], link_type: LinkType) {
+        let mut looked: [Option<(fast::Headers<'_>, Words)>; AHEAD] = [const { None }; AHEAD];
+        for (frame, to) in frames.iter().zip(&mut looked) {
+            *to = fast::headers(link_type, frame.bytes, frame.original_len)
+                .map(|headers| (headers, Words::of(&headers, frame.interface, frame.direction)));
+        }
+        let mut guesses = [0; AHEAD];
+        for (look, to) in looked.iter().zip(&mut guesses).take(frames.len()) {
+            *to = look.as_ref().map_or(0, |(_, words)| self.streams.guess(words));
+        }
+        let mut known = [const { None }; AHEAD];
+        for ((look, guess), to) in looked.iter().zip(guesses).zip(&mut known).take(frames.len()) {
+            *to = look.as_ref().and_then(|(_, words)| self.streams.confirm(words, guess)).map(|k| (k, self.marker.is_read(k.stream)));
+        }
+        for ((frame, look), known) in frames.iter().zip(&looked).zip(known) {
+            let (row, marks) = (self.digest.frames, self.digest.marks.len());
+            let ((Some((headers, words)), Some((known, is_read))), true) = ((look, known), row < u32::MAX) else {
+                self.frame(*frame);
+                continue;
+            };
+            let time = frame.time_ns.unwrap_or(NO_TIME);
+            self.streams.count(words, known, time, frame.original_len);
+            if let fast::Common::Tcp(tcp) = &headers.transport
+                && (!is_read || Marker::is_request(tcp))
+            {
+                self.marker.segment(known.stream, row, tcp, &mut self.digest.marks);
+            }
+            self.row(frame, time, known.stream, packet_of(headers), marks);
+        }
+    }
+
     /// The stream and the rest of the row of a common frame.
     #[inline(always)]
     fn short(&mut self, frame: &RawFrame<'_>, link_type: LinkType, time: Nanos, row: u32) -> Option<(u32, Packet)> {
@@ -584,11 +620,35 @@ impl DigestBuilder {
                 stream
             }
         };
-        let packet = match &headers.transport {
-            fast::Common::Tcp(tcp) => Packet::tcp(headers.ip_id, tcp),
-            fast::Common::Udp(udp) => Packet::udp(headers.ip_id, udp),
-        };
-        Some((stream, packet))
+        Some((stream, packet_of(&headers)))
+    }
+
+    /// Counts a frame, and keeps its row if it is selected; `marks` is how many there were before it.
+    #[inline(always)]
+    fn row(&mut self, frame: &RawFrame<'_>, time: Nanos, stream: u32, packet: Packet, marks: usize) {
+        let row = self.digest.frames;
+        if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
+            self.digest.cut_frames += 1;
+        }
+        self.digest.frames += 1;
+        if self.selection.is_some() && !self.selects(row, time, stream, packet, marks) {
+            return;
+        }
+        let at = self.pending;
+        // Every index is below `BLOCK`, which is each array's length.
+        let b = &mut *self.block;
+        put(&mut b.kept, at, row);
+        put(&mut b.times, at, time);
+        put(&mut b.stream_of, at, stream);
+        put(&mut b.idents, at, packet.ident);
+        put(&mut b.seqs, at, packet.seq);
+        put(&mut b.lens, at, packet.len);
+        put(&mut b.ip_ids, at, packet.ip_id);
+        put(&mut b.flags, at, packet.flags);
+        self.pending += 1;
+        if self.pending == BLOCK {
+            self.flush(BLOCK);
+        }
     }
 
     /// The same of any frame.
@@ -696,28 +756,28 @@ impl FrameSink for DigestBuilder {
             Some(found) => found,
             None => self.whole(&frame, link_type, time, row),
         };
-        if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
-            self.digest.cut_frames += 1;
+        self.row(&frame, time, stream, packet, marks);
+    }
+
+    #[inline]
+    fn frames(&mut self, frames: &[RawFrame<'_>]) {
+        for frames in frames.chunks(AHEAD) {
+            match frames.first() {
+                Some(first) if !self.is_always_whole => {
+                    let link_type = self.link_type(first.interface);
+                    self.together(frames, link_type);
+                }
+                _ => frames.iter().for_each(|frame| self.frame(*frame)),
+            }
         }
-        self.digest.frames += 1;
-        if self.selection.is_some() && !self.selects(row, time, stream, packet, marks) {
-            return;
-        }
-        let at = self.pending;
-        // Every index is below `BLOCK`, which is each array's length.
-        let b = &mut *self.block;
-        put(&mut b.kept, at, row);
-        put(&mut b.times, at, time);
-        put(&mut b.stream_of, at, stream);
-        put(&mut b.idents, at, packet.ident);
-        put(&mut b.seqs, at, packet.seq);
-        put(&mut b.lens, at, packet.len);
-        put(&mut b.ip_ids, at, packet.ip_id);
-        put(&mut b.flags, at, packet.flags);
-        self.pending += 1;
-        if self.pending == BLOCK {
-            self.flush(BLOCK);
-        }
+    }
+}
+
+#[inline(always)]
+fn packet_of(headers: &fast::Headers<'_>) -> Packet {
+    match &headers.transport {
+        fast::Common::Tcp(tcp) => Packet::tcp(headers.ip_id, tcp),
+        fast::Common::Udp(udp) => Packet::udp(headers.ip_id, udp),
     }
 }
 

@@ -55,6 +55,34 @@ impl Streams {
         }
     }
 
+    /// Where the headers' words probably stand; 0: not where they are looked for first. Asked of many headers in a row, so that all
+    /// wait for memory at once: a capture of many conversations finds none of them in a cache.
+    #[inline(always)]
+    pub(super) fn guess(&self, words: &Words) -> u32 {
+        match words {
+            Words::V4(words) => self.v4.guess(words),
+            Words::V6(words) => self.v6.guess(words),
+        }
+    }
+
+    /// The entry and the stream of the headers, if the guess was right.
+    #[inline(always)]
+    pub(super) fn confirm(&self, words: &Words, guess: u32) -> Option<Known> {
+        match words {
+            Words::V4(words) => self.v4.confirm(words, guess),
+            Words::V6(words) => self.v6.confirm(words, guess),
+        }
+    }
+
+    /// Counts a frame of an entry.
+    #[inline(always)]
+    pub(super) fn count(&mut self, words: &Words, known: Known, time: Nanos, length: u32) {
+        match words {
+            Words::V4(_) => self.v4.entries.get_mut(known.entry as usize).map(|e| e.count(time, length)),
+            Words::V6(_) => self.v6.entries.get_mut(known.entry as usize).map(|e| e.count(time, length)),
+        };
+    }
+
     /// From now on frames with these headers are of this stream.
     pub(super) fn remember(&mut self, words: &Words, stream: u32) {
         match words {
@@ -140,6 +168,14 @@ struct Slot {
     entry: u32,
 }
 
+/// Headers that were found again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Position in the entries.
+    entry: u32,
+    pub(super) stream: u32,
+}
+
 /// Words and what is counted of their frames, side by side: one look into memory for each frame.
 #[derive(Clone, Debug)]
 struct Entry<const N: usize> {
@@ -149,6 +185,18 @@ struct Entry<const N: usize> {
     last_ns: Nanos,
     stream: u32,
     packets: u32,
+}
+
+impl<const N: usize> Entry<N> {
+    #[inline(always)]
+    fn count(&mut self, time: Nanos, length: u32) {
+        self.packets = self.packets.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(u64::from(length));
+        if time != NO_TIME {
+            self.first_ns = self.first_ns.min(time);
+            self.last_ns = self.last_ns.max(time);
+        }
+    }
 }
 
 /// An open-addressed table. A chain that is too long is cut off: whoever makes words collide gets the whole way, not a slow one.
@@ -203,17 +251,32 @@ impl<const N: usize> Table<N> {
                 && let Some(entry) = self.entries.get_mut(slot.entry as usize - 1)
                 && entry.words == *words
             {
-                entry.packets = entry.packets.saturating_add(1);
-                entry.bytes = entry.bytes.saturating_add(u64::from(length));
-                if time != NO_TIME {
-                    entry.first_ns = entry.first_ns.min(time);
-                    entry.last_ns = entry.last_ns.max(time);
-                }
+                entry.count(time, length);
                 return Some(entry.stream);
             }
             at = at.wrapping_add(1);
         }
         None
+    }
+
+    /// Looks at the first two places only, and at both always: a branch that waits for the first would keep the next look from
+    /// beginning.
+    #[inline(always)]
+    fn guess(&self, words: &[u64; N]) -> u32 {
+        let hash = Self::hash(words);
+        let mask = self.slots.len().wrapping_sub(1);
+        let (at, tag) = ((hash >> 32) as usize, hash as u32);
+        let slot = |n: usize| self.slots.get(at.wrapping_add(n) & mask).copied().unwrap_or_default();
+        let (first, second) = (slot(0), slot(1));
+        let of = |slot: Slot| if slot.tag == tag { slot.entry } else { 0 };
+        of(first).max(of(second))
+    }
+
+    #[inline(always)]
+    fn confirm(&self, words: &[u64; N], guess: u32) -> Option<Known> {
+        let entry = guess.wrapping_sub(1);
+        let found = self.entries.get(entry as usize).filter(|e| e.words == *words)?;
+        Some(Known { entry, stream: found.stream })
     }
 
     #[cold]
