@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use hopscope::analysis::analyze;
@@ -214,9 +214,10 @@ type Fault = String;
 
 fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
     let output = Output::new(args.shown.format, args.shown.output.as_deref(), args.shown.color, args.shown.path.as_deref());
-    let start = Instant::now();
+    let (start, worked) = (Instant::now(), processor_time());
     let ingested = inputs::read(&args.paths, args.sampling.most(), args.sampling.rate())?;
     let read = start.elapsed();
+    let worked = processor_time().zip(worked).map(|(after, before)| after.saturating_sub(before));
     let status = complain(&ingested)?;
     let start = Instant::now();
     let report = analyze(&ingested);
@@ -227,6 +228,9 @@ fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
         let packets: u64 = ingested.iter().map(|i| if let Data::Capture(digest) = &i.data { u64::from(digest.len()) } else { 0 }).sum();
         let [read, analysed, written] = [read, analysed, start.elapsed()].map(|t| t.as_secs_f64());
         eprintln!("packets {packets}\nread {read:.3} s\nanalysed {analysed:.3} s\nwritten {written:.3} s");
+        if let Some(worked) = worked {
+            eprintln!("read_processor {:.4} s", worked.as_secs_f64());
+        }
         if let Some(peak) = peak_memory() {
             eprintln!("peak {peak} kB");
         }
@@ -238,6 +242,16 @@ fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok())
+}
+
+/// Processor time of this process's threads, where the system tells it to the nanosecond (Linux, `Documentation/scheduler/sched-stats.rst`).
+fn processor_time() -> Option<Duration> {
+    let mut sum = 0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let line = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        sum += line.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(sum))
 }
 
 /// Says on standard error what of the inputs was not read, and gives the exit status that follows.

@@ -2,10 +2,7 @@
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import { hasReportOver, startSite } from './lib.mjs';
-
-const QUIET = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-];
+import { QUIET } from './quiet.mjs';
 
 /** The one that the tests share. */
 export let browser;

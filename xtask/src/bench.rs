@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: how fast captures are read and joined, beside raw reading, tcpdump, capinfos and tshark in the same run.
+//! `cargo xtask bench`: how fast captures are read and joined, beside raw reading, tcpdump, capinfos and tshark in the same run, natively
+//! and in Chromium.
 //! Makes its captures itself, always the same bytes. Times are this machine's; ratios within one run are what can be compared.
 
 use std::collections::BTreeMap;
@@ -7,13 +8,15 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::build;
 use crate::captures_made::Wanted;
 use crate::cases::hopscope;
-use crate::sh::{Run, cargo, files_below, find_program, root, say, scratch, step};
+use crate::setup;
+use crate::sh::{Run, cargo, files_below, find_program, program, root, say, scratch, step};
 
 /// What a person may choose.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     /// Whether the engine's own benchmarks run too.
     pub(crate) with_micro: bool,
+    /// Whether the page is built and measured in Chromium.
+    pub(crate) with_browser: bool,
 }
 
 /// tshark is so slow that it gets the beginning only.
@@ -41,6 +46,9 @@ pub(crate) fn bench(options: Options) -> Result<()> {
     let mut text = heading(options)?;
     reading(&mut text, options, &command, &folder)?;
     growth(&mut text, options, &command, &folder)?;
+    if options.with_browser {
+        in_chromium(&mut text, options, &folder)?;
+    }
     say(&text);
     fs::write(root().join("BENCHMARKS.md"), text)?;
     say("written to BENCHMARKS.md");
@@ -77,11 +85,7 @@ fn reading(text: &mut String, options: Options, command: &Path, folder: &Path) -
         "\n| capture | MB | packets | raw read | hopscope | tcpdump | capinfos | tshark, same fields | hopscope : tcpdump | tshark : hopscope | bytes a packet |"
     )?;
     writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|")?;
-    for (name, snaplen, conversations) in [
-        ("full size", 65_535, options.conversations),
-        ("snaplen 128", 128, options.conversations),
-        ("snaplen 128, 50 times the conversations", 128, options.conversations * 50),
-    ] {
+    for (name, snaplen, conversations) in kinds(options) {
         let wanted = Wanted { packets: options.packets, conversations, points: 1, snaplen };
         let file = wanted.make(folder)?.into_iter().next().context("no capture")?;
         let short = Wanted { packets: TSHARK_PACKETS.min(options.packets), ..wanted };
@@ -92,9 +96,9 @@ fn reading(text: &mut String, options: Options, command: &Path, folder: &Path) -
         for _ in 0..options.runs {
             times.entry("raw").or_default().push(raw(&file)?);
             // What starting the program takes is no reading.
-            let (ours, said) = analyse(command, std::slice::from_ref(&file), true)?;
-            times.entry("hopscope").or_default().push(ours.read);
-            peaks.push((said.peak, analyse(command, std::slice::from_ref(&empty), true)?.1.peak));
+            let said = analyse(command, std::slice::from_ref(&file), true)?;
+            times.entry("hopscope").or_default().push(said.read_processor);
+            peaks.push((said.peak, analyse(command, std::slice::from_ref(&empty), true)?.peak));
             for (program, arguments) in [("tcpdump", &["-w", "/dev/null"][..]), ("capinfos", &[])] {
                 if let Some(time) = other(program, arguments, &file)? {
                     times.entry(program).or_default().push(time);
@@ -181,7 +185,7 @@ fn growth(text: &mut String, options: Options, command: &Path, folder: &Path) ->
         let files = wanted.make(folder)?;
         let mut runs = Vec::new();
         for _ in 0..options.runs {
-            runs.push(analyse(command, &files, false)?.1);
+            runs.push(analyse(command, &files, false)?);
         }
         let of = |what: fn(&Said) -> f64| middle(&mut runs.iter().map(what).collect::<Vec<_>>()).unwrap_or(0.0);
         let (read, analysed, written) = (of(|r| r.read), of(|r| r.analysed), of(|r| r.written));
@@ -197,39 +201,93 @@ fn growth(text: &mut String, options: Options, command: &Path, folder: &Path) ->
     Ok(())
 }
 
+/// The same captures in the page, beside reading them into WebAssembly's memory and nothing else.
+fn in_chromium(text: &mut String, options: Options, folder: &Path) -> Result<()> {
+    let page = build::site()?;
+    setup::npm_tools()?;
+    let mut files = Vec::new();
+    for (_, snaplen, conversations) in kinds(options) {
+        files.extend(Wanted { packets: options.packets, conversations, points: 1, snaplen }.make(folder)?);
+    }
+    let mut node = program("node");
+    node.current_dir(root().join("tests/e2e")).arg("bench.mjs").arg(options.runs.to_string()).args(&files);
+    node.env("HOPSCOPE_SITE", &page.folder).env("HOPSCOPE_HTML", &page.single_html).env("HOPSCOPE", "not used");
+    let output = step("Chromium", || node.env("CHROME", setup::chromium()?).text())?;
+    writeln!(
+        text,
+        "\n## In Chromium\nMilliseconds that passed. `raw reading`: a worker copies the file into WebAssembly's memory, two slices in flight, and does nothing else; the \
+         best of four sizes of slices.\n`read`: from the drop until the input is called read: read, dissected, digested and handed over. `first rows`: from the drop until the first \
+         conversation is shown. `whole`: until the report over\nthe whole file is shown; `analysis` is what the last analysis took. `longest task`: of the page itself, \
+         which cannot answer meanwhile.\n"
+    )?;
+    writeln!(
+        text,
+        "| capture | MB | packets | raw reading | read | raw : read | first rows | whole | analysis | longest task | peak MB of the page's process |"
+    )?;
+    writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|")?;
+    for ((name, ..), (file, line)) in kinds(options).into_iter().zip(files.iter().zip(output.lines().filter(|l| l.starts_with('{')))) {
+        let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
+        let of = |what: &str| {
+            let runs = measured.get(what).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+            middle(&mut runs.iter().filter_map(serde_json::Value::as_f64).collect::<Vec<_>>())
+                .with_context(|| format!("{what} was not measured"))
+        };
+        let (raw, read) = (of("raw")?, of("read")?);
+        writeln!(
+            text,
+            "| {name} | {:.0} | {} | {raw:.0} | {read:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            file.metadata()?.len() as f64 / 1e6,
+            options.packets,
+            raw / read,
+            of("firstRows")?,
+            of("whole")?,
+            of("analysis")?,
+            of("longest")?,
+            of("peak")? / 1024.0,
+        )?;
+    }
+    Ok(())
+}
+
+/// The captures that are read one at a time: name, snaplen, conversations.
+fn kinds(options: Options) -> [(&'static str, usize, u64); 3] {
+    [
+        ("full size", 65_535, options.conversations),
+        ("snaplen 128", 128, options.conversations),
+        ("snaplen 128, 50 times the conversations", 128, options.conversations * 50),
+    ]
+}
+
 /// What `hopscope analyze --timings` says.
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
     read: f64,
+    /// Processor time of the reading.
+    read_processor: f64,
     analysed: f64,
     written: f64,
     /// In kB.
     peak: u64,
 }
 
-/// Processor time is what one core is compared by.
-#[derive(Clone, Copy, Debug)]
-struct Ours {
-    read: f64,
-}
-
-fn analyse(command: &Path, files: &[PathBuf], one_core: bool) -> Result<(Ours, Said)> {
+fn analyse(command: &Path, files: &[PathBuf], one_core: bool) -> Result<Said> {
     let mut run = Command::new(command);
     run.args(["analyze", "--timings", "--format", "json", "--output", "/dev/null"]).args(files);
     if one_core {
         run.env("RAYON_NUM_THREADS", "1");
     }
-    let before = children()?;
     let output = run.output()?;
-    let time = children()? - before;
     let text = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "hopscope failed: {text}");
     let number =
         |what: &str| text.lines().find_map(|l| l.strip_prefix(what)?.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0);
-    let said = Said { read: number("read "), analysed: number("analysed "), written: number("written "), peak: number("peak ") as u64 };
-    // Reading's part of the processor time, by the shares of the time that passed.
-    let passed = said.read + said.analysed + said.written;
-    Ok((Ours { read: if passed > 0.0 { time * said.read / passed } else { time } }, said))
+    Ok(Said {
+        read: number("read "),
+        read_processor: number("read_processor "),
+        analysed: number("analysed "),
+        written: number("written "),
+        peak: number("peak ") as u64,
+    })
 }
 
 /// Processor time of another program on a file; `None` where it is not there.
@@ -241,18 +299,15 @@ fn other(program: &str, arguments: &[&str], file: &Path) -> Result<Option<f64>> 
     } else {
         run.arg("-r").arg(file).args(arguments);
     }
-    let before = children()?;
-    let status = run.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    let time = children()? - before;
-    Ok(status.success().then_some(time))
-}
-
-/// Seconds of processor time that ended children took so far (`proc(5)`: cutime and cstime, in hundredths).
-fn children() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").context("processor time is only told on Linux")?;
-    let fields = stat.rsplit_once(')').context("not as proc(5) says")?.1;
-    let ticks: u64 = fields.split_whitespace().skip(13).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 / 100.0)
+    let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let of_child = |what: &str| fs::read_to_string(format!("/proc/{}/{what}", child.id()));
+    // As long as nobody has asked what became of it, its numbers stay (`proc(5)`); a hundredth of a second, which is what asking for the
+    // times of ended children gives, is too coarse.
+    while !of_child("stat")?.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let nanos: u64 = of_child("schedstat")?.split_whitespace().next().context("no schedstat")?.parse()?;
+    Ok(child.wait()?.success().then_some(nanos as f64 / 1e9))
 }
 
 fn raw(file: &Path) -> Result<f64> {

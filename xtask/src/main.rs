@@ -34,8 +34,9 @@ cargo xtask COMMAND
   captures DIR                     read every capture of a collection, and compare the counts with capinfos'
   dist [--check]                   the site, the single HTML file and the npm package, with a bill of materials and checksums, into dist/;
                                    with --check all of it is built again elsewhere, and every byte must be the same
-  bench [--packets N] [--conversations N] [--points N] [--runs N] [--no-micro]
-                                   how fast captures are read and joined, beside tcpdump, capinfos and tshark; writes BENCHMARKS.md
+  bench [--packets N] [--conversations N] [--points N] [--runs N] [--no-micro] [--no-browser]
+                                   how fast captures are read and joined, beside tcpdump, capinfos and tshark, and in Chromium
+                                   beside raw reading; writes BENCHMARKS.md
   fuzz [--seconds N]               every fuzz target for N seconds (60)
   setup                            only install what the other commands need
   tidy                             only the repository's own checks
@@ -97,6 +98,7 @@ fn run(arguments: &[String]) -> Result<bool> {
                 points: number("--points", 4)?.clamp(1, 60),
                 runs: usize::try_from(number("--runs", 5)?)?.max(1),
                 with_micro: !options.flag("--no-micro"),
+                with_browser: !options.flag("--no-browser"),
             };
             options.end()?;
             bench::bench(bench)?;
