@@ -84,8 +84,8 @@ struct StreamIndex {
 impl StreamIndex {
     fn of(digest: &CaptureDigest) -> Self {
         let mut starts = vec![0_u32; digest.streams.len() + 1];
-        for row in digest.rows() {
-            if let Some(s) = starts.get_mut(row.stream as usize + 1) {
+        for stream in digest.streams_of_rows() {
+            if let Some(s) = starts.get_mut(stream as usize + 1) {
                 *s += 1;
             }
         }
@@ -96,8 +96,8 @@ impl StreamIndex {
         }
         let mut next = starts.clone();
         let mut rows = vec![0_u32; digest.kept() as usize];
-        for (place, row) in (0..).zip(digest.rows()) {
-            if let Some(at) = next.get_mut(row.stream as usize) {
+        for (place, stream) in (0..).zip(digest.streams_of_rows()) {
+            if let Some(at) = next.get_mut(stream as usize) {
                 if let Some(slot) = rows.get_mut(*at as usize) {
                     *slot = place;
                 }
@@ -177,7 +177,7 @@ impl Flows {
     pub fn rows<'a>(&'a self, captures: &'a [Capture<'a>], s: &Sighting) -> impl Iterator<Item = Row> + use<'a> {
         let rows = self.index.get(s.capture).map_or(&[][..], |i| i.rows(s.stream));
         let digest = captures.get(s.capture).map(|c| c.digest);
-        rows.iter().filter_map(move |r| digest?.kept_row(*r))
+        digest.into_iter().flat_map(move |d| d.kept_rows(rows))
     }
 
     /// Whether every packet of a sighting was kept.
@@ -246,7 +246,7 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[StreamIndex], ambigu
             let mut sketch: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
             for s in flow.sightings.iter().filter(|s| s.forward == forward) {
                 let (Some(index), Some(capture)) = (index.get(s.capture), captures.get(s.capture)) else { continue };
-                for row in index.rows(s.stream).iter().filter_map(|r| capture.digest.kept_row(*r)) {
+                for row in capture.digest.kept_rows(index.rows(s.stream)) {
                     if row.ident == 0 || is_common(flow.tuple.protocol, &row) {
                         continue;
                     }

@@ -26,6 +26,9 @@ use crate::content::{Marked, Marker};
 use crate::dissect::{self, Icmp, Ip, Net, Observation, Transport, Tunnel, fast};
 use crate::model::{Direction, Mac, Nanos, Protocol};
 
+/// So many rows are looked up at once.
+const AT_ONCE: usize = 32;
+
 /// So many frames' headers are looked up before the first of them is counted.
 const AHEAD: usize = 16;
 
@@ -260,6 +263,40 @@ impl CaptureDigest {
             ip_id: self.ip_ids.get(place)?,
             flags: self.flags.get(place)?,
         })
+    }
+
+    /// The rows at these places of the rows that are kept. Much faster than one by one where the places are far apart, as those of one
+    /// stream are: each column is asked for many of them at once, so that all wait for memory together.
+    pub fn kept_rows<'a>(&'a self, places: &'a [u32]) -> impl Iterator<Item = Row> + use<'a> {
+        let kept = self.kept();
+        let gathered = move |places: &'a [u32]| self.gather(places).into_iter().zip(places);
+        places.chunks(AT_ONCE).flat_map(gathered).filter(move |(_, place)| **place < kept).map(|(row, _)| row)
+    }
+
+    /// At most [`AT_ONCE`] rows; what is at a place that is not there means nothing.
+    fn gather(&self, places: &[u32]) -> [Row; AT_ONCE] {
+        let mut rows = [Row { row: 0, time: 0, stream: 0, ident: 0, seq: 0, len: 0, ip_id: 0, flags: 0 }; AT_ONCE];
+        #[inline(always)]
+        fn each(rows: &mut [Row; AT_ONCE], places: &[u32], put: impl Fn(&mut Row, u32)) {
+            rows.iter_mut().zip(places).for_each(|(row, place)| put(row, *place));
+        }
+        match self.rate.is_sampled() {
+            true => each(&mut rows, places, |row, place| row.row = self.kept.get(place).unwrap_or(0)),
+            false => each(&mut rows, places, |row, place| row.row = place),
+        }
+        each(&mut rows, places, |row, place| row.time = self.times.get(place).unwrap_or(NO_TIME));
+        each(&mut rows, places, |row, place| row.stream = self.stream_of.get(place).unwrap_or(0));
+        each(&mut rows, places, |row, place| row.ident = self.idents.get(place).unwrap_or(0));
+        each(&mut rows, places, |row, place| row.seq = self.seqs.get(place).unwrap_or(0));
+        each(&mut rows, places, |row, place| row.len = self.lens.get(place).unwrap_or(0));
+        each(&mut rows, places, |row, place| row.ip_id = self.ip_ids.get(place).unwrap_or(0));
+        each(&mut rows, places, |row, place| row.flags = self.flags.get(place).unwrap_or(0));
+        rows
+    }
+
+    /// The stream of each row that is kept, in the file's order.
+    pub fn streams_of_rows(&self) -> impl Iterator<Item = u32> + '_ {
+        self.stream_of.pages().flatten().copied()
     }
 
     /// Whether a stream's rows are all kept, of which there are `rows`.
