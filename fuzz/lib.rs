@@ -1,11 +1,65 @@
-//! Sinks for the fuzz targets: they take everything and look at all of it, so that nothing is optimised away.
+//! What the fuzz targets do with bytes, and what must hold. They take everything and look at all of it, so that nothing is optimised away.
+//! `tests/mutations.rs` does the same with fewer bytes, where there is no cargo-fuzz.
 
 use std::hint::black_box;
 use std::net::IpAddr;
 
-use hopscope::capture::{FrameSink, InterfaceInfo, LinkType, RawFrame};
-use hopscope::container::MemberSink;
+use hopscope::analysis::analyze;
+use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFrame};
+use hopscope::container::{Container, ContainerKind, Limits, MemberSink};
 use hopscope::dissect::{describe, dissect};
+use hopscope::ingest::Ingest;
+use hopscope::redact::redact;
+use hopscope::views;
+
+/// Any bytes as a capture, in one chunk and in many: the same end, every frame dissected and described.
+pub fn capture(data: &[u8]) {
+    let ends = [usize::MAX, 1 + data.len() % 97].map(|chunk| {
+        let (mut reader, mut sink) = (CaptureReader::new(), Dissecting::default());
+        data.chunks(chunk).for_each(|part| reader.push(part, &mut sink));
+        reader.finish(&mut sink)
+    });
+    assert_eq!(ends[0], ends[1]);
+}
+
+/// Any bytes as each kind of container, in one chunk and in many: the same members, within the limits.
+pub fn container(data: &[u8]) {
+    for kind in [ContainerKind::Gzip, ContainerKind::Zstd, ContainerKind::Tar, ContainerKind::Zip] {
+        let [a, b] = [usize::MAX, 1 + data.len() % 97].map(|chunk| {
+            let mut sink = Counting::default();
+            let mut container = Container::new(kind, Limits { total: 8 << 20, ..Limits::default() });
+            data.chunks(chunk).for_each(|part| container.push(part, &mut sink));
+            (container.finish(&mut sink).bytes, sink)
+        });
+        assert!(a.0 <= 8 << 20 && (a == b || a.0.max(b.0) > 7 << 20), "{kind:?}: {a:?} {b:?}");
+    }
+}
+
+/// Any bytes as a dropped file of unknown name, in one chunk and in two: recognised, read or rejected, and the same both times.
+pub fn import(data: &[u8]) {
+    let [a, b] = [0, data.len() / 3].map(|cut| {
+        let mut ingest = Ingest::new("unknown");
+        [&data[..cut], &data[cut..]].iter().for_each(|part| ingest.push(part));
+        ingest.finish().iter().map(|i| i.to_bytes()).collect::<Vec<_>>()
+    });
+    assert_eq!(a, b);
+}
+
+/// Any bytes, best a tar of several inputs, down the whole road: read, analysed, drawn in every view, redacted too, in either order of inputs.
+pub fn pipeline(data: &[u8]) {
+    let mut ingest = Ingest::new("unknown");
+    ingest.push(data);
+    let mut inputs = ingest.finish();
+    let report = analyze(&inputs);
+    inputs.reverse();
+    assert_eq!(report, analyze(&inputs));
+    let selection = views::Selection::default();
+    black_box((views::text(&report), views::mermaid(&report, &selection), views::dot(&report, &selection)));
+    let redacted = redact(&report, "key");
+    assert_eq!(redacted.paths.len(), report.paths.len());
+    black_box((views::csv(&redacted), views::text(&redacted)));
+    black_box((views::graphml(&report, &selection), views::svg(&report, &selection, views::Theme::Auto), views::html(&report)));
+}
 
 /// Dissects and describes every frame, as Ethernet where the link type is none that is read.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use crate::container::{Container, ContainerKind, Limits, MemberSink};
 use crate::digest::{CaptureDigest, DigestBuilder, Rate};
 use crate::facts::{Fact, Located};
 use crate::import;
-use crate::model::Note;
+use crate::model::{Note, count};
 use crate::report::Status;
 use crate::sniff::{self, Format};
 
@@ -226,7 +226,7 @@ impl Ingest {
                 State::Container(format, Box::new(Container::new(kind, Limits::default())), Box::new(members))
             }
             Format::Gzip | Format::Zstd | Format::Tar | Format::Zip => {
-                State::Refused(format, format!("archives are nested more than {MOST_NESTING} deep"))
+                State::Refused(format, format!("archives are nested more than {MOST_NESTING} deep: unpack the outer ones"))
             }
             Format::Unsupported(how) => State::Refused(format, how.to_owned()),
             Format::Unknown => State::Refused(format, sniff::describe_unknown(first)),
@@ -302,7 +302,10 @@ impl Ingest {
                     vec![Ingested { name, kind, bytes, hash, status, message, data: Data::Capture(Box::new(digest)) }]
                 }
                 Err(_) if document.len() >= MOST_DIGEST => {
-                    let why = format!("a digest of more than {} GiB cannot be read", MOST_DIGEST >> 30);
+                    let why = format!(
+                        "a digest of more than {} GiB cannot be read: make digests of parts of the capture (`editcap -c 10000000 IN OUT` cuts it)",
+                        MOST_DIGEST >> 30
+                    );
                     one(Format::Digest, Status::Rejected, Some(why), Data::Nothing)
                 }
                 Err(why) => one(Format::Digest, Status::Rejected, Some(why), Data::Nothing),
@@ -328,7 +331,9 @@ impl Ingest {
                 let packets = rest.as_ref().map(|_| one_of_packets(&text, document.len(), &one)).unwrap_or_default();
                 let mut import = import::import(format, rest.as_ref().map_or(document.as_slice(), |r| r.as_bytes()));
                 if document.len() >= MOST_TEXT {
-                    import.notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
+                    import
+                        .notes
+                        .push(Note::loss(format!("only its first {} MiB were read: split it into several inputs", MOST_TEXT >> 20)));
                 }
                 let read = !import.facts.is_empty() || import.notes.is_empty();
                 let (status, message) = outcome(&import.notes, read);
@@ -364,10 +369,11 @@ impl Ingest {
                 let (status, message) = match (fault, nothing) {
                     (Some(fault), true) => (Status::Rejected, Some(fault)),
                     (Some(fault), false) => (Status::Partial, Some(fault)),
-                    (None, true) => (Status::Rejected, Some(format!("none of its {} members is a capture or an inventory", end.members))),
-                    (None, false) if others > 0 => {
-                        (Status::Ok, Some(format!("{} of its {} members are neither capture nor inventory", others, end.members)))
-                    }
+                    (None, true) => (Status::Rejected, Some(none_of(end.members))),
+                    (None, false) if others > 0 => (
+                        Status::Ok,
+                        Some(format!("of its {}, {others} hold neither a capture nor an inventory", count(end.members, "member"))),
+                    ),
                     (None, false) => (Status::Ok, None),
                 };
                 done.extend(one(format, status, message, Data::Nothing));
@@ -377,12 +383,20 @@ impl Ingest {
     }
 }
 
+fn none_of(members: u64) -> String {
+    match members {
+        0 => "the archive has no members".to_owned(),
+        1 => "its only member is neither a capture nor an inventory".to_owned(),
+        _ => format!("none of its {members} members is a capture or an inventory"),
+    }
+}
+
 /// What tcpdump printed in a text, as an input of its own.
 fn one_of_packets(text: &str, length: usize, one: &impl Fn(Format, Status, Option<String>, Data) -> Vec<Ingested>) -> Vec<Ingested> {
     let mut digest = DigestBuilder::new();
     let mut notes = import::tcpdump::frames(text, &mut digest);
     if length >= MOST_TEXT {
-        notes.push(Note::loss(format!("only the first {} MiB were read", MOST_TEXT >> 20)));
+        notes.push(Note::loss(format!("only its first {} MiB were read: split it into several inputs", MOST_TEXT >> 20)));
     }
     let digest = digest.finish();
     let (status, message) = outcome(&notes, !digest.is_empty());

@@ -119,6 +119,22 @@ pub enum Locator {
     Line(u64),
 }
 
+/// Whether a character may do more than stand there: move a terminal's cursor, reorder a line (CVE-2021-42574), hide in a name, or make
+/// XML unreadable (XML 1.0, 2.2 Char).
+#[must_use]
+pub fn is_acting(c: char) -> bool {
+    let invisible = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || invisible || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// `1 packet`, `2 packets`.
+#[must_use]
+pub fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 /// Something that a person should know about how an input was read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Note {

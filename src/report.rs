@@ -5,10 +5,12 @@
 
 #![allow(missing_docs)] // The contract's own field names; docs/report.md has the prose.
 
+use std::fmt::Write as _;
+
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::model::Nanos;
+use crate::model::{Nanos, is_acting};
 
 /// `schema` of every report of this version.
 pub const SCHEMA: &str = "hopscope.report/1";
@@ -369,9 +371,22 @@ impl Report {
     /// # Errors
     /// Only if a number is not finite, which the engine never makes.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        let text = serde_json::to_string_pretty(self)?;
+        let mut inert = String::with_capacity(text.len() + 1);
+        for c in text.chars() {
+            // JSON lets through what a terminal or an editor may act on. Outside of strings it writes none of it, and inside of them
+            // every character may stand as its number.
+            if c != '\n' && is_acting(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(inert, "\\u{unit:04x}");
+                }
+            } else {
+                inert.push(c);
+            }
+        }
+        inert.push('\n');
+        Ok(inert)
     }
 }
 

@@ -355,9 +355,17 @@ fn tunnels_in_every_wrapping() {
 #[test]
 fn a_tunnel_port_alone_is_no_tunnel() {
     let inner = ethernet(0x0800, &ipv4(17, None, &udp(7, b"inside")));
-    for header in [[0, 0, 0, 0, 0, 0, 42, 0], [8, 0, 0, 0, 0, 0, 42, 1], [0xff, 0, 0, 0, 0, 0, 42, 0], [8, 0xff, 0, 0, 0, 0, 0, 0]] {
-        let packet = ipv4(17, None, &udp(4789, &[&header[..], &inner].concat()));
-        assert_eq!(raw(&packet).tunnels, [], "{header:02x?}");
+    // Reserved bits are nothing at VXLAN's own port (RFC 7348), and tell at the port that is anybody's.
+    for (header, at_own) in [
+        ([0, 0, 0, 0, 0, 0, 42, 0], 0),
+        ([8, 0, 0, 0, 0, 0, 42, 1], 1),
+        ([0xff, 0, 0, 0, 0, 0, 42, 0], 1),
+        ([8, 0xff, 0, 0, 0, 0, 0, 0], 1),
+    ] {
+        for (port, tunnels) in [(4789, at_own), (8472, 0)] {
+            let packet = ipv4(17, None, &udp(port, &[&header[..], &inner].concat()));
+            assert_eq!(raw(&packet).tunnels.len(), tunnels, "{header:02x?} at {port}");
+        }
     }
     let no_ip_inside = [&[8, 0, 0, 0, 0, 0, 42, 0][..], &ethernet(0x0800, b"not an IP packet at all")].concat();
     let packet = ipv4(17, None, &udp(4789, &no_ip_inside));
@@ -365,6 +373,15 @@ fn a_tunnel_port_alone_is_no_tunnel() {
     assert!(observation.tunnels.is_empty() && matches!(ip(&observation).transport, Transport::Udp(_)));
     // GRE of version 1 is PPTP's.
     assert_eq!(raw(&ipv4(47, None, &[&[0x20, 1, 0x88, 0x0b, 0, 0, 0, 5][..], &inner].concat())).tunnels, []);
+}
+
+#[test]
+fn pppoe_with_either_length_of_protocol_number() {
+    let inner = ipv4(17, None, &udp(7, b"inside"));
+    for protocol in [&[0, 0x21][..], &[0x21]] {
+        let packet = ethernet(0x8864, &[&[0x11, 0, 0, 1, 0, 60][..], protocol, &inner].concat());
+        assert!(matches!(ip(&dissect(LinkType::ETHERNET, &packet, packet.len() as u32)).transport, Transport::Udp(_)), "{protocol:02x?}");
+    }
 }
 
 #[test]

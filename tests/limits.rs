@@ -52,7 +52,53 @@ fn archives_in_archives() {
     }
     assert_eq!(only(read("four.gz", &[&bytes])).status, Status::Ok);
     let input = only(read("five.gz", &[&gzip(&bytes)]));
-    assert_eq!((input.status, input.message.as_deref()), (Status::Rejected, Some("archives are nested more than 4 deep")));
+    assert_eq!(
+        (input.status, input.message.as_deref()),
+        (Status::Rejected, Some("archives are nested more than 4 deep: unpack the outer ones"))
+    );
+}
+
+/// The header of a tar's member without bytes.
+fn tar_member(name: &str) -> [u8; 512] {
+    let mut header = [0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[100..107].copy_from_slice(b"0000644");
+    header[124..135].copy_from_slice(b"00000000000");
+    header[148..156].copy_from_slice(b"        ");
+    header[156] = b'0';
+    header[257..263].copy_from_slice(b"ustar\0");
+    let sum: u32 = header.iter().map(|octet| u32::from(*octet)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    header
+}
+
+/// Half a gigabyte of members is looked at up to the limit and no further, and no path of one leads anywhere.
+#[test]
+fn an_archive_with_a_million_members() {
+    let member = tar_member("../../../etc/cron.d/../x");
+    let thousand = member.repeat(1000);
+    let parts: Vec<&[u8]> = std::iter::repeat_n(thousand.as_slice(), 1000).collect();
+    let inputs = read("million.tar", &parts);
+    let archive = inputs.iter().find(|i| i.name == "million.tar").unwrap();
+    assert_eq!(archive.status, Status::Rejected);
+    let message = archive.message.as_deref().unwrap();
+    assert!(message.contains("more than 100000 members"), "{message}");
+    assert!(inputs.iter().all(|i| !i.name.contains("..")), "{:?}", inputs.iter().find(|i| i.name.contains("..")));
+}
+
+/// Zeros pack a thousand to one, and what is packed packs again: what comes out of both layers is read as it comes, and kept nowhere.
+#[test]
+fn a_bomb_in_a_bomb() {
+    let zeros = gzip(&vec![0; 32 << 20]);
+    let mut inner = Vec::new();
+    for _ in 0..4 {
+        inner.extend_from_slice(&zeros);
+    }
+    let bomb = gzip(&inner);
+    assert!(bomb.len() < 1 << 20, "{} bytes", bomb.len());
+    let input = only(read("bomb.gz", &[&bomb]));
+    assert_eq!(input.status, Status::Rejected);
+    assert!(input.message.as_deref().is_some_and(|m| m.len() > 10 && m.len() < 300), "{:?}", input.message);
 }
 
 #[test]
@@ -73,7 +119,7 @@ fn more_statements_than_anybody_has() {
     let text = "10.0.0.1 dev a FAILED\n".repeat(1_000_001);
     let input = only(read("neigh.txt", &[text.as_bytes()]));
     assert_eq!(input.status, Status::Partial);
-    assert_eq!(input.message.as_deref(), Some("1 statements beyond the first 1000000 are left out"));
+    assert_eq!(input.message.as_deref(), Some("only its first 1000000 statements are kept, of 1000001: split it into several inputs"));
     assert!(matches!(input.data, Data::Facts(f) if f.len() == 1_000_000));
 }
 
@@ -81,7 +127,7 @@ fn more_statements_than_anybody_has() {
 fn more_lines_than_anybody_reads() {
     let text = "\n".repeat(11_000_000);
     let input = only(read("neigh.txt", &[b"10.0.0.1 dev a FAILED\n", text.as_bytes()]));
-    assert_eq!(input.message.as_deref(), Some("only its first 10000000 lines were read"));
+    assert_eq!(input.message.as_deref(), Some("only its first 10000000 lines were read: split it into several inputs"));
     assert!(matches!(input.data, Data::Facts(f) if f.len() == 1));
 }
 

@@ -169,6 +169,7 @@ fn no_view_lets_a_control_or_bidirectional_character_through() {
     let r = hostile();
     let one = Selection::path(HOSTILE);
     let views = [
+        ("json", r.to_json().unwrap()),
         ("text", views::text(&r)),
         ("svg", views::svg(&r, &one, Theme::Auto)),
         ("svg of all", views::svg(&r, &Selection::all(), Theme::Auto)),
@@ -184,6 +185,8 @@ fn no_view_lets_a_control_or_bidirectional_character_through() {
         let bad = text.char_indices().find(|(_, c)| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
         assert!(bad.is_none(), "{name}: {bad:?}");
     }
+    // What stands as a number in JSON is the same text to whoever reads it.
+    assert_eq!(serde_json::from_str::<Report>(&r.to_json().unwrap()).unwrap(), r);
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn main() -> ExitCode {
         Command::Digest(args) => run_digest(&args),
     };
     result.unwrap_or_else(|fault| {
-        eprintln!("hopscope: {fault}");
+        eprintln!("hopscope: {}", hopscope::views::escape::inert(&fault.to_string()));
         ExitCode::from(NOTHING)
     })
 }

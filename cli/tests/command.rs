@@ -214,3 +214,27 @@ fn captures_beyond_the_memory_given_are_sampled() {
         assert_eq!(hopscope(&["analyze", wrong[0], wrong[1], "0.pcap"], &here).status.code(), Some(2), "{wrong:?}");
     }
 }
+
+/// What a file is called, and what stands in it, moves no cursor and reorders no line, in any format or on standard error.
+#[cfg(unix)]
+#[test]
+fn no_name_acts_on_a_terminal() {
+    let here = folder("terminal");
+    let name = "a\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}\u{9b}31m";
+    fs::write(here.join(format!("{name}.pcap")), &capture()[..capture().len() - 5]).unwrap();
+    fs::write(
+        here.join(format!("{name}.txt")),
+        format!("3: {name}: <UP> mtu 9001\n    link/ether 02:00:00:00:00:01\n10.0.0.1 dev {name}\n"),
+    )
+    .unwrap();
+    for format in ["text", "json", "mermaid", "dot", "graphml", "svg", "html", "csv"] {
+        let run = hopscope(&["analyze", "--color", "never", "--format", format, "."], &here);
+        let shown = text(&run.stdout) + &text(&run.stderr);
+        assert!(shown.contains("owned"), "{format}: the name is shown");
+        let acting = shown.chars().find(|c| (c.is_control() && *c != '\n' && *c != '\r') || ('\u{202a}'..='\u{202e}').contains(c));
+        assert_eq!(acting, None, "{format}: {shown}");
+    }
+    let run = hopscope(&["analyze", &format!("{name}.missing")], &here);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(!text(&run.stderr).contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{}", text(&run.stderr));
+}

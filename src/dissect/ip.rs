@@ -61,9 +61,6 @@ fn ipv4(packet: Payload<'_>, quoting: Quoting) -> Option<Ip<'_>> {
     })
 }
 
-/// More extension headers than any sender uses.
-const MAX_EXTENSIONS: usize = 16;
-
 fn ipv6(packet: Payload<'_>, quoting: Quoting) -> Option<Ip<'_>> {
     let (fixed, _) = packet.bytes.split_first_chunk::<40>()?;
     let [v, c, _, _, l0, l1, next, ttl, addresses @ ..] = *fixed;
@@ -90,7 +87,8 @@ fn ipv6(packet: Payload<'_>, quoting: Quoting) -> Option<Ip<'_>> {
     };
     let mut next = next;
     let mut rest = packet.with_len(total_len).after(40);
-    for _ in 0..MAX_EXTENSIONS {
+    // Each turn takes eight octets at least.
+    loop {
         let (Some(following), Some(len)) = (rest.u8(0), rest.u8(1)) else {
             if rest.len > 0 && is_extension(next) {
                 return Some(ip);

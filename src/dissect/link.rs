@@ -96,8 +96,7 @@ fn tagged<'a>(link: &mut Link, ethertype: u16, payload: Payload<'a>) -> Option<(
                 payload = payload.after(4);
             }
             MPLS | MPLS_UPSTREAM => return unlabelled(payload),
-            // RFC 2516, with the PPP protocol number behind.
-            PPPOE_SESSION => return matches!(payload.u16(6)?, 0x0021 | 0x0057).then(|| by_version(payload.after(8)))?,
+            PPPOE_SESSION => return ppp(payload.after(6)),
             0..FIRST_ETHERTYPE => {
                 // LLC/SNAP with the encapsulated-Ethernet OUI carries an EtherType (RFC 1042).
                 let [0xaa, 0xaa, 3, 0, 0, 0, t0, t1] = *payload.bytes.first_chunk()? else { return None };
@@ -110,6 +109,13 @@ fn tagged<'a>(link: &mut Link, ethertype: u16, payload: Payload<'a>) -> Option<(
         link.ethertype = Some(ethertype);
     }
     Some((ethertype, payload))
+}
+
+/// What follows a PPPoE header (RFC 2516): a protocol number of two octets, or of one if both ends agreed on that (RFC 1661, 6.5).
+fn ppp(payload: Payload<'_>) -> Option<(u16, Payload<'_>)> {
+    let first = payload.u8(0)?;
+    let (protocol, header) = if first & 1 == 1 { (u16::from(first), 1) } else { (payload.u16(0)?, 2) };
+    matches!(protocol, 0x0021 | 0x0057).then(|| by_version(payload.after(header)))?
 }
 
 /// RFC 3032: what is under the bottom of the stack shows by its version alone.

@@ -293,7 +293,7 @@ pub struct Icmp<'a> {
     pub kind: u8,
     /// Code.
     pub code: u8,
-    /// Identifier and sequence number of echo messages.
+    /// Identifier and sequence number, of echo messages and of others that have them where echo has (timestamp, information, address mask).
     pub echo: Option<(u16, u16)>,
     /// For "fragmentation needed" (type 3 code 4) and ICMPv6 "packet too big": the next hop's MTU.
     pub mtu: Option<u32>,

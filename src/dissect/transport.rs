@@ -116,7 +116,8 @@ fn icmp(protocol: Protocol, message: Payload<'_>, quoting: Quoting) -> Transport
     let Some(&[kind, code, _, _, r0, r1, r2, r3]) = message.bytes.first_chunk::<8>() else { return Transport::Cut { ports: None } };
     let payload = message.after(8);
     let is_v4 = protocol == Protocol::Icmp;
-    let is_echo = if is_v4 { matches!(kind, 0 | 8) } else { matches!(kind, 128 | 129) };
+    // RFC 792's timestamp and information messages and RFC 950's address masks have the same two numbers.
+    let is_echo = if is_v4 { matches!(kind, 0 | 8 | 13..=18) } else { matches!(kind, 128 | 129) };
     let is_error = if is_v4 { matches!(kind, 3 | 4 | 5 | 11 | 12) } else { matches!(kind, 1..=4) };
     let mtu = match (is_v4, kind, code) {
         (true, 3, 4) => Some(u32::from(u16::from_be_bytes([r2, r3]))),

@@ -45,9 +45,11 @@ fn bare(ip: &Ip<'_>) -> Tunnel {
 }
 
 fn vxlan<'a>(ip: &Ip<'a>, udp: &Udp<'a>) -> Option<(Tunnel, Inner<'a>)> {
-    // The flags and reserved octets of the group policy extension (draft-smith-vxlan-group-policy) are let through: Cilium sets them.
     let [flags, policy, _, _, v0, v1, v2, reserved] = *udp.payload.bytes.first_chunk::<8>()?;
-    if flags & !0x80 != 0x08 || policy & !0x48 != 0 || reserved != 0 {
+    // Reserved bits are ignored on receipt (RFC 7348, 5), at the port that is VXLAN's own. At the other one they have to be 0, but for those of
+    // the group policy extension (draft-smith-vxlan-group-policy), which Cilium sets.
+    let has_reserved = flags & !0x88 != 0 || policy & !0x48 != 0 || reserved != 0;
+    if flags & 0x08 == 0 || has_reserved && udp.dst_port != VXLAN {
         return None;
     }
     let (macs, inner) = ethernet(udp.payload.after(8))?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::json::Reader;
 use super::scan::Step;
 use crate::facts::{Fact, FlowLog, FlowLogGap};
-use crate::model::{Locator, Note, Protocol};
+use crate::model::{Locator, Note, Protocol, count as counted};
 
 /// A log holds a record for each flow, minute and ENI: so many different flows of one input are kept.
 const MOST_FLOWS: usize = 400_000;
@@ -380,8 +380,9 @@ impl Log {
                 Locator::Frame(frame) => format!("frame {frame}"),
             };
             notes.push(Note::loss(format!(
-                "{at}: {count} records of a VPC Flow Log whose columns nothing names. Put the log's format above them as a line of its own: \
-                 `aws ec2 describe-flow-logs --query 'FlowLogs[].LogFormat' --output text` prints it"
+                "{at}: {} of a VPC Flow Log whose columns nothing names. Put the log's format above them as a line of its own: \
+                 `aws ec2 describe-flow-logs --query 'FlowLogs[].LogFormat' --output text` prints it",
+                counted(count, "record")
             )));
         }
         if self.left_out > 0 {
@@ -396,7 +397,8 @@ impl Log {
             let of: Vec<&str> = resources.iter().map(String::as_str).collect();
             let of = if of.is_empty() { String::new() } else { format!(" (of {})", of.join(", ")) };
             notes.push(Note::info(format!(
-                "{count} records name no network interface{of}, as those of a regional NAT gateway do: what they count is not shown at a hop"
+                "{} without a network interface{of}: a regional NAT gateway has none, and what its records count is shown at no hop",
+                counted(count, "record")
             )));
         }
         (self.facts, notes)

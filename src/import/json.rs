@@ -56,10 +56,10 @@ pub(crate) fn import(text: &[u8]) -> Import {
         reader.note(Note::loss("there is no JSON document in it"));
     }
     if let Some(names) = unknown.filter(|_| !has_log && reader.import.facts.is_empty() && reader.import.notes.is_empty()) {
-        reader.note(Note::loss(format!("this JSON is from none of the commands that are read{names}")));
+        reader.note(Note::loss(format!("this JSON is from none of the commands that are read{names}; `hopscope collect` prints them")));
     }
     if reader.facts_left_out > 0 {
-        let message = format!("{} statements beyond the first {MOST_FACTS} are left out", reader.facts_left_out);
+        let message = super::too_many(reader.facts_left_out);
         reader.import.notes.push(Note::loss(message));
     }
     if reader.notes_left_out > 0 {
@@ -124,7 +124,7 @@ fn log_events(reader: &mut Reader<'_>, at: usize) -> Step {
     if !before && !reader.log.has_rows() {
         reader.loss(
             "",
-            "these log events are no records of a VPC Flow Log in its default format, which alone can be read without a header line",
+            "these log events are no records of a VPC Flow Log; `aws logs filter-log-events --log-group-name GROUP` prints those of the flow log's own group",
         );
     }
     Ok(end)

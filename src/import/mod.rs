@@ -36,6 +36,14 @@ use crate::sniff::Format;
 /// hundred thousand, and each takes some hundred bytes.
 const MOST_FACTS: usize = 1_000_000;
 
+/// What is said where there are more.
+fn too_many(left_out: u64) -> String {
+    format!(
+        "only its first {MOST_FACTS} statements are kept, of {}: split it into several inputs",
+        left_out.saturating_add(MOST_FACTS as u64)
+    )
+}
+
 /// What an importer found in one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Import {
@@ -144,7 +152,7 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
                 text::import(&text)
             }
         }
-        Format::Empty => Import { facts: Vec::new(), notes: vec![Note::loss("it has no bytes")] },
+        Format::Empty => Import { facts: Vec::new(), notes: vec![Note::loss("it is empty")] },
         Format::TcpdumpText => Import { facts: Vec::new(), notes: vec![Note::info("it holds packets: see `tcpdump::frames`")] },
         Format::Pcap
         | Format::Pcapng

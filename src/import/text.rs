@@ -4,7 +4,7 @@
 use super::kubectl_text::{self, Description, Row, Table};
 use super::{Import, MOST_FACTS, arp, conntrack, fdb, flow_log, ip, iptables, ipvs, nft, sockets, tcpdump};
 use crate::facts::{Fact, HostInterface, Located, Route, Socket, VirtualServer};
-use crate::model::{Locator, Note};
+use crate::model::{Locator, Note, count};
 use crate::sniff::Format;
 
 /// Past this many notes of one input, only their number is told.
@@ -116,7 +116,7 @@ pub(crate) fn import(text: &str) -> Import {
     let indent = indent(text);
     for (number, line) in (1..).zip(text.lines()) {
         if number > MOST_LINES {
-            reader.import.notes.push(Note::loss(format!("only its first {MOST_LINES} lines were read")));
+            reader.import.notes.push(Note::loss(format!("only its first {MOST_LINES} lines were read: split it into several inputs")));
             break;
         }
         last = number;
@@ -133,14 +133,16 @@ pub(crate) fn import(text: &str) -> Import {
     reader.import.notes.extend(notes);
     kubectl_text::mark_host_network(&mut reader.import.facts);
     if reader.import.facts.is_empty() && !is_log && !reader.import.notes.iter().any(|n| n.is_loss) {
-        reader.import.notes.push(Note::loss(format!("none of its {last} lines is from a command that is read")));
+        let lines =
+            if last == 1 { "its only line is from no command".to_owned() } else { format!("none of its {last} lines is from a command") };
+        reader.import.notes.push(Note::loss(format!("{lines} that is read; `hopscope collect` prints commands that are")));
     }
     if reader.facts_left_out > 0 {
-        let message = format!("{} statements beyond the first {MOST_FACTS} are left out", reader.facts_left_out);
+        let message = super::too_many(reader.facts_left_out);
         reader.import.notes.push(Note::loss(message));
     }
     if reader.notes_left_out > 0 {
-        reader.import.notes.push(Note::loss(format!("and {} lines more like these", reader.notes_left_out)));
+        reader.import.notes.push(Note::loss(format!("and {} more like these", count(reader.notes_left_out as u64, "line"))));
     }
     reader.import
 }
@@ -245,7 +247,7 @@ impl Reader {
         if let Some(table) = iptables::table_line(line) {
             self.table = table.to_owned();
         } else if arp::is_row_with_name(line) {
-            self.damaged(number, "has a name where an address is needed: `arp -n` prints addresses");
+            self.damaged(number, "has a name where an address is needed; `arp -n` prints addresses");
         } else {
             self.unknown(number, line);
         }

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::model::is_acting;
+
 /// Control, bidirectional-override, invisible and non-character code points as `\u{…}`; everything else as it is.
 ///
 /// These are what can move a terminal's cursor, reorder a line (CVE-2021-42574), hide in a name, or make XML unreadable
@@ -88,13 +90,6 @@ pub fn shell(text: &str) -> String {
     let text = inert(text);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-fn is_acting(c: char) -> bool {
-    let invisible = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    c.is_control() || invisible || u32::from(c) & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]

@@ -454,11 +454,7 @@ pub fn status(s: Status) -> &'static str {
     }
 }
 
-/// `1 packet`, `2 packets`.
-#[must_use]
-pub fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
+pub use crate::model::count;
 
 /// A probability with two decimals.
 #[must_use]

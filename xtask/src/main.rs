@@ -9,6 +9,7 @@ mod calibration;
 mod captures;
 mod captures_made;
 mod cases;
+mod fields;
 mod fuzz;
 mod http;
 mod sbom;
@@ -32,6 +33,9 @@ cargo xtask COMMAND
   cases [DIR] [--json] [--min X] [--mean X] [--with HOPSCOPE]
                                    analyse every case in DIR, score the reports against the truth and say how often sure claims are right
   captures DIR                     read every capture of a collection, and compare the counts with capinfos'
+  fields DIR [--frames N] [--values N] [--examples N]
+                                   read every frame of a collection, and compare its headers' fields with tshark's: at least N frames and values,
+                                   99.9 % of which agree
   dist [--check]                   the site, the single HTML file and the npm package, with a bill of materials and checksums, into dist/;
                                    with --check all of it is built again elsewhere, and every byte must be the same
   bench [--packets N] [--conversations N] [--points N] [--runs N] [--no-micro] [--no-browser]
@@ -84,6 +88,15 @@ fn run(arguments: &[String]) -> Result<bool> {
             [folder] => captures::captures(std::path::Path::new(folder))?,
             _ => bail!("captures takes one folder"),
         },
+        "fields" => {
+            let at_least =
+                fields::AtLeast { frames: options.number("--frames")?.unwrap_or(1), values: options.number("--values")?.unwrap_or(1) };
+            let examples = options.number("--examples")?.unwrap_or(3);
+            match options.words()?.as_slice() {
+                [folder] => fields::fields(std::path::Path::new(folder), at_least, examples)?,
+                _ => bail!("fields takes one folder"),
+            }
+        }
         "dist" => {
             let check = options.flag("--check");
             options.end()?;
