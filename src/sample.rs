@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Rate;
-use crate::ingest::Ingested;
+use crate::ingest::{Ingest, Ingested};
 
 /// What a kept packet takes, in octets: 31 in the digest's columns, 4 for its number in the file, 4 in the analysis's index.
 pub const PACKET_BYTES: u64 = 39;
@@ -23,6 +23,15 @@ pub fn fit(found: &mut [Ingested], most: u64, at_least: Rate) -> Rate {
         }
         let Some(coarser) = rate.coarser() else { return rate };
         rate = coarser;
+    }
+}
+
+/// Thins out what is being read where it holds more than `most` packets.
+pub fn bound(ingest: &mut Ingest, most: u64) {
+    while ingest.kept() > most
+        && let Some(coarser) = ingest.rate().coarser()
+    {
+        ingest.sample(coarser);
     }
 }
 

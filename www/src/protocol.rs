@@ -19,15 +19,35 @@ pub type Key = u32;
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToWorker {
     /// To a reader: read this file. Attached: the `File`.
-    Read { key: Key, name: String },
+    Read { key: Key, name: String, room: Room },
     /// To the analyst: an input was read, whole or so far. Attached: one buffer for each `Ingested`.
-    Add { key: Key },
+    Add { key: Key, room: Room },
     /// To the analyst: forget this input.
     Remove { key: Key },
     /// To the analyst: show this saved report instead of analysing. Attached: the `File`.
     Open { key: Key },
     /// To the analyst: one answer, please. Attached: the `File`, where the question is about one.
     Ask { ask: u32, question: Question },
+}
+
+/// How many packets fit into the tab; of more, a sample is examined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Of all captures.
+    pub all: u64,
+    /// Of one, which is in memory three times while it moves from its reader to the analyst.
+    pub one: u64,
+}
+
+impl Room {
+    /// Meant for a tab below 1.5 GB: 35 octets a packet at the analyst, and thrice that while one capture moves there.
+    pub const USUAL: Self = Self { all: 10 << 20, one: 3 << 20 };
+
+    /// Room for so many packets of all captures, in the usual proportion.
+    #[must_use]
+    pub fn of(all: u64) -> Self {
+        Self { all, one: (all / 10).saturating_mul(3).max(1) }
+    }
 }
 
 /// What the page wants to know of the report or of an input.
@@ -135,6 +155,8 @@ pub struct Overview {
     pub worst: Vec<FindingRow>,
     /// Interfaces that a capture may be placed at.
     pub interfaces: Vec<Name>,
+    /// Where not every packet was examined: how many were.
+    pub sampled: Option<String>,
 }
 
 /// A capture point with the name of its place.

@@ -144,11 +144,16 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
         changed.push(format!("in {}{}", e.kind, e.vni.map_or(String::new(), |v| format!(" {v}"))));
     }
     let seen = if hop.observed {
-        let missing = if hop.missing > 0 { format!(", {} missing", ui::count(hop.missing)) } else { String::new() };
+        let missing = match hop.missing_range {
+            Some([low, high]) if low < high => format!(", {} to {} missing", ui::count(low), ui::count(high)),
+            _ if hop.missing > 0 => format!(", {} missing", ui::count(hop.missing)),
+            _ => String::new(),
+        };
         format!("{}{missing}", ui::count(hop.seen))
     } else {
         "inferred".to_owned()
     };
+    let spread = hop.delay_range_ns.map(|[low, high]| format!("an estimate: {} to {}", ui::duration(low), ui::duration(high)));
     let cell = |name: &'static str, class: &'static str| td().class(class).attr("data-label", name);
     let mac = |m: &Option<String>| m.clone().unwrap_or_else(|| "?".to_owned());
     let entity = hop.interface.clone().unwrap_or_else(|| hop.owner.clone());
@@ -180,7 +185,7 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
             cell("TTL", "number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
             cell("Changed", "").child(changed.join(", ")),
             cell("Seen", "").child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
-            cell("Delay", "number").child(hop.delay_ns.map_or(String::new(), ui::duration)),
+            cell("Delay", "number").attr("title", spread).child(hop.delay_ns.map_or(String::new(), ui::duration)),
             cell("Conf.", "number").child(ui::percent(hop.confidence)),
         ))
         .into_any()

@@ -14,12 +14,15 @@ use web_sys::{ErrorEvent, File, MessageEvent, Worker};
 
 use super::state::App;
 use crate::host;
-use crate::protocol::{Answer, Found, FromWorker, Key, Question, ToWorker};
+use crate::protocol::{Answer, Found, FromWorker, Key, Question, Room, ToWorker};
 
 /// A reader that has read more than this is ended with its file: a module's memory never shrinks.
 const REUSE_UP_TO: f64 = 32.0 * 1024.0 * 1024.0;
 /// Each reader holds the digest of what it reads: on a machine with very many cores, memory is what runs out first.
 const MOST_READERS: usize = 32;
+/// Of files as large as this, whose digests may fill what room there is for one, only a few are read at once.
+const LARGE: f64 = 256.0 * 1024.0 * 1024.0;
+const MOST_LARGE: usize = 3;
 
 /// A saved report begins with this, whatever its indentation.
 const REPORT_MARK: &str = "\"hopscope.report/";
@@ -32,6 +35,8 @@ pub struct Pool {
     waiting: VecDeque<Key>,
     readers: Vec<Reader>,
     analyst: Option<Analyst>,
+    /// How many packets fit; asked for once, from the address (`#packets=20000000`).
+    room: Option<Room>,
     /// The conversation whose picture is being drawn.
     drawing: Option<String>,
     /// Conversations whose picture has stopped the analyst: not asked for again.
@@ -218,6 +223,12 @@ impl Pool {
         self.analyst.as_mut().ok_or_else(|| "no analyst".to_owned())
     }
 
+    /// How many packets fit into the tab.
+    fn room(&mut self) -> Room {
+        let given = || super::state::address("packets").and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+        *self.room.get_or_insert_with(|| given().map_or(Room::USUAL, Room::of))
+    }
+
     /// Gives waiting files to free readers, once there is an engine to read them; ends idle readers when nothing waits.
     pub fn go_on(&mut self, app: App) {
         if !app.has_engine.get_untracked() {
@@ -225,7 +236,12 @@ impl Pool {
         }
         let cores = window().navigator().hardware_concurrency() as usize;
         let most = cores.clamp(1, MOST_READERS);
+        let room = self.room();
         while let Some(key) = self.waiting.front().copied() {
+            let is_large = |key: Option<Key>| key.and_then(|k| self.files.get(&k)).is_some_and(|(_, file)| file.size() >= LARGE);
+            if is_large(Some(key)) && self.readers.iter().filter(|r| is_large(r.key)).count() >= MOST_LARGE {
+                return;
+            }
             let free = self.readers.iter().position(|r| r.key.is_none());
             let index = match free {
                 Some(index) => index,
@@ -242,7 +258,7 @@ impl Pool {
             let Some((name, file)) = self.files.get(&key) else { continue };
             if let Some(reader) = self.readers.get_mut(index) {
                 reader.key = Some(key);
-                reader.worker.tell(&ToWorker::Read { key, name: name.clone() }, &[JsValue::from(file.clone())]);
+                reader.worker.tell(&ToWorker::Read { key, name: name.clone(), room }, &[JsValue::from(file.clone())]);
             }
         }
         // One stays, ready for the next file; the others' memory is worth more.
@@ -279,9 +295,9 @@ impl Pool {
         if !self.readers.iter().any(|r| r.number == number && r.key == Some(key)) {
             return;
         }
-        let buffers: Vec<JsValue> = message.iter().skip(1).collect();
+        let (buffers, room) = (message.iter().skip(1).collect::<Vec<JsValue>>(), self.room());
         if let Ok(analyst) = self.analyst(app) {
-            analyst.change(app, &ToWorker::Add { key }, &buffers);
+            analyst.change(app, &ToWorker::Add { key, room }, &buffers);
         }
     }
 
@@ -294,10 +310,10 @@ impl Pool {
             reader.key = None;
         }
         let file = self.files.get(&key).map(|(_, file)| file.clone());
-        let buffers: Vec<JsValue> = message.iter().skip(1).collect();
+        let (buffers, room) = (message.iter().skip(1).collect::<Vec<JsValue>>(), self.room());
         match (self.analyst(app), file) {
             (Ok(_), Some(file)) if may_be_report(found) => open_if_report(app, key, file, found.to_vec(), buffers),
-            (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key }, &buffers),
+            (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key, room }, &buffers),
             (Ok(_), None) => {}
             (Err(why), _) => app.fault.set(Some(format!("The analysis could not be started: {why}"))),
         }
@@ -324,6 +340,7 @@ fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Ve
             Err(_) => None,
         };
         app.pool.update_value(|pool| {
+            let room = pool.room();
             let Ok(analyst) = pool.analyst(app) else { return };
             if text.is_some_and(|t| t.contains(REPORT_MARK)) {
                 let found = Found { name: file.name(), kind: "report".to_owned(), ..Found::default() };
@@ -331,7 +348,7 @@ fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Ve
                 analyst.change(app, &ToWorker::Open { key }, &[JsValue::from(file)]);
             } else {
                 app.hear(FromWorker::Read { key, found });
-                analyst.change(app, &ToWorker::Add { key }, &buffers);
+                analyst.change(app, &ToWorker::Add { key, room }, &buffers);
             }
         });
     });

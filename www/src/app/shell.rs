@@ -76,6 +76,7 @@ fn top(app: App) -> AnyView {
             app.took_ms.get().map_or(String::new(), |ms| format!("analysed in {ms:.0} ms"))
         }
     };
+    let sampled = move || app.overview.with(|o| o.sampled.clone());
     header()
         .class("top")
         .child((
@@ -87,6 +88,10 @@ fn top(app: App) -> AnyView {
                 .attr("data-settled", move || if app.is_reading() || app.is_analysing.get() { "false" } else { "true" })
                 .attr("data-inputs", move || app.overview.with(|o| o.inputs.len()).to_string())
                 .child(state),
+            move || {
+                let why = "More packets than fit into this tab: the same ones are examined at every capture point. What is missing, and delays, are estimates.";
+                sampled().map(|text| span().class("state").attr("data-testid", "sampled").attr("title", why).child(text))
+            },
             div().class("toolbar").child((
                 evidence::export_menu(app),
                 button()

@@ -586,7 +586,7 @@ impl App {
 }
 
 /// A value from the address's hash.
-fn address(name: &str) -> Option<String> {
+pub fn address(name: &str) -> Option<String> {
     let hash = window().location().hash().ok()?;
     hash.trim_start_matches('#')
         .split('&')

@@ -7,8 +7,10 @@ use std::rc::Rc;
 use gloo_timers::future::TimeoutFuture;
 use hopscope::analysis::analyze;
 use hopscope::capture::{Checkpoint, FileLayout};
+use hopscope::digest::Rate;
 use hopscope::ingest::{Data, Ingested};
 use hopscope::report::Report;
+use hopscope::sample;
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
@@ -17,7 +19,7 @@ use web_sys::File;
 use super::shown::Shown;
 use super::{Out, export, reader, source};
 use crate::host;
-use crate::protocol::{Answer, Found, FromWorker, Key, Question};
+use crate::protocol::{Answer, Found, FromWorker, Key, Question, Room};
 
 /// Readings that end this close together make one report.
 const QUIET_MS: u32 = 40;
@@ -52,7 +54,7 @@ impl Analyst {
     }
 
     /// What a reader made of an input; replaces what was there under the same key.
-    pub fn add(&mut self, key: Key, buffers: impl Iterator<Item = JsValue>) {
+    pub fn add(&mut self, key: Key, room: Room, buffers: impl Iterator<Item = JsValue>) {
         {
             let mut state = self.state.borrow_mut();
             state.forget(key);
@@ -62,6 +64,8 @@ impl Analyst {
                     state.found.push(one);
                 }
             }
+            // What one coarse capture has cost stays lost to the others until they are read again.
+            sample::fit(&mut state.found, room.all, Rate::ALL);
         }
         self.changed();
     }

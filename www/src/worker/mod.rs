@@ -46,12 +46,12 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
         let Some((head, message)) = host::open::<ToWorker>(&event.data()) else { return };
         let file = || message.get(1).dyn_into::<web_sys::File>().ok();
         match head {
-            ToWorker::Read { key, name } => {
+            ToWorker::Read { key, name, room } => {
                 if let Some(file) = file() {
-                    wasm_bindgen_futures::spawn_local(reader::read(out.clone(), key, name, file));
+                    wasm_bindgen_futures::spawn_local(reader::read(out.clone(), key, name, file, room));
                 }
             }
-            ToWorker::Add { key } => analyst.borrow_mut().add(key, message.iter().skip(1)),
+            ToWorker::Add { key, room } => analyst.borrow_mut().add(key, room, message.iter().skip(1)),
             ToWorker::Remove { key } => analyst.borrow_mut().remove(key),
             ToWorker::Open { key } => {
                 if let Some(file) = file() {

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use hopscope::facts::{Correction, Fact};
 use hopscope::ingest::{Data, Ingest, Ingested};
 use hopscope::report::Status;
+use hopscope::sample;
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
@@ -13,7 +14,7 @@ use web_sys::{Blob, File};
 
 use super::Out;
 use crate::host;
-use crate::protocol::{Found, FromWorker, Key};
+use crate::protocol::{Found, FromWorker, Key, Room};
 
 /// Two slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
 const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
@@ -57,11 +58,12 @@ impl SoFar {
 }
 
 /// Reads `file` and says what came of it. Never fails: what the browser cannot read makes the input partial.
-pub async fn read(out: Out, key: Key, name: String, file: File) {
+pub async fn read(out: Out, key: Key, name: String, file: File, room: Room) {
     let mut ingest = Ingest::new(&name);
     let mut so_far = SoFar::new(file.size());
     let outcome = feed(&file, |chunk, total| {
         ingest.push(chunk);
+        sample::bound(&mut ingest, room.one);
         total.tick(|bytes| out.say(&FromWorker::Progress { key, bytes, frames: ingest.frames() }, &[]));
         so_far.tick(&ingest, |part| out.say(&FromWorker::SoFar { key }, &[buffer(part)]));
         true
@@ -79,11 +81,19 @@ pub async fn read(out: Out, key: Key, name: String, file: File) {
         }
     }
     let list = found.iter().map(describe).collect();
-    let buffers: Vec<JsValue> = found.iter().map(buffer).collect();
+    // One at a time, and each is gone before the next is copied.
+    let buffers: Vec<JsValue> = found.into_iter().map(moved).collect();
     out.say(&FromWorker::Read { key, found: list }, &buffers);
 }
 
-/// What moves to the analyst.
+/// What moves to the analyst; the digest makes room before its bytes are copied out.
+fn moved(one: Ingested) -> JsValue {
+    let bytes = one.to_bytes();
+    drop(one);
+    Uint8Array::from(bytes.as_slice()).buffer().into()
+}
+
+/// What is copied to the analyst.
 fn buffer(one: &Ingested) -> JsValue {
     Uint8Array::from(one.to_bytes().as_slice()).buffer().into()
 }

@@ -72,6 +72,7 @@ impl Shown {
             findings: self.report.findings.len() as u32,
             worst: self.findings(0, WORST as u32),
             interfaces,
+            sampled: self.report.sampling.as_ref().map(hopscope::views::words::sampling),
         }
     }
 
