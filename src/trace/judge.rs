@@ -274,18 +274,21 @@ fn estimate(ctx: Context<'_>, before: &Hop, set: &Packets, protocol: Protocol, i
     // Beyond the rate that keeps all of them, openings and ends are a sample too.
     let (scale, unseen) = if rate.keeps_control() { (1, 0) } else { (rate.of() / Rate::one_in(64).of(), 3) };
     let others = before.seen.saturating_sub(control.saturating_mul(scale)) as f64;
-    let of = |weight: f64| if kept > 0.0 { others * (weight / kept) } else { others };
-    let (of_packets, of_joined) = (of(packets.weight), if joined.weight > 0.0 { of(joined.weight) } else { 0.0 });
+    // Each of the sample stands for as many as one is kept of (Horvitz and Thompson 1952); or, with less spread where nearly all are of
+    // this kind, for its part of what was counted.
+    let (by_rate, by_count) = (rate.of() as f64, if kept > 0.0 { others / kept } else { 0.0 });
+    let of = |weight: f64| (weight * by_rate.min(by_count), (weight * by_rate).min(others), (weight * by_rate.max(by_count)).min(others));
+    let (of_packets, of_joined) = (if kept > 0.0 { of(packets.weight) } else { (0.0, 0.0, others) }, of(joined.weight));
     let (p, q) = (packets.share(), joined.share());
     // Each part of a joined packet is missing for itself (the estimate), with all its other parts, or alone in it.
     let total: f64 = blocks.values().sum();
     let any = |q: f64| blocks.iter().map(|(n, weight)| weight * (1.0 - (0..*n).fold(1.0, |left, _| left * (1.0 - q)))).sum::<f64>() / total;
     let alone = |q: f64| blocks.iter().map(|(n, weight)| weight * (q * *n as f64).min(1.0)).sum::<f64>() / total;
-    let (mut value, mut low, mut high) = (p.value * of_packets, p.low * of_packets, p.high * of_packets);
+    let (mut low, mut value, mut high) = (p.low * of_packets.0, p.value * of_packets.1, p.high * of_packets.2);
     if total > 0.0 {
-        value += any(q.value) * of_joined;
-        low += q.low * of_joined;
-        high += alone(q.high) * of_joined;
+        low += q.low * of_joined.0;
+        value += any(q.value) * of_joined.1;
+        high += alone(q.high) * of_joined.2;
     }
     let known = control_missing + found;
     let most = before.seen.max(known);
