@@ -184,7 +184,7 @@ impl Publisher<'_> {
         }
         self.parents();
         // Whatever is left without evidence rests on its parts.
-        let all: BTreeMap<Id, BTreeSet<Ev>> = self.entities.iter().map(|(k, d)| (k.clone(), d.ev.clone())).collect();
+        let all: BTreeMap<Id, BTreeSet<Ev>> = order::map(self.entities.iter().map(|(k, d)| (k.clone(), d.ev.clone())));
         for (id, d) in &mut self.entities {
             if d.ev.is_empty() {
                 let from_children = all.iter().filter(|(k, _)| k.starts_with(&format!("if:{id}/"))).flat_map(|(_, e)| e.iter().copied());
@@ -192,7 +192,7 @@ impl Publisher<'_> {
             }
         }
         self.entities.retain(|_, d| !d.ev.is_empty());
-        let known: BTreeSet<Id> = self.entities.keys().cloned().collect();
+        let known: BTreeSet<Id> = order::set(self.entities.keys().cloned());
         order::sort_by(&mut findings, |a, b| {
             (std::cmp::Reverse(a.severity), a.kind, &a.about, &a.summary).cmp(&(
                 std::cmp::Reverse(b.severity),

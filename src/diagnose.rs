@@ -119,7 +119,7 @@ pub fn relayed(ctx: Context<'_>, paths: &[Path], relays: &Relays) -> Vec<Finding
         let about = [through, to].into_iter().chain(clients).collect();
         found.push(Finding { kind: "relayed_connection", severity: Severity::Info, about, summary, next_step: None, p, ev });
     }
-    let known: BTreeSet<usize> = relays.relays.iter().map(|r| r.back).collect();
+    let known: BTreeSet<usize> = order::set(relays.relays.iter().map(|r| r.back));
     let mut unseen: BTreeMap<Behind, (BTreeSet<IpAddr>, Vec<Ev>)> = BTreeMap::new();
     for n in relays.named.iter().filter(|n| !known.contains(&n.back)) {
         let (Some((ip, port)), Some(first)) = (server(n.back), paths.get(n.back).and_then(|p| p.legs.first())) else { continue };
@@ -315,7 +315,7 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
         let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
         if d.verdict == Verdict::Lost {
             let Some(last) = d.lost_after.and_then(|n| d.hops.get(n)) else { continue };
-            let silent: BTreeSet<&Id> = d.silent.iter().map(|s| &s.1).collect();
+            let silent: BTreeSet<&Id> = order::set(d.silent.iter().map(|s| &s.1));
             let first_silent = d.silent.first();
             let mut ev = observed_ev(d);
             if let Some((point, interface)) = first_silent {
@@ -711,10 +711,9 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         ctx.inv.subnets.values().flat_map(|s| &s.cidrs).filter_map(crate::identify::inventory::gateway_of).collect();
     for ((ip, _), macs) in holders {
         // A gateway's address has one face per subnet side, and proxies answer for it on each pod's link.
-        let claimed: BTreeSet<_> = macs
-            .keys()
-            .filter(|m| ctx.inv.owner_of_mac(**m).is_none_or(|c| ctx.inv.owner_of_ip(ip).is_none_or(|o| o.owner != c.owner)))
-            .collect();
+        let claimed: BTreeSet<_> = order::set(
+            macs.keys().filter(|m| ctx.inv.owner_of_mac(**m).is_none_or(|c| ctx.inv.owner_of_ip(ip).is_none_or(|o| o.owner != c.owner))),
+        );
         if macs.len() < 2 || routers.contains(&ip) || claimed.is_empty() || ctx.inv.nodes.values().any(|n| n.ips.contains(&ip)) {
             continue;
         }

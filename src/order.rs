@@ -1,8 +1,9 @@
-//! Sorting where there are few things to sort: one sorting algorithm for all types, where the standard library's is made anew for each (five
-//! kilobytes of what a browser downloads). Same results; for what grows with the packets, use the standard library's.
+//! Sorting, sets and maps where there are few things to sort: one algorithm for all types, where the standard library's is made anew for
+//! each type (five kilobytes of what a browser downloads). Same results; for what grows with the packets, use the standard library's.
 //! Knows nothing of what it sorts.
 
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sorts as [`slice::sort_by`] does: what is equal keeps its order.
 pub(crate) fn sort_by<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
@@ -24,6 +25,24 @@ pub(crate) fn sort_by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
 /// Sorts as [`slice::sort`] does.
 pub(crate) fn sort<T: Ord>(items: &mut [T]) {
     sort_by(items, T::cmp);
+}
+
+/// A set, item by item: `collect` would sort them first, by an algorithm made for their type.
+pub(crate) fn set<T: Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut set = BTreeSet::new();
+    for item in items {
+        set.insert(item);
+    }
+    set
+}
+
+/// A map, entry by entry; of several with one key, the last stays.
+pub(crate) fn map<K: Ord, V>(entries: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    for (key, value) in entries {
+        map.insert(key, value);
+    }
+    map
 }
 
 /// Which item comes first, second …, by a comparison of their indexes.
@@ -62,7 +81,9 @@ mod tests {
             prop_assert_eq!(&ours, &theirs);
             sort(&mut ours);
             theirs.sort();
-            prop_assert_eq!(ours, theirs);
+            prop_assert_eq!(&ours, &theirs);
+            prop_assert_eq!(map(ours.iter().copied()), theirs.iter().copied().collect());
+            prop_assert_eq!(set(ours.into_iter()), theirs.into_iter().collect());
         }
     }
 }

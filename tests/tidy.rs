@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Each asks the other: what a document looks like is the importers' knowledge, what a format is called the sniffer's.
     ("sniff", &["import"]),
     // What tcpdump printed is handed on as frames.
-    ("import", &["capture", "facts", "model", "sniff"]),
+    ("import", &["capture", "facts", "model", "order", "sniff"]),
     ("ingest", &["capture", "columnar", "container", "digest", "facts", "import", "model", "report", "sniff"]),
     ("sample", &["digest", "ingest"]),
     ("estimate", &[]),

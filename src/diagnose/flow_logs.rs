@@ -151,7 +151,7 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
     for (eni, list) in outside {
         let info = ctx.inv.enis.get(eni);
         let at = info.map_or_else(|| eni.to_owned(), |e| place(ctx, e));
-        let ports: BTreeSet<u16> = list.iter().filter_map(|(r, _)| r.dst_port).collect();
+        let ports: BTreeSet<u16> = order::set(list.iter().filter_map(|(r, _)| r.dst_port));
         let shown: Vec<String> = ports.iter().take(8).map(ToString::to_string).collect();
         let ports = if ports.len() > shown.len() {
             format!("{} and {} more", shown.join(", "), ports.len() - shown.len())

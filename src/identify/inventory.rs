@@ -918,7 +918,7 @@ impl Inventory {
             }
         }
         // One host's inputs alone have no word that tells it from others.
-        if self.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| &o.0).collect::<BTreeSet<_>>().len() > 1 {
+        if order::set(self.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| &o.0)).len() > 1 {
             for (word, owners) in words.into_iter().filter(|(_, o)| o.len() == 1) {
                 for owner in owners {
                     self.host_words.entry(owner).or_default().insert(word.clone());
@@ -930,7 +930,7 @@ impl Inventory {
     pub(super) fn host_owner(&self, host: &HostInfo) -> Option<(Id, f64)> {
         let mut votes: BTreeMap<Id, f64> = BTreeMap::new();
         let mut vote = |id: &Id, weight: f64| *votes.entry(id.clone()).or_default() += weight;
-        let veths: BTreeMap<&str, &PodInfo> = self.pods.values().map(|p| (p.veth.as_str(), p)).collect();
+        let veths: BTreeMap<&str, &PodInfo> = order::map(self.pods.values().map(|p| (p.veth.as_str(), p)));
         let veth = |dev: Option<&str>| dev.and_then(|d| veths.get(d)).and_then(|p| p.node.as_ref());
         for (i, _) in &host.interfaces {
             if let Some(claims) = i.mac.and_then(|m| self.by_mac.get(&m)) {
@@ -997,7 +997,7 @@ impl Inventory {
     /// router each speaks to, and which pod is behind which.
     fn enis_from_hosts(&mut self, book: &mut Book) {
         let hosts = std::mem::take(&mut self.hosts);
-        let bare: BTreeSet<Id> = self.nodes.values().filter(|n| n.enis.is_empty()).map(|n| n.id.clone()).collect();
+        let bare: BTreeSet<Id> = order::set(self.nodes.values().filter(|n| n.enis.is_empty()).map(|n| n.id.clone()));
         for node in bare {
             let own: Vec<&HostInfo> = hosts.iter().filter(|h| h.owner.as_ref().is_some_and(|o| o.0 == node)).collect();
             let macs: BTreeMap<IpAddr, (Mac, &Place)> =

@@ -122,7 +122,7 @@ pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> 
 fn points_of(captures: &[Capture<'_>]) -> Vec<Point> {
     let mut points: BTreeMap<(usize, u32, Option<u32>), Point> = BTreeMap::new();
     for (n, c) in captures.iter().enumerate() {
-        let with_index: BTreeSet<u32> = c.digest.streams.iter().filter(|s| s.key.ifindex.is_some()).map(|s| s.key.interface).collect();
+        let with_index: BTreeSet<u32> = order::set(c.digest.streams.iter().filter(|s| s.key.ifindex.is_some()).map(|s| s.key.interface));
         for i in &c.digest.interfaces {
             // An interface without any packet is a point too: its silence may be evidence.
             if !with_index.contains(&i.index) {
@@ -189,7 +189,7 @@ fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
         let usable = |m: &Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
         if let (Some(src), Some(dst)) = (usable(src_mac), usable(dst_mac)) {
             seen.frames += n;
-            for m in BTreeSet::from([src, dst]) {
+            for m in order::set([src, dst].into_iter()) {
                 let e = seen.macs.entry(m).or_insert((0, s.first_row));
                 e.0 += n;
                 e.1 = e.1.min(s.first_row);
@@ -215,7 +215,7 @@ fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
             continue;
         }
         seen.ip_frames += n;
-        for ip in BTreeSet::from([src, dst]) {
+        for ip in order::set([src, dst].into_iter()) {
             let e = seen.ips.entry(ip).or_insert((0, s.first_row));
             e.0 += n;
             e.1 = e.1.min(s.first_row);
@@ -505,7 +505,7 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
 
 /// A host side's name that the CNI would not have computed: written by the capture program, or in the file's name.
 fn name_links(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &mut Inventory, book: &mut Book) {
-    let known: BTreeSet<String> = inv.pods.values().map(|p| p.veth.clone()).collect();
+    let known: BTreeSet<String> = order::set(inv.pods.values().map(|p| p.veth.clone()));
     let mut named: Vec<(Id, String, Ev)> = Vec::new();
     for (p, found) in points.iter().zip(candidates.iter()) {
         let Some((pod, _)) = best(found).and_then(|c| c.link.clone()) else { continue };
@@ -581,12 +581,12 @@ pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Invent
     const LINK: f64 = 0.1;
     /// A host that gave nothing else to these inputs.
     const STRANGER: f64 = 0.5;
-    let mut hosts: BTreeSet<Id> = inv.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| o.0.clone()).collect();
+    let mut hosts: BTreeSet<Id> = order::set(inv.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| o.0.clone()));
     for p in points.iter() {
         let pod = p.owner.as_ref().and_then(|o| inv.pods.get(o));
         hosts.extend(pod.and_then(|p| p.node.clone()).or_else(|| p.owner.clone()));
     }
-    let taken: BTreeSet<Id> = points.iter().filter_map(|p| p.at.clone()).collect();
+    let taken: BTreeSet<Id> = order::set(points.iter().filter_map(|p| p.at.clone()));
     let silent: Vec<usize> = (0..points.len()).filter(|n| points.get(*n).is_some_and(|p| p.at.is_none() && p.streams.is_empty())).collect();
     let mut found: Vec<(f64, Id, Id, Vec<Ev>)> = Vec::new();
     for e in inv.enis.values().filter(|e| inv.nodes.contains_key(&e.owner)) {
@@ -740,7 +740,7 @@ fn by_time(
                 let ev = book.add("time_order", statement, sources);
                 let pod_macs: BTreeSet<Mac> = match &segment {
                     Segment::Link(pod) => {
-                        points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, pod)).collect()
+                        order::set(points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, pod)))
                     }
                     Segment::Wire(..) => BTreeSet::new(),
                 };
@@ -784,12 +784,12 @@ fn by_time_at_others(
     let macs: Vec<BTreeSet<Mac>> = if open.is_empty() {
         Vec::new()
     } else {
-        points.iter().map(|p| streams(captures, p).filter_map(|(_, s)| s.key.src_mac).collect()).collect()
+        points.iter().map(|p| order::set(streams(captures, p).filter_map(|(_, s)| s.key.src_mac))).collect()
     };
     for (n, (x, y)) in &open {
         for (m, seen) in macs.iter().enumerate() {
             // Two open captures of one wire have been compared already.
-            let is_pair = open.iter().any(|(o, e)| *o == m && BTreeSet::from([e.0, e.1]) == BTreeSet::from([*x, *y]));
+            let is_pair = open.iter().any(|(o, e)| *o == m && order::set([e.0, e.1].into_iter()) == order::set([*x, *y].into_iter()));
             if m == *n || is_pair || !seen.contains(x) || !seen.contains(y) {
                 continue;
             }
@@ -829,7 +829,7 @@ fn by_company(
         None => inv.nodes.contains_key(&c.owner).then(|| c.owner.clone()),
     };
     let nodes: Vec<BTreeSet<Id>> = candidates.iter().map(|c| c.iter().filter_map(node_of).collect()).collect();
-    let pods = |c: &[Candidate]| c.iter().filter_map(|c| c.link.as_ref()).map(|l| l.0.clone()).collect::<BTreeSet<_>>();
+    let pods = |c: &[Candidate]| order::set(c.iter().filter_map(|c| c.link.as_ref()).map(|l| l.0.clone()));
     let share_address = |ids: BTreeSet<Id>| {
         let mut ips = BTreeSet::new();
         ids.iter().filter_map(|id| inv.pods.get(id)).flat_map(|p| &p.ips).any(|ip| !ips.insert(*ip))
@@ -938,7 +938,7 @@ fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
     const ENOUGH: usize = 512;
     let mut sample = Sample::new();
     let Some(capture) = captures.get(point.capture) else { return sample };
-    let wanted: BTreeSet<u32> = point.streams.iter().copied().collect();
+    let wanted: BTreeSet<u32> = order::set(point.streams.iter().copied());
     for row in capture.digest.rows().filter(|r| r.ident != 0 && r.time != NO_TIME && wanted.contains(&r.stream)) {
         // The lowest identities: the same packets are chosen at every point.
         if sample.len() >= ENOUGH && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
@@ -1123,7 +1123,7 @@ fn learn_link(
     book: &mut Book,
     new: &mut Vec<(Mac, Claim)>,
 ) {
-    let all_macs: BTreeSet<Mac> = seen.macs.keys().chain(seen.sent_by.keys()).copied().collect();
+    let all_macs: BTreeSet<Mac> = order::set(seen.macs.keys().chain(seen.sent_by.keys()).copied());
     let arps = capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex);
     let by_arp = arps.filter(|a| pod.ips.contains(&a.sender_ip)).map(|a| a.sender_mac).next();
     let by_ip = pod.ips.iter().find_map(|ip| seen.macs_of.get(ip)).and_then(|m| m.first()).copied();

@@ -10,6 +10,7 @@ use super::inventory::{Claim, HostInfo, Id, Inventory, ServiceInfo, interface_id
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{IptablesRule, ServicePort, TargetPort};
 use crate::model::Protocol;
+use crate::order;
 
 /// From a service's chain to an endpoint's: `KUBE-EXT-…`, `KUBE-SVL-…`, `KUBE-SVC-…`, `KUBE-SEP-…`.
 const DEEPEST: usize = 6;
@@ -41,7 +42,7 @@ impl Inventory {
     /// Services that no `kubectl` output names, and endpoints that it leaves out. What Kubernetes itself says goes before.
     pub(super) fn services_from_hosts(&mut self, book: &mut Book) {
         let hosts = std::mem::take(&mut self.hosts);
-        let known: BTreeSet<Id> = self.services.iter().filter(|(_, s)| !s.endpoints.is_empty()).map(|(id, _)| id.clone()).collect();
+        let known: BTreeSet<Id> = order::set(self.services.iter().filter(|(_, s)| !s.endpoints.is_empty()).map(|(id, _)| id.clone()));
         for host in &hosts {
             for stated in by_rules(host).into_iter().chain(self.by_ipvs(host)) {
                 if !known.contains(&stated.id) {

@@ -30,7 +30,7 @@ pub(super) fn unnamed_hosts(inv: &mut Inventory, inputs: &[(usize, &str, &[Locat
         .filter_map(|h| Some((own_macs(h), inv.host_owner(h)?.0)))
         .flat_map(|(macs, id)| macs.into_iter().map(move |m| (m, id.clone())))
         .collect();
-    for (mac, owner) in known.into_iter().collect::<BTreeSet<_>>() {
+    for (mac, owner) in order::set(known.into_iter()) {
         if inv.owner_of_mac(mac).is_some_and(|c| c.owner == owner) {
             continue;
         }
@@ -104,7 +104,7 @@ fn own_macs(host: &HostInfo) -> BTreeSet<Mac> {
     let own = host.interfaces.iter().filter(|(i, _)| is_eni_name(&i.name) && i.name != "lo");
     // The one interface of a pod's namespace is called as a node's first; its other end is elsewhere.
     let own = own.filter(|(i, _)| i.peer_index.is_none() && i.kind.as_deref() != Some("veth"));
-    own.filter_map(|(i, _)| i.mac).filter(|m| !m.is_zero() && !m.is_group()).collect()
+    order::set(own.filter_map(|(i, _)| i.mac).filter(|m| !m.is_zero() && !m.is_group()))
 }
 
 /// Addresses that a host routes to a device of its own, one by one, and that no inventory gives to anybody: pods without a name.
@@ -626,7 +626,7 @@ impl Gleaner<'_> {
     /// Which interfaces are one host's.
     fn unite(&mut self, inv: &Inventory) {
         let node_of = |ip: IpAddr| inv.owner_of_ip(ip).filter(|c| c.p > 0.9 && inv.nodes.contains_key(&c.owner)).map(|c| &c.owner);
-        let listed: BTreeSet<Mac> = self.ways.values().flatten().flat_map(|(_, w)| w.keys()).flat_map(|(a, b)| [*a, *b]).collect();
+        let listed: BTreeSet<Mac> = order::set(self.ways.values().flatten().flat_map(|(_, w)| w.keys()).flat_map(|(a, b)| [*a, *b]));
         for mac in listed {
             if let Some(c) = inv.owner_of_mac(mac).filter(|c| c.p > 0.9 && inv.nodes.contains_key(&c.owner)) {
                 self.hosts.unite(&Part::Mac(mac), &Part::Node(c.owner.clone()));
@@ -726,8 +726,8 @@ impl Gleaner<'_> {
 
     fn enter(&self, inv: &mut Inventory, book: &mut Book) {
         self.enter_faces(inv, book);
-        let ends: BTreeSet<Mac> = self.links.values().map(|l| l.own).collect();
-        let outs: BTreeMap<Mac, IpAddr> = self.behind.iter().map(|(ip, b)| (b.0, *ip)).collect();
+        let ends: BTreeSet<Mac> = order::set(self.links.values().map(|l| l.own));
+        let outs: BTreeMap<Mac, IpAddr> = order::map(self.behind.iter().map(|(ip, b)| (b.0, *ip)));
         let mut node_of: BTreeMap<Mac, (Id, f64)> = BTreeMap::new();
         for group in self.hosts.groups() {
             let macs: BTreeSet<Mac> =
@@ -947,7 +947,7 @@ fn called(captures: &[Capture<'_>], points: &[Point]) -> BTreeMap<Mac, BTreeSet<
             if dst.is_group() {
                 continue;
             }
-            let ends = BTreeSet::from([src, dst]);
+            let ends = order::set([src, dst].into_iter());
             common = Some(common.map_or_else(|| ends.clone(), |c| &c & &ends));
         }
         for mac in common.into_iter().flatten() {

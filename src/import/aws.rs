@@ -14,6 +14,7 @@ use crate::facts::{
     TargetHealth, Vpc, VpcEndpoint, VpcRoute,
 };
 use crate::model::Protocol;
+use crate::order;
 
 /// What the elements of a list are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +192,7 @@ struct Tag {
 }
 
 fn tags(list: Maybe<Tag>) -> BTreeMap<String, String> {
-    each(list).map(|(_, t)| (t.key, t.value.unwrap_or_default())).collect()
+    order::map(each(list).map(|(_, t)| (t.key, t.value.unwrap_or_default())))
 }
 
 fn name_tag(list: Maybe<Tag>) -> Option<String> {

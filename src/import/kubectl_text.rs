@@ -8,6 +8,7 @@ use crate::facts::{
     BranchEni, ContainerPort, Endpoint, EndpointPort, Endpoints, Fact, Located, Node, Pod, Service, ServicePort, TargetPort,
 };
 use crate::model::{Locator, Protocol};
+use crate::order;
 
 use super::kubectl::{branch_enis, is_instance_id};
 
@@ -160,7 +161,7 @@ fn phase(status: &str) -> Option<&'static str> {
 }
 
 fn labels(text: &str) -> BTreeMap<String, String> {
-    text.split(',').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    order::map(text.split(',').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())))
 }
 
 /// Two pods of one node with the same address, both alive, can only be using the node's own.

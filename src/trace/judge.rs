@@ -12,6 +12,7 @@ use crate::estimate;
 use crate::evidence::{Book, Place};
 use crate::identify::inventory::{Id, short};
 use crate::model::{Nanos, Protocol};
+use crate::order;
 use crate::report::{Verdict, Way};
 
 /// Each point's clock against its group's reference.
@@ -452,7 +453,7 @@ fn refusal(ctx: Context<'_>, path: &Path) -> bool {
 /// An ICMP error that says that a packet of this conversation was turned away: no such port, or a rule forbids it
 /// (RFC 792 type 3 codes 2, 3, 9, 10, 13; RFC 4443 type 1 codes 1, 4). Gives whose word it is.
 fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> Option<Id> {
-    let legs: BTreeSet<_> = path.legs.iter().map(|l| l.tuple).collect();
+    let legs: BTreeSet<_> = order::set(path.legs.iter().map(|l| l.tuple));
     let refuses = |e: &crate::digest::IcmpErrorSeen| match e.about.src {
         std::net::IpAddr::V4(_) => e.kind == 3 && matches!(e.code, 2 | 3 | 9 | 10 | 13),
         std::net::IpAddr::V6(_) => e.kind == 1 && matches!(e.code, 1 | 4),
@@ -521,5 +522,5 @@ pub fn would_settle(d: &Direction) -> Option<Id> {
 /// The interfaces that a direction crosses, for findings.
 #[must_use]
 pub fn interfaces(d: &Direction) -> BTreeSet<Id> {
-    d.hops.iter().filter_map(|h| h.interface.clone()).collect()
+    order::set(d.hops.iter().filter_map(|h| h.interface.clone()))
 }

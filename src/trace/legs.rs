@@ -118,7 +118,7 @@ fn orient(ctx: Context<'_>, conversation: &Conversation) -> Vec<(usize, bool)> {
     let known = |id: usize| ctx.flows.flows.get(id).and_then(|f| ctx.flows.begun_by_lower(ctx.captures, f));
     let start = conversation.flows.iter().copied().find(|id| known(*id).is_some()).or_else(|| conversation.flows.first().copied());
     let Some(start) = start else { return Vec::new() };
-    let mut way: BTreeMap<usize, bool> = BTreeMap::from([(start, known(start).unwrap_or(true))]);
+    let mut way: BTreeMap<usize, bool> = order::map(std::iter::once((start, known(start).unwrap_or(true))));
     let mut queue = VecDeque::from([start]);
     while let Some(at) = queue.pop_front() {
         let here = way.get(&at).copied().unwrap_or(true);
@@ -346,7 +346,7 @@ fn balancer_of<'a>(inv: &'a Inventory, service: &ServiceInfo, node_port: u16) ->
 /// The address that a load balancer speaks from: its only one, or the one in the target's zone.
 fn lb_address(inv: &Inventory, lb: &LbInfo, zone: Option<&str>) -> Option<IpAddr> {
     let enis: Vec<_> = inv.enis.values().filter(|e| e.owner == lb.id).collect();
-    let addresses: BTreeSet<IpAddr> = enis.iter().filter_map(|e| e.primary).chain(lb.ips.iter().copied()).collect();
+    let addresses: BTreeSet<IpAddr> = order::set(enis.iter().filter_map(|e| e.primary).chain(lb.ips.iter().copied()));
     if addresses.len() == 1 {
         return addresses.first().copied();
     }
@@ -362,7 +362,7 @@ fn after(inv: &Inventory, last: &Leg) -> Option<Leg> {
     let t = last.tuple;
     let endpoints = |s: &ServiceInfo, name: &Option<String>| -> Vec<(IpAddr, u16)> {
         let all = s.endpoints.iter().filter(|e| &e.1 == name && e.3 == t.protocol);
-        all.filter_map(|e| Some((e.0, e.2?))).collect::<BTreeSet<_>>().into_iter().collect()
+        order::set(all.filter_map(|e| Some((e.0, e.2?)))).into_iter().collect()
     };
     if let Some(service) = inv.service_at(t.dst) {
         let port = service.ports.iter().find(|p| p.port == t.dst_port && p.protocol == t.protocol)?;

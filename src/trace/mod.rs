@@ -27,6 +27,7 @@ use crate::facts::Correction;
 use crate::identify::inventory::{Id, Inventory, interface_id};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Mac, Nanos};
+use crate::order;
 use crate::report::{Verdict, Way};
 
 /// What the tracer reads.
@@ -121,7 +122,7 @@ impl Hop {
     /// The points that saw it.
     #[must_use]
     pub fn points(&self) -> BTreeSet<usize> {
-        self.sightings.iter().map(|s| s.point).collect()
+        order::set(self.sightings.iter().map(|s| s.point))
     }
 }
 
@@ -251,7 +252,7 @@ type Scope = (Option<String>, BTreeSet<Id>);
 fn scope(ctx: Context<'_>, conversation: &Conversation, overlapping: bool) -> Scope {
     let inv = ctx.inv;
     let sightings = conversation.flows.iter().filter_map(|f| ctx.flows.flows.get(*f)).flat_map(|f| &f.sightings);
-    let points: BTreeSet<usize> = sightings.map(|s| s.point).collect();
+    let points: BTreeSet<usize> = order::set(sightings.map(|s| s.point));
     let mut vpcs: BTreeSet<&str> = BTreeSet::new();
     let mut pods: BTreeSet<Id> = BTreeSet::new();
     for point in points.iter().filter_map(|p| ctx.points.get(*p)) {

@@ -137,7 +137,7 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
     }
     let mut found = Relays { named: named(paths, &backs, book), ..Relays::default() };
     let index = Index::of(ctx, paths, &fronts, &backs, clocks);
-    let said: BTreeMap<usize, Accepted> = backs.iter().filter_map(|m| Some((m.path, m.proxy?))).collect();
+    let said: BTreeMap<usize, Accepted> = order::map(backs.iter().filter_map(|m| Some((m.path, m.proxy?))));
     // What competes: for one message behind, all connections in front; for one message in front, all connections behind.
     // Where thousands of connections say the same, these pairs are far more than packets: they are summed up, and only what can
     // win is kept and looked at again.
@@ -374,7 +374,7 @@ impl Index {
             spans.push(if is_tcp { span(ctx, path) } else { None });
             owners.push((client_of(path).map(&mut owner), server_of(path).map(&mut owner)));
             let Some(server) = server_of(path).filter(|_| is_tcp) else { continue };
-            let ends: BTreeSet<(IpAddr, u16)> = path.legs.iter().map(|l| (l.tuple.src, l.tuple.src_port)).collect();
+            let ends: BTreeSet<(IpAddr, u16)> = order::set(path.legs.iter().map(|l| (l.tuple.src, l.tuple.src_port)));
             for (ip, port) in ends {
                 by_client.entry((ip, port)).or_default().push(n);
                 by_address.entry((ctx.inv.entity_of_ip(server), ip)).or_default().push(n);

@@ -184,7 +184,7 @@ fn seat_pod(
     }
     group.extend(host.into_iter().map(|h| Slot { card: Some(h), pod: Some(pod), pod_card: None }));
     let start = plan.slots[side.index()].len();
-    let cards: BTreeSet<usize> = group.iter().filter_map(|s| s.card).collect();
+    let cards: BTreeSet<usize> = order::set(group.iter().filter_map(|s| s.card));
     let is_mine = |port: usize| scene.ports[port].block == b && scene.ports[port].inner == Some(pod);
     let passes = wires.iter().any(|w| {
         let (p, o) = if is_mine(w.from) { (w.from, w.to) } else { (w.to, w.from) };

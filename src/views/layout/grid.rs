@@ -146,8 +146,8 @@ fn leads_to(next: &[Vec<usize>], from: usize, to: usize) -> bool {
 
 /// Without columns in which nothing stands.
 fn close_up(column: &mut [usize]) {
-    let used: BTreeSet<usize> = column.iter().copied().collect();
-    let place: BTreeMap<usize, usize> = used.into_iter().enumerate().map(|(n, c)| (c, n)).collect();
+    let used: BTreeSet<usize> = order::set(column.iter().copied());
+    let place: BTreeMap<usize, usize> = order::map(used.into_iter().enumerate().map(|(n, c)| (c, n)));
     for c in column {
         *c = place.get(c).copied().unwrap_or(0);
     }
