@@ -17,6 +17,7 @@
   };
 
   const bytesOf = (packed) => {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(packed);
     const text = atob(packed);
     const bytes = new Uint8Array(text.length);
     for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);

@@ -334,3 +334,64 @@ pub struct Excerpt {
     /// Whether lines were left out of the marked part because it is long.
     pub is_cut: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hopscope::report::{Clock, Encapsulation, Hop, Rewrite};
+    use serde::de::DeserializeOwned;
+
+    /// What the other side reads, and whether it has read all.
+    fn arrived<T: Serialize + DeserializeOwned>(value: &T) -> (T, usize) {
+        let bytes = postcard::to_stdvec(value).unwrap_or_default();
+        let (value, rest) = postcard::take_from_bytes::<T>(&bytes).unwrap_or_else(|e| unreachable!("{e}"));
+        (value, rest.len())
+    }
+
+    /// A member that is left out where it is empty would shift all that come after it: so everything is empty here, and once again not.
+    #[test]
+    fn messages_arrive_as_they_were_sent() {
+        let name = Name { id: "pod:d/a".to_owned(), kind: EntityKind::Pod, label: "a".to_owned() };
+        let clock = Clock { relative_to: "cp1".to_owned(), offset_ns: -5, uncertainty_ns: 7 };
+        let points = [CapturePoint::default(), CapturePoint { clock: Some(clock), confidence: 0.5, ..CapturePoint::default() }];
+        let overview = Overview {
+            inputs: vec![Input::default(), Input { name: "a.pcap".to_owned(), message: Some("cut".to_owned()), ..Input::default() }],
+            points: points.map(|point| Placed { point, at: Some(name.clone()) }).to_vec(),
+            worst: vec![FindingRow { finding: Finding::default(), about: vec![About::Entity(name.clone())] }; 2],
+            interfaces: vec![name.clone()],
+            ..Overview::default()
+        };
+        assert_eq!(arrived(&overview), (overview, 0));
+        let hop = Hop { rewrites: vec![Rewrite::Snat], encapsulation: vec![Encapsulation::default()], ttl: Some(9), ..Hop::default() };
+        let detail = Detail {
+            conversation: Conversation {
+                id: "p1".to_owned(),
+                key: "k".to_owned(),
+                protocol: "tcp".to_owned(),
+                client: "a".to_owned(),
+                server: "b".to_owned(),
+                via: None,
+                packets: 1,
+                bytes: 2,
+                hops: 3,
+                verdict: Verdict::Lost,
+            },
+            directions: vec![DirectionPath { hops: vec![Hop::default(), hop], lost_after: Some(1), ..DirectionPath::default() }; 2],
+            labels: vec![vec![HopLabel::default(); 2]; 2],
+            names: vec![name.clone()],
+            relays: vec![Continued {
+                other: About::Entity(name.clone()),
+                through: name.clone(),
+                side: Side::Front,
+                confidence: 0.9,
+                evidence: Vec::new(),
+            }],
+        };
+        assert_eq!(arrived(&detail), (detail, 0));
+        let entity =
+            EntityDetail { entity: Entity::default(), inside: vec![name.clone()], contains: vec![name], more: 1, evidence: Vec::new() };
+        assert_eq!(arrived(&entity), (entity, 0));
+        let picture = Picture { title: "t".to_owned(), ..Picture::default() };
+        assert_eq!(arrived(&picture), (picture, 0));
+    }
+}
