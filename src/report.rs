@@ -5,10 +5,11 @@
 
 #![allow(missing_docs)] // The contract's own field names; docs/report.md has the prose.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::ser::{Formatter, PrettyFormatter};
 
 use crate::model::{Nanos, is_acting};
 
@@ -371,22 +372,80 @@ impl Report {
     /// # Errors
     /// Only if a number is not finite, which the engine never makes.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let text = serde_json::to_string_pretty(self)?;
-        let mut inert = String::with_capacity(text.len() + 1);
-        for c in text.chars() {
-            // JSON lets through what a terminal or an editor may act on. Outside of strings it writes none of it, and inside of them
-            // every character may stand as its number.
-            if c != '\n' && is_acting(c) {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a String cannot fail.
-                    let _ = write!(inert, "\\u{unit:04x}");
-                }
-            } else {
-                inert.push(c);
-            }
+        let mut bytes = Vec::new();
+        self.serialize_inert(&mut bytes)?;
+        bytes.push(b'\n');
+        Ok(String::from_utf8(bytes).unwrap_or_default())
+    }
+
+    /// Writes the same, piece by piece.
+    ///
+    /// # Errors
+    /// What `out` says, or a number that is not finite.
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        self.serialize_inert(&mut out)?;
+        out.write_all(b"\n")
+    }
+
+    fn serialize_inert(&self, out: &mut impl Write) -> Result<(), serde_json::Error> {
+        self.serialize(&mut serde_json::Serializer::with_formatter(out, Inert(PrettyFormatter::new())))
+    }
+}
+
+/// JSON lets through what a terminal or an editor may act on; in strings every character may stand as its number instead.
+struct Inert(PrettyFormatter<'static>);
+
+impl Formatter for Inert {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly all text is plain, and a large report has much of it.
+        if fragment.is_ascii() && !fragment.contains('\u{7f}') {
+            return out.write_all(fragment.as_bytes());
         }
-        inert.push('\n');
-        Ok(inert)
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_acting(*c)) {
+            out.write_all(rest.get(..at).unwrap_or_default().as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            rest = rest.get(at + c.len_utf8()..).unwrap_or_default();
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
     }
 }
 

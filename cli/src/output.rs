@@ -104,8 +104,7 @@ pub(crate) fn print(text: &str) -> Result<(), Fault> {
 
 /// The document of [`Report::to_json`], byte for byte.
 fn write_json(report: &Report, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, report)?;
-    out.write_all(b"\n")?;
+    report.write_json(&mut out)?;
     out.flush()
 }
 

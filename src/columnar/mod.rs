@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::thrift::{Reader, Value, Writer, varint};
 use crate::capture::InterfaceInfo;
 use crate::content::Marked;
-use crate::digest::{ArpSeen, CaptureDigest, IcmpErrorSeen, Rate, Row, Stream, StreamKey};
+use crate::digest::{ArpSeen, CaptureDigest, IcmpErrorSeen, Rate, Remark, Row, Stream, StreamKey};
 use crate::model::Direction;
 use crate::report::Status;
 
@@ -55,6 +55,8 @@ struct Head {
     errors: Vec<IcmpErrorSeen>,
     marks: Vec<Marked>,
     names: Vec<(IpAddr, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<Remark>,
     cut_frames: u64,
     /// For one that holds not every packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +214,7 @@ pub fn write(origin: &Origin, digest: &CaptureDigest, out: &mut dyn FnMut(&[u8])
         errors: digest.errors.clone(),
         marks: digest.marks.clone(),
         names: digest.names.clone(),
+        remarks: digest.remarks.clone(),
         cut_frames: digest.cut_frames,
         sample: digest.rate().is_sampled().then(|| Sample { one_in: digest.rate().of(), frames: digest.len() }),
     };
@@ -428,6 +431,7 @@ pub fn read(bytes: &[u8]) -> Result<(Origin, CaptureDigest), String> {
     let mut digest = sample.map_or_else(CaptureDigest::default, |(rate, frames)| CaptureDigest::sampled(rate, frames));
     (digest.interfaces, digest.streams, digest.arps) = (head.interfaces, head.streams, head.arps);
     (digest.errors, digest.names, digest.cut_frames, digest.marks) = (head.errors, head.names, head.cut_frames, head.marks);
+    digest.remarks = head.remarks;
     for group in footer.list(4) {
         let rows = group.number(3).and_then(|n| u32::try_from(n).ok()).ok_or("a row group does not say how long it is")?;
         // A row takes some octets; a few octets that claim to be many rows are meant to fill memory.

@@ -8,16 +8,18 @@
 
 mod column;
 mod identity;
+mod remark;
 mod select;
 mod streams;
 
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use self::column::{BLOCK, Column};
 use self::identity::{Packet, ports_of};
+pub use self::remark::Remark;
 use self::select::Selection;
 pub use self::select::{Piece, Rate, is_control, is_kept_everywhere, kept_pieces};
 use self::streams::{Streams, Words};
@@ -174,6 +176,8 @@ pub struct CaptureDigest {
     pub errors: Vec<IcmpErrorSeen>,
     /// What TCP connections say that a proxy would leave as it is, in the file's order.
     pub marks: Vec<Marked>,
+    /// What the capture's writer noted of who sent or got packets, at most one for each stream, in the file's order.
+    pub remarks: Vec<Remark>,
     /// Name resolution records.
     pub names: Vec<(IpAddr, String)>,
     /// Where the file can be read again, about every 64 frames, in the file's order; empty for what is no capture file.
@@ -370,6 +374,7 @@ impl CaptureDigest {
             && most == self.frames as usize
             && self.kept.pages().flatten().is_sorted_by(|a, b| a < b)
             && self.kept.pages().flatten().all(|row| *row < self.frames)
+            && self.remarks.iter().all(|r| (r.stream as usize) < self.streams.len())
             && self.marks.iter().all(|m| (m.stream as usize) < self.streams.len() && m.row < self.frames)
             && self.stream_of.pages().flatten().all(|stream| (*stream as usize) < self.streams.len())
     }
@@ -442,6 +447,10 @@ pub struct DigestBuilder {
     /// Whether common frames are read the whole way too.
     is_always_whole: bool,
     marker: Marker,
+    /// Streams that have a remark.
+    remarked: FxHashSet<u32>,
+    /// What descriptions of interfaces say of whoever is behind them.
+    noted: FxHashMap<u32, String>,
 }
 
 /// As many rows as are added to the columns at once: seven columns would be seven looks at a page's length for each frame.
@@ -504,6 +513,8 @@ impl DigestBuilder {
             fragments: FxHashMap::default(),
             is_always_whole: false,
             marker: Marker::default(),
+            remarked: FxHashSet::default(),
+            noted: FxHashMap::default(),
         }
     }
 
@@ -667,6 +678,9 @@ impl DigestBuilder {
         if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
             self.digest.cut_frames += 1;
         }
+        if let Some(comment) = frame.comment {
+            self.remark(remark::of_packet(comment), stream, row);
+        }
         self.digest.frames += 1;
         if self.selection.is_some() && !self.selects(row, time, stream, packet, marks) {
             return;
@@ -714,6 +728,9 @@ impl DigestBuilder {
             ttl,
         };
         let stream = self.streams.whole(key, row, time, frame.original_len);
+        if let Some(noted) = self.noted.get(&interface) {
+            self.remark(Some(noted.clone()), stream, row);
+        }
         match &net {
             Net::Arp(arp) => self.arp(arp, interface, ifindex, row),
             Net::Ip(Ip { transport: Transport::Tcp(tcp), .. }) => self.marker.segment(stream, row, tcp, &mut self.digest.marks),
@@ -721,6 +738,16 @@ impl DigestBuilder {
             _ => {}
         }
         (stream, packet)
+    }
+
+    #[cold]
+    fn remark(&mut self, text: Option<String>, stream: u32, row: u32) {
+        if let Some(text) = text
+            && self.digest.remarks.len() < remark::MOST
+            && self.remarked.insert(stream)
+        {
+            self.digest.remarks.push(Remark { stream, row, text });
+        }
     }
 
     fn arp(&mut self, arp: &dissect::Arp, interface: u32, ifindex: Option<u32>, row: u32) {
@@ -764,6 +791,9 @@ impl DigestBuilder {
 impl FrameSink for DigestBuilder {
     fn interface(&mut self, info: &InterfaceInfo) {
         self.link = None;
+        if let Some(noted) = info.description.as_deref().and_then(remark::of_interface) {
+            self.noted.insert(info.index, noted);
+        }
         match self.digest.interfaces.iter_mut().find(|i| i.index == info.index) {
             Some(known) => *known = info.clone(),
             None => self.digest.interfaces.push(info.clone()),

@@ -14,6 +14,7 @@ mod legs;
 pub mod model;
 mod overlay;
 pub mod relay;
+mod remarks;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,6 +226,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
             sockets.lay(path, book);
         }
     }
+    remarks::lay(ctx, &mut paths, book);
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     for path in &mut paths {
         judge::judge(ctx, path, &clocks, book);
