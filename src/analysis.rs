@@ -570,6 +570,8 @@ impl Publisher<'_> {
                 relative_to: point_id(*reference),
                 offset_ns: o.offset_ns,
                 uncertainty_ns: o.uncertainty_ns,
+                drift_ppb: Some(o.drift_ppb).filter(|d| *d != 0),
+                at_ns: Some(o.at_ns).filter(|_| o.drift_ppb != 0),
             }),
             at: p.at.clone(),
             confidence: confidence::round(p.p),

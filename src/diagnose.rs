@@ -785,6 +785,7 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             continue;
         }
         let word = if offset.offset_ns > 0 { "ahead of" } else { "behind" };
+        let drifts = if offset.drift_ppb == 0 { String::new() } else { format!(", {}", judge::drift(offset.drift_ppb)) };
         let ev = match clock_by_hand(ctx, *point) {
             Some(place) => {
                 let statement =
@@ -793,7 +794,7 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             }
             None => {
                 let statement = format!(
-                    "packets in both directions put the clock of {} {} {word} that of {}, ± {}",
+                    "packets in both directions put the clock of {} {} {word} that of {}, ± {}{drifts}",
                     name(point),
                     judge::duration(apart),
                     name(reference),
@@ -804,7 +805,7 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
         };
         let owner = ctx.points.get(*point).and_then(|p| p.owner.clone());
         let about: Vec<Id> = owner.into_iter().collect();
-        let summary = format!("the clock of {} is {} {word} that of {}", name(point), judge::duration(apart), name(reference));
+        let summary = format!("the clock of {} is {} {word} that of {}{drifts}", name(point), judge::duration(apart), name(reference));
         found.push(Finding {
             kind: "clock_skew",
             severity: Severity::Info,

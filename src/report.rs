@@ -120,6 +120,12 @@ pub struct Clock {
     pub relative_to: String,
     pub offset_ns: Nanos,
     pub uncertainty_ns: Nanos,
+    /// How much this clock gains on the other, in parts in a billion, where that shows: `offset_ns` is then that at `at_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_ppb: Option<i64>,
+    /// By the other's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ns: Option<Nanos>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ingest", &["capture", "columnar", "container", "digest", "facts", "import", "model", "report", "sniff"]),
     ("sample", &["digest", "ingest"]),
     ("estimate", &[]),
-    ("identify", &["capture", "confidence", "digest", "evidence", "facts", "model", "order"]),
+    ("identify", &["capture", "confidence", "digest", "dissect", "evidence", "facts", "model", "order"]),
     ("correlate", &["digest", "dissect", "identify", "model"]),
     (
         "trace",

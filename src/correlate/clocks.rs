@@ -1,74 +1,296 @@
-//! How much each capture's clock differs from the others', from packets seen in both directions.
+//! How much each capture's clock differs from the others', and drifts, from packets seen in both directions.
 //! Knows times and identities; must not claim a difference smaller than the delays allow.
 //!
 //! A packet from p to q arrives `delay + offset` later by q's clock, one from q to p `delay − offset` by p's. With the smallest
 //! of each, half the difference is the offset and half the sum bounds its error, whatever the delays were (as NTP does, RFC 5905 §8).
+//! Where no one offset agrees with all packets, a line does if the clocks drift: the lower hulls of both ways' differences bound it.
 
 use std::collections::BTreeMap;
 
 use crate::model::Nanos;
 
+/// Parts in a billion.
+const BILLION: i128 = 1_000_000_000;
+
+/// No clock that anybody leaves running gains or loses more: the kernel's own limit for slewing (`ntp_adjtime(2)`).
+const FASTEST_PPB: i64 = 500_000;
+
+/// Packets must have gone both ways for at least this long before a drift is told from delays that changed,
+const LONG: Nanos = 20_000_000_000;
+
+/// and that many of them.
+const OFTEN: u64 = 8;
+
 /// A measured difference between two points' clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offset {
-    /// What the second point's clock shows more than the first's.
+    /// What the second point's clock shows more than the first's, at `at_ns` of the first's.
     pub offset_ns: Nanos,
-    /// At most this much wrong.
+    /// At most this much wrong, while packets went both ways.
     pub uncertainty_ns: Nanos,
+    /// How much the second clock gains on the first, in parts in a billion; 0 where no drift shows.
+    pub drift_ppb: i64,
+    /// The time that a drifting offset is told for.
+    pub at_ns: Nanos,
+    /// The point that this one was compared with, on the way to the reference.
+    pub via: Option<usize>,
 }
 
-/// Smallest differences of time between two points, one per way.
-#[derive(Clone, Copy, Debug, Default)]
+impl Offset {
+    /// The offset at a time of the first clock.
+    #[must_use]
+    pub fn at(&self, time: Nanos) -> Nanos {
+        self.offset_ns.saturating_add(scaled(time.saturating_sub(self.at_ns), self.drift_ppb))
+    }
+
+    /// What the first clock shows when the second shows `time`.
+    #[must_use]
+    pub fn first_from_second(&self, time: Nanos) -> Nanos {
+        let since = time.saturating_sub(self.at_ns).saturating_sub(self.offset_ns);
+        // since = elapsed · (1 + drift), so elapsed = since − since · drift / (1 + drift).
+        let gained = i128::from(since) * i128::from(self.drift_ppb) / (BILLION + i128::from(self.drift_ppb)).max(1);
+        self.at_ns.saturating_add(since).saturating_sub(i64::try_from(gained).unwrap_or(0))
+    }
+
+    /// The same seen from the second clock.
+    fn reversed(self) -> Self {
+        let at_ns = if self.drift_ppb == 0 { self.at_ns } else { self.at_ns.saturating_add(self.offset_ns) };
+        let drift_ppb = scaled(self.drift_ppb, self.drift_ppb) - self.drift_ppb;
+        Self { offset_ns: self.offset_ns.saturating_neg(), drift_ppb, at_ns, ..self }
+    }
+
+    /// `next`, measured against this one's second clock, against its first.
+    fn then(self, next: Self) -> Self {
+        let at_ns = match (self.drift_ppb, next.drift_ppb) {
+            (0, 0) => self.at_ns,
+            (0, _) => next.at_ns.saturating_sub(self.offset_ns),
+            _ => self.at_ns,
+        };
+        let here = self.at(at_ns);
+        Self {
+            offset_ns: here.saturating_add(next.at(at_ns.saturating_add(here))),
+            uncertainty_ns: self.uncertainty_ns.saturating_add(next.uncertainty_ns),
+            drift_ppb: self.drift_ppb + next.drift_ppb + scaled(self.drift_ppb, next.drift_ppb),
+            at_ns,
+            via: next.via,
+        }
+    }
+}
+
+fn scaled(span: i64, ppb: i64) -> i64 {
+    i64::try_from(i128::from(span) * i128::from(ppb) / BILLION).unwrap_or(0)
+}
+
+/// Differences of two clocks against the time of the first: of many only the lower convex hull, which has the least for any drift.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    kept: Vec<(Nanos, Nanos)>,
+    count: u64,
+}
+
+impl Differences {
+    /// One more: a time of the first clock, and a difference.
+    pub fn add(&mut self, at: Nanos, difference: Nanos) {
+        const MANY: usize = 512;
+        self.kept.push((at, difference));
+        self.count += 1;
+        if self.kept.len() >= MANY {
+            self.kept = hull(std::mem::take(&mut self.kept));
+        }
+    }
+
+    fn least(&self) -> Option<Nanos> {
+        self.kept.iter().map(|x| x.1).min()
+    }
+
+    fn span(&self) -> Option<(Nanos, Nanos)> {
+        Some((self.kept.iter().map(|x| x.0).min()?, self.kept.iter().map(|x| x.0).max()?))
+    }
+}
+
+/// The lower convex hull of points (Andrew's monotone chain).
+fn hull(mut points: Vec<(Nanos, Nanos)>) -> Vec<(Nanos, Nanos)> {
+    points.sort_unstable();
+    let mut hull: Vec<(Nanos, Nanos)> = Vec::new();
+    for p in points {
+        while let [.., a, b] = hull[..] {
+            let turn = (i128::from(b.0) - i128::from(a.0)) * (i128::from(p.1) - i128::from(a.1))
+                - (i128::from(b.1) - i128::from(a.1)) * (i128::from(p.0) - i128::from(a.0));
+            if turn > 0 {
+                break;
+            }
+            hull.pop();
+        }
+        // Of several at one time the least comes first.
+        if hull.last().is_none_or(|l| l.0 != p.0) {
+            hull.push(p);
+        }
+    }
+    hull
+}
+
+/// What packets between two points say of their clocks, one per way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// Smallest `time at q − time at p` of packets that travel from p to q.
-    pub forth: Option<Nanos>,
-    /// Smallest `time at p − time at q` of packets that travel from q to p.
-    pub back: Option<Nanos>,
+    /// `time at q − time at p` of packets that travel from p to q, each with its time at p.
+    pub forth: Differences,
+    /// `time at p − time at q` of packets that travel from q to p, each with its time at p.
+    pub back: Differences,
 }
 
 impl Exchange {
     /// The offset, if packets went both ways.
     #[must_use]
-    pub fn offset(self) -> Option<Offset> {
-        let (forth, back) = (self.forth?, self.back?);
-        // A negative sum would mean that a packet arrived before it left by any clock: the order of the points is wrong.
+    pub fn offset(&self) -> Option<Offset> {
+        let (forth, back) = (self.forth.least()?, self.back.least()?);
         let sum = forth.checked_add(back)?;
-        (sum >= 0).then_some(Offset { offset_ns: forth.checked_sub(back)? / 2, uncertainty_ns: sum / 2 + 1 })
+        if sum >= 0 {
+            return Some(Offset { offset_ns: forth.checked_sub(back)? / 2, uncertainty_ns: sum / 2 + 1, ..Offset::default() });
+        }
+        // A packet arrived before it left, by any one offset: the clocks drift apart, or the order of the points is wrong.
+        self.drifting()
     }
+
+    /// The offset as a line. Each packet bounds it at its time: on the way there `offset ≤ difference`, on the way back
+    /// `offset ≥ −difference`; the lines that keep all bounds are what may be true.
+    fn drifting(&self) -> Option<Offset> {
+        let ((a, b), (c, d)) = (self.forth.span()?, self.back.span()?);
+        let (from, to) = (a.max(c), b.min(d));
+        if to.saturating_sub(from) < LONG || self.forth.count < OFTEN || self.back.count < OFTEN {
+            return None;
+        }
+        let middle = from + (to - from) / 2;
+        let lines = Lines::new(hull(self.forth.kept.clone()), hull(self.back.kept.clone()), middle);
+        let (least, most) = lines.drifts()?;
+        let range = |time: Nanos| (lines.lowest(time, least, most), lines.highest(time, least, most));
+        let (low, high) = range(middle);
+        let (offset, drift) = ((low + high) / 2, least + (most - least) / 2);
+        let uncertainty = [from, to].into_iter().map(|time| {
+            let (low, high) = range(time);
+            let line = offset + i128::from(drift) * i128::from(time - middle);
+            (high - line).max(line - low)
+        });
+        Some(Offset {
+            offset_ns: i64::try_from(offset / BILLION).ok()?,
+            uncertainty_ns: i64::try_from(uncertainty.max()? / BILLION).ok()?.checked_add(1)?,
+            drift_ppb: drift,
+            at_ns: middle,
+            via: None,
+        })
+    }
+}
+
+/// Lines below all differences of the way there and above all of the way back, through values at `middle` in parts of a billion.
+struct Lines {
+    forth: Vec<(i128, i128)>,
+    back: Vec<(i128, i128)>,
+    middle: Nanos,
+}
+
+impl Lines {
+    fn new(forth: Vec<(Nanos, Nanos)>, back: Vec<(Nanos, Nanos)>, middle: Nanos) -> Self {
+        let about = |v: Vec<(Nanos, Nanos)>, sign: i128| {
+            v.into_iter().map(|(t, d)| (i128::from(t) - i128::from(middle), sign * i128::from(d) * BILLION)).collect()
+        };
+        Self { forth: about(forth, 1), back: about(back, -1), middle }
+    }
+
+    /// The highest value at the middle with this drift: concave.
+    fn ceiling(&self, ppb: i64) -> i128 {
+        self.forth.iter().map(|(t, d)| d - i128::from(ppb) * t).min().unwrap_or(i128::MIN / 2)
+    }
+
+    /// The lowest: convex.
+    fn floor(&self, ppb: i64) -> i128 {
+        self.back.iter().map(|(t, d)| d - i128::from(ppb) * t).max().unwrap_or(i128::MAX / 2)
+    }
+
+    /// The least and the greatest possible drift.
+    fn drifts(&self) -> Option<(i64, i64)> {
+        let room = |ppb: i64| self.ceiling(ppb) - self.floor(ppb);
+        let peak = summit(room, -FASTEST_PPB, FASTEST_PPB);
+        if room(peak) < 0 {
+            return None;
+        }
+        let least = first(|ppb| room(ppb) >= 0, -FASTEST_PPB, peak);
+        let most = -first(|ppb| room(-ppb) >= 0, -FASTEST_PPB, -peak);
+        Some((least, most))
+    }
+
+    fn highest(&self, time: Nanos, least: i64, most: i64) -> i128 {
+        let value = |ppb: i64| self.ceiling(ppb) + i128::from(ppb) * i128::from(time - self.middle);
+        value(summit(value, least, most))
+    }
+
+    fn lowest(&self, time: Nanos, least: i64, most: i64) -> i128 {
+        let value = |ppb: i64| self.floor(ppb) + i128::from(ppb) * i128::from(time - self.middle);
+        value(summit(|ppb| -value(ppb), least, most))
+    }
+}
+
+/// Where a concave function is greatest.
+fn summit(f: impl Fn(i64) -> i128, low: i64, high: i64) -> i64 {
+    first(|x| x == high || f(x + 1) <= f(x), low, high)
+}
+
+/// The first of `low..=high` for which it holds, if it holds from there to `high`.
+fn first(holds: impl Fn(i64) -> bool, mut low: i64, mut high: i64) -> i64 {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }
 
 /// Each point's clock against a reference point of its group: (reference, offset). Points that share no packets with
 /// others are left out; the reference is the group's lowest point.
 #[must_use]
 pub fn solve(points: usize, exchanges: &BTreeMap<(usize, usize), Exchange>) -> BTreeMap<usize, (usize, Offset)> {
-    let mut edges: Vec<(Nanos, usize, usize, Nanos)> = Vec::new();
+    let mut edges: Vec<(Nanos, usize, usize, Offset)> = Vec::new();
     for ((p, q), e) in exchanges {
         if let Some(o) = e.offset() {
-            edges.push((o.uncertainty_ns, *p, *q, o.offset_ns));
+            edges.push((o.uncertainty_ns, *p, *q, o));
         }
     }
-    edges.sort_unstable();
+    edges.sort_unstable_by_key(|e| (e.0, e.1, e.2));
     let mut solved: BTreeMap<usize, (usize, Offset)> = BTreeMap::new();
     for start in 0..points {
         if solved.contains_key(&start) || !edges.iter().any(|e| e.1 == start || e.2 == start) {
             continue;
         }
-        solved.insert(start, (start, Offset { offset_ns: 0, uncertainty_ns: 0 }));
+        solved.insert(start, (start, Offset::default()));
         // Prim's tree over the surest exchanges: errors add along it.
         loop {
-            let next = edges.iter().filter_map(|(u, p, q, o)| {
-                let (known, new, sign) = match (solved.get(p), solved.get(q)) {
-                    (Some(k), None) => (k, *q, 1),
-                    (None, Some(k)) => (k, *p, -1),
+            let next = edges.iter().filter_map(|(_, p, q, o)| {
+                let (known, new, via, edge) = match (solved.get(p), solved.get(q)) {
+                    (Some(k), None) => (k, *q, *p, *o),
+                    (None, Some(k)) => (k, *p, *q, o.reversed()),
                     _ => return None,
                 };
-                (known.0 == start).then(|| (known.1.uncertainty_ns + u, new, known.1.offset_ns + sign * o))
+                (known.0 == start).then(|| (known.1.then(Offset { via: Some(via), ..edge }), new))
             });
-            let Some((uncertainty_ns, new, offset_ns)) = next.min() else { break };
-            solved.insert(new, (start, Offset { offset_ns, uncertainty_ns }));
+            let Some((offset, new)) = next.min_by_key(|(o, new)| (o.uncertainty_ns, *new, o.offset_ns)) else { break };
+            solved.insert(new, (start, offset));
         }
     }
     solved
+}
+
+/// How far the difference of two points' clocks may be wrong: the errors along the tree between them. `None` where nothing compares them.
+#[must_use]
+pub fn uncertainty_between(clocks: &BTreeMap<usize, (usize, Offset)>, p: usize, q: usize) -> Option<Nanos> {
+    let (a, b) = (clocks.get(&p)?, clocks.get(&q)?);
+    if a.0 != b.0 {
+        return None;
+    }
+    let up = |from: usize| std::iter::successors(Some(from), |at| clocks.get(at).and_then(|c| c.1.via)).take(clocks.len() + 1);
+    let common = up(p).find(|x| up(q).any(|y| y == *x));
+    let shared = common.and_then(|c| clocks.get(&c)).map_or(0, |c| c.1.uncertainty_ns);
+    Some((a.1.uncertainty_ns - shared).saturating_add(b.1.uncertainty_ns - shared))
 }
 
 /// Each point's clock as [`solve`] does, where a person has given some of the offsets: `by_hand` has how far a point's clock is
@@ -83,43 +305,99 @@ pub fn solve_with(
     by_hand: &BTreeMap<usize, Nanos>,
 ) -> BTreeMap<usize, (usize, Offset)> {
     let is_free = |p: &usize| !by_hand.contains_key(p);
-    let measured = exchanges.iter().filter(|((p, q), _)| is_free(p) && is_free(q)).map(|(pair, e)| (*pair, *e)).collect();
+    let measured = exchanges.iter().filter(|((p, q), _)| is_free(p) && is_free(q)).map(|(pair, e)| (*pair, e.clone())).collect();
     let mut solved = solve(points, &measured);
     for (point, offset_ns) in by_hand {
         let neighbours = exchanges.keys().filter(|(p, q)| p == point || q == point).map(|(p, q)| if p == point { *q } else { *p });
         let reference = neighbours.filter(is_free).min().or_else(|| (0..points).find(is_free));
         let (reference, base) = match reference {
             Some(free) => {
-                let (reference, _) = *solved.entry(free).or_insert((free, Offset { offset_ns: 0, uncertainty_ns: 0 }));
+                let (reference, _) = *solved.entry(free).or_insert((free, Offset::default()));
                 (reference, 0)
             }
             None => by_hand.first_key_value().map_or((*point, 0), |(first, base)| (*first, *base)),
         };
-        solved.insert(*point, (reference, Offset { offset_ns: offset_ns.saturating_sub(base), uncertainty_ns: 0 }));
+        solved.insert(*point, (reference, Offset { offset_ns: offset_ns.saturating_sub(base), ..Offset::default() }));
     }
     solved
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Exchange, Offset, solve, solve_with};
+    use super::{Differences, Exchange, Offset, solve, solve_with, uncertainty_between};
     use std::collections::BTreeMap;
+
+    fn one(difference: i64) -> Differences {
+        let mut d = Differences::default();
+        d.add(0, difference);
+        d
+    }
+
+    fn exchange(forth: i64, back: i64) -> Exchange {
+        Exchange { forth: one(forth), back: one(back) }
+    }
+
+    /// Packets both ways for ten minutes, delays of 20 to 220 µs; the second clock shows `offset(t)` more.
+    fn ten_minutes(offset: impl Fn(i64) -> i64) -> Exchange {
+        let mut e = Exchange::default();
+        for n in 0..1200_i64 {
+            let t = 1_790_000_000_000_000_000 + n * 500_000_000;
+            let delay = |k: i64| 20_000 + (n * k % 200) * 1000;
+            e.forth.add(t, delay(37) + offset(t));
+            e.back.add(t, delay(91) - offset(t));
+        }
+        e
+    }
+
+    const START: i64 = 1_790_000_000_000_000_000;
+
+    #[test]
+    fn a_drift_of_fifty_millionths_shows_and_stays_within_its_bound() {
+        let truth = |t: i64| 3_000_000_000 + (t - START) / 1_000_000 * 50;
+        let o = ten_minutes(truth).offset().unwrap();
+        assert!((o.drift_ppb - 50_000).abs() < 300, "{o:?}");
+        assert!(o.uncertainty_ns < 150_000, "{o:?}");
+        for n in 0..=10 {
+            let t = START + n * 59_900_000_000;
+            assert!((o.at(t) - truth(t)).abs() <= o.uncertainty_ns, "{o:?} at {n}");
+            assert!((o.first_from_second(t + o.at(t)) - t).abs() <= 1, "there and back again");
+        }
+    }
+
+    #[test]
+    fn clocks_that_agree_do_not_drift_and_a_step_is_no_drift() {
+        let o = ten_minutes(|_| 7_000).offset().unwrap();
+        assert_eq!((o.drift_ppb, (o.offset_ns - 7_000).abs() <= o.uncertainty_ns), (0, true), "{o:?}");
+        assert_eq!(ten_minutes(|t| if t > START + 300_000_000_000 { 40_000_000 } else { 0 }).offset(), None);
+    }
+
+    #[test]
+    fn drifts_add_along_the_tree() {
+        let drifting = |ppm: i64| ten_minutes(move |t| (t - START) / 1_000_000 * ppm);
+        let solved = solve(3, &BTreeMap::from([((0, 1), drifting(50)), ((1, 2), drifting(-20))]));
+        let o = solved.get(&2).unwrap().1;
+        assert!((o.drift_ppb - 30_000).abs() < 600, "{o:?}");
+        let t = START + 500_000_000_000;
+        assert!((o.at(t) - (t - START) / 1_000_000 * 30).abs() <= o.uncertainty_ns + 2_000, "{o:?}");
+        let edge = |a, b| uncertainty_between(&solved, a, b).unwrap();
+        assert_eq!(edge(0, 2), edge(0, 1) + edge(1, 2));
+    }
 
     #[test]
     fn offset_of_asymmetric_delays_stays_within_its_bound() {
         // q is 1000 ahead; 30 there, 10 back.
-        let e = Exchange { forth: Some(1030), back: Some(10 - 1000) };
-        assert_eq!(e.offset(), Some(Offset { offset_ns: 1010, uncertainty_ns: 21 }));
+        let e = exchange(1030, 10 - 1000);
+        assert_eq!(e.offset(), Some(Offset { offset_ns: 1010, uncertainty_ns: 21, ..Offset::default() }));
     }
 
     #[test]
     fn one_way_says_nothing() {
-        assert_eq!(Exchange { forth: Some(5), back: None }.offset(), None);
+        assert_eq!(Exchange { forth: one(5), back: Differences::default() }.offset(), None);
     }
 
     #[test]
     fn offsets_add_along_the_surest_tree() {
-        let both = |o: i64, d: i64| Exchange { forth: Some(d + o), back: Some(d - o) };
+        let both = |o: i64, d: i64| exchange(d + o, d - o);
         let exchanges = BTreeMap::from([((0, 1), both(100, 5)), ((1, 2), both(-30, 5)), ((0, 2), both(71, 50))]);
         let solved = solve(4, &exchanges);
         assert_eq!(solved.get(&2).map(|s| (s.0, s.1.offset_ns)), Some((0, 70)));
@@ -128,7 +406,7 @@ mod tests {
 
     #[test]
     fn an_offset_by_hand_outweighs_what_was_measured_there_and_leaves_the_others() {
-        let both = |o: i64| Exchange { forth: Some(5 + o), back: Some(5 - o) };
+        let both = |o: i64| exchange(5 + o, 5 - o);
         let exchanges = BTreeMap::from([((0, 1), both(100)), ((1, 2), both(-30))]);
         let offsets = |by_hand: &[(usize, i64)]| {
             let solved = solve_with(4, &exchanges, &by_hand.iter().copied().collect());

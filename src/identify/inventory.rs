@@ -58,6 +58,8 @@ pub struct EniInfo {
     pub kind: String,
     /// What its interface is called, where that is told from captures alone.
     pub name: Option<String>,
+    /// A branch ENI: the VLAN in which its frames cross the trunk ENI of its node (docs.aws.amazon.com/eks/latest/userguide/security-groups-for-pods.html).
+    pub vlan: Option<u16>,
     pub ev: Vec<Ev>,
 }
 
@@ -656,10 +658,38 @@ impl Inventory {
         self.pods.insert(id, pod);
     }
 
+    /// Branch ENIs, by what the pods' annotations say: each is a VLAN device on its pod's node, under the branch ENI's own MAC.
+    fn branch_enis(&mut self) {
+        let pods = self.pods.values().filter_map(|p| Some((p.branch.clone()?, p.node.clone()?, p.ips.clone(), p.ev.clone())));
+        for (b, node, ips, ev) in pods.collect::<Vec<_>>() {
+            let e = self.enis.entry(b.eni_id.clone()).or_default();
+            e.id.clone_from(&b.eni_id);
+            e.mac = e.mac.or(b.mac);
+            e.primary = e.primary.or(b.ip);
+            merge(&mut e.ips, &b.ip.into_iter().chain(b.ipv6).chain(ips).collect::<Vec<_>>());
+            if e.owner.is_empty() || e.owner.starts_with("if:") {
+                e.owner = node;
+            }
+            e.vlan = b.vlan;
+            e.name = e.vlan.map(|v| format!("vlan.eth.{v}"));
+            "branch".clone_into(&mut e.kind);
+            merge(&mut e.ev, &ev);
+        }
+    }
+
+    /// The ENI whose wire carries the branch ENIs of a node: the one that AWS calls a trunk, else the only one that there is.
+    #[must_use]
+    pub fn trunk_of(&self, node: &str) -> Option<&EniInfo> {
+        let all = || self.nodes.get(node).into_iter().flat_map(|n| &n.enis).filter_map(|e| self.enis.get(e));
+        let mut several = all();
+        all().find(|e| e.kind == "trunk").or_else(|| several.next().filter(|_| several.next().is_none()))
+    }
+
     /// Which ENI carries each pod, and each node's ENIs in the order of their device indexes.
     fn assign_enis(&mut self) {
+        self.branch_enis();
         let mut by_node: BTreeMap<Id, Vec<(u32, String)>> = BTreeMap::new();
-        for e in self.enis.values() {
+        for e in self.enis.values().filter(|e| e.kind != "branch") {
             if self.nodes.contains_key(&e.owner) {
                 by_node.entry(e.owner.clone()).or_default().push((e.device_index.unwrap_or(u32::MAX), e.id.clone()));
             }
@@ -839,7 +869,7 @@ impl Inventory {
             }
             for ip in &e.ips {
                 // A node's secondary addresses are there for pods: whoever holds one says so elsewhere.
-                let p = if is_node && e.primary != Some(*ip) { 0.3 } else { 1.0 };
+                let p = if is_node && (e.primary != Some(*ip) || e.kind == "branch") { 0.3 } else { 1.0 };
                 ips.push((*ip, Claim { owner: e.owner.clone(), interface: interface.clone(), p, ev: e.ev.clone() }));
             }
             for (private, public) in &e.public {

@@ -1,7 +1,8 @@
 //! Who owns each address, and where each capture was taken.
 //! Knows the inventories' facts and the digests' headers; must not follow a conversation from point to point.
 
-pub mod bridges;
+pub mod answers;
+mod bridges;
 pub mod inventory;
 pub mod place;
 mod rules;

@@ -10,8 +10,8 @@ use crate::confidence as weight;
 use crate::digest::{CaptureDigest, NO_TIME, Stream, StreamKey};
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
-use crate::identify::inventory::{Claim, Id, Inventory, interface_id, is_special, short};
-use crate::identify::unlisted;
+use crate::identify::inventory::{Claim, EniInfo, Id, Inventory, interface_id, is_special, short};
+use crate::identify::{answers, unlisted};
 use crate::model::{Direction, Mac, Nanos};
 use crate::order;
 
@@ -106,6 +106,7 @@ pub fn place(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut Book) -> 
     by_name(captures, &points, &mut candidates, inv, book);
     silent_by_name(captures, &points, &mut candidates, inv);
     by_company(captures, &points, &mut candidates, inv, &mut samples, book);
+    by_answers(captures, &points, &mut candidates, inv, book);
     by_time(captures, &points, &mut candidates, inv, &mut samples, book);
     by_time_at_others(captures, &points, &mut candidates, inv, &mut samples, book);
     for (point, candidates) in points.iter_mut().zip(&candidates) {
@@ -179,13 +180,15 @@ struct Seen {
     out_macs: BTreeMap<Mac, (u64, u32)>,
     out_frames: u64,
     in_frames: u64,
+    /// Under one VLAN tag: (MAC that sent or got it, VLAN) → frames, first row.
+    tagged: BTreeMap<(Mac, u16), (u64, u32)>,
 }
 
 fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
     let mut seen = Seen::default();
     for (_, s) in streams(captures, point) {
         let n = u64::from(s.packets);
-        let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, .. } = &s.key;
+        let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, vlans, .. } = &s.key;
         let usable = |m: &Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
         if let (Some(src), Some(dst)) = (usable(src_mac), usable(dst_mac)) {
             seen.frames += n;
@@ -193,6 +196,10 @@ fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
                 let e = seen.macs.entry(m).or_insert((0, s.first_row));
                 e.0 += n;
                 e.1 = e.1.min(s.first_row);
+                if let [vlan] = vlans[..] {
+                    let e = seen.tagged.entry((m, vlan)).or_insert((0, s.first_row));
+                    *e = (e.0 + n, e.1.min(s.first_row));
+                }
             }
         }
         match direction {
@@ -280,7 +287,11 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
     };
     for (mac, row) in &everywhere {
         let Some(claim) = inv.owner_of_mac(*mac) else { continue };
-        let Some(interface) = &claim.interface else { continue };
+        // A branch ENI's frames have its VLAN tag on its node's trunk ENI, and none on its own device.
+        let is_branch = |e: &&EniInfo| e.vlan.is_some_and(|v| seen.tagged.get(&(*mac, v)).is_some_and(|n| n.0 == seen.frames));
+        let trunk = inv.eni_of_mac(*mac).filter(is_branch).and_then(|e| inv.trunk_of(&e.owner));
+        let trunk = trunk.map(|t| interface_id(&t.owner, &inv.eni_name(t)));
+        let Some(interface) = trunk.as_ref().or(claim.interface.as_ref()) else { continue };
         let rivals = everywhere.iter().filter(|(m, _)| inv.owner_of_mac(*m).is_some_and(|c| c.interface.is_some())).count();
         let odds = if rivals > 1 { weight::SHARED_MAC_IN_EVERY_FRAME } else { weight::OWN_MAC_IN_EVERY_FRAME };
         let frames = if seen.frames > 0 { seen.frames } else { seen.out_frames };
@@ -319,12 +330,42 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
         }
         found.push(Candidate { interface: interface.clone(), owner: claim.owner.clone(), name, odds, trust: claim.p, ev: vec![ev], link });
     }
+    trunks(capture, &seen, inv, book, &mut found);
     pod_links(capture, &seen, inv, book, &mut found);
     // A pod's address in every packet, yet no packet fresh from it: the wire of its node, most likely.
     if found.iter().all(|c| c.odds < 2.0 * weight::POD_IP_IN_EVERY_FRAME * weight::TTL_STARTS_ELSEWHERE) {
         strangers(capture, &seen, &everywhere, inv, book, &mut found);
     }
     found
+}
+
+/// The wire of a node's trunk ENI: every frame is of that ENI itself, or of one of the node's branch ENIs under its VLAN tag.
+fn trunks(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Book, found: &mut Vec<Candidate>) {
+    let mut by_node: BTreeMap<&Id, (u64, u64, u32)> = BTreeMap::new();
+    for ((mac, vlan), (frames, row)) in &seen.tagged {
+        let Some(branch) = inv.eni_of_mac(*mac).filter(|e| e.vlan == Some(*vlan)) else { continue };
+        let sum = by_node.entry(&branch.owner).or_insert((0, 0, *row));
+        *sum = (sum.0 + frames, sum.1 + 1, sum.2.min(*row));
+    }
+    for (node, (tagged, branches, row)) in by_node {
+        let Some(trunk) = inv.trunk_of(node) else { continue };
+        let own = trunk.mac.and_then(|m| seen.macs.get(&m)).map_or(0, |x| x.0);
+        // Of one branch alone, its address in every frame says it already.
+        if tagged + own < seen.frames || (branches == 1 && own == 0) {
+            continue;
+        }
+        let mut places = vec![Place::frame(capture.input, row)];
+        trunk.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        let statement =
+            format!("{tagged} frames carry addresses and VLANs of {branches} branch ENIs of {}, and all others its trunk's", short(node));
+        let ev = book.add("trunk", statement, places);
+        let name = inv.eni_name(trunk);
+        let interface = interface_id(node, &name);
+        push(
+            found,
+            Candidate { interface, owner: node.clone(), name, odds: weight::OWN_MAC_IN_EVERY_FRAME, trust: 1.0, ev: vec![ev], link: None },
+        );
+    }
 }
 
 /// Pods whose address is in every packet, always behind one MAC: the capture is on the pod's link, at one of its two ends.
@@ -708,6 +749,36 @@ fn contains_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// A capture of a pod's link: how soon the pod's kernel answers says which end it is of.
+fn by_answers(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
+    for (point, candidates) in points.iter().zip(candidates.iter_mut()) {
+        let Some(pod) = best(candidates).and_then(|c| inv.pods.get(&c.link.as_ref()?.0)) else { continue };
+        let Some(answers) = answers::answers(captures, point, &pod.ips) else { continue };
+        let ratio = weight::own_end(answers.least, answers.count);
+        if (ratio - 1.0).abs() < f64::EPSILON {
+            continue;
+        }
+        let input = captures.get(point.capture).map_or(0, |c| c.input);
+        let (asked, answered) = answers.rows;
+        let whose = if ratio > 1.0 { "as soon as at the pod's own end of the link" } else { "as late as at the other end of the link" };
+        let statement = format!(
+            "of {} answers of the kernel of {} the quickest comes {} µs after what it answers, {whose}",
+            answers.count,
+            short(&pod.id),
+            answers.after / 1000
+        );
+        let ev = book.add("answer_time", statement, vec![Place::frame(input, asked), Place::frame(input, answered)]);
+        for c in candidates.iter_mut() {
+            let Some((_, is_own)) = c.link.as_ref().filter(|l| l.0 == pod.id) else { continue };
+            // Half of it for each end: together they are as much apart as the ratio says.
+            c.odds *= if *is_own { ratio.sqrt() } else { 1.0 / ratio.sqrt() };
+            if *is_own == (ratio > 1.0) {
+                c.ev.push(ev);
+            }
+        }
+    }
+}
+
 /// Two captures of one pod's link: what the pod sends appears first at the pod's end, what it gets last.
 fn by_time(
     captures: &[Capture<'_>],
@@ -1030,9 +1101,12 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             learn_link(capture, point, &seen, pod, inv, book, &mut new);
             continue;
         }
-        let Some(eni) =
-            inv.enis.values().find(|e| e.mac.is_some_and(|m| inv.owner_of_mac(m).and_then(|c| c.interface.as_ref()) == Some(at)))
-        else {
+        let at_it = |e: &&EniInfo| e.mac.is_some_and(|m| inv.owner_of_mac(m).and_then(|c| c.interface.as_ref()) == Some(at));
+        // Tagged frames are in the subnets of the branch ENIs, which their own devices' captures speak of.
+        if !seen.tagged.is_empty() {
+            continue;
+        }
+        let Some(eni) = inv.enis.values().find(at_it) else {
             learn_stranger(capture, point, &seen, at, book, &mut new);
             continue;
         };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, Direction, Hop, Logged, Path};
-use crate::correlate::clocks::Offset;
+use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Piece, Rate, Row, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
@@ -101,7 +101,10 @@ fn protocol_of(ctx: Context<'_>, s: &Sighting) -> Option<Protocol> {
 /// A time of one point's clock by another's; without a known offset the clocks are taken to agree.
 pub(super) fn translate(time: Nanos, from: usize, to: usize, clocks: &Clocks) -> Nanos {
     match (clocks.get(&from), clocks.get(&to)) {
-        (Some((a, x)), Some((b, y))) if a == b => time - x.offset_ns + y.offset_ns,
+        (Some((a, x)), Some((b, y))) if a == b => {
+            let reference = x.first_from_second(time);
+            reference.saturating_add(y.at(reference))
+        }
         _ => time,
     }
 }
@@ -384,11 +387,8 @@ fn open_between(ctx: Context<'_>, p: usize, q: usize, clocks: &Clocks) -> Option
             None => point.owner.clone(),
         }
     };
-    match (clocks.get(&p), clocks.get(&q)) {
-        _ if p == q || host(p).is_some() && host(p) == host(q) => Some(0),
-        (Some((a, x)), Some((b, y))) if a == b => Some((x.uncertainty_ns - y.uncertainty_ns).abs()),
-        _ => None,
-    }
+    let one_clock = p == q || host(p).is_some() && host(p) == host(q);
+    if one_clock { Some(0) } else { uncertainty_between(clocks, p, q) }
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -435,6 +435,13 @@ pub fn duration(ns: Nanos) -> String {
     // `value` is in hundredths of the unit.
     let (whole, part) = (value / 100, (value % 100).abs());
     if part == 0 || whole >= 100 { format!("{whole} {unit}") } else { format!("{whole}.{part:02} {unit}") }
+}
+
+/// A clock's drift in millionths, for people.
+#[must_use]
+pub fn drift(ppb: i64) -> String {
+    let word = if ppb < 0 { "loses" } else { "gains" };
+    format!("on which it {word} {}.{} ppm", ppb.unsigned_abs() / 1000, ppb.unsigned_abs() % 1000 / 100)
 }
 
 /// How the server's side refused: a reset that answers a SYN, and nothing else.

@@ -197,6 +197,7 @@ impl<'a> Walker<'a> {
         let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
         if let Some(pod) = self.pod_of(tuple.dst)
             && pod.node.as_ref() == Some(node)
+            && !self.is_branched(node, pod, tuple)
         {
             let bridge = pod.bridge.as_ref().map(|b| interface_id(node, b));
             let is_there = self.steps.last().is_some_and(|s| s.leg == self.leg && s.interface == bridge);
@@ -233,7 +234,26 @@ impl<'a> Walker<'a> {
             None => inv.nodes.get(node).map(|n| n.ev.clone()).unwrap_or_default(),
         };
         self.step(node, Some(interface), p, &ev);
+        self.trunk(node, eni);
         At::Wire(eni)
+    }
+
+    /// What a branch ENI's device sends and gets crosses the trunk ENI's, under a VLAN tag.
+    fn trunk(&mut self, node: &Id, eni: Option<&EniInfo>) {
+        let inv = self.inv;
+        if let Some((branch, trunk)) = eni.filter(|e| e.vlan.is_some()).and_then(|e| Some((e, inv.trunk_of(node)?))) {
+            let ev: Vec<Ev> = branch.ev.iter().chain(&trunk.ev).copied().collect();
+            self.step(node, Some(interface_id(node, &inv.eni_name(trunk))), listed(trunk), &ev);
+        }
+    }
+
+    /// With security groups enforced strictly (the CNI then names links `vlan…`), what a pod with a branch ENI sends and gets goes by
+    /// the VPC, to pods of its own node too: the routes to it stand in the table of its VLAN device alone.
+    fn is_branched(&self, node: &Id, to: &PodInfo, tuple: Tuple) -> bool {
+        let is_strict = |p: &PodInfo| p.branch.is_some() && p.veth.starts_with("vlan");
+        let from = self.pod_of(tuple.src).filter(|p| p.node.as_ref() == Some(node));
+        let by_wire = self.steps.iter().any(|s| s.leg == self.leg && s.owner.starts_with("router:"));
+        !by_wire && from.is_some_and(|from| from.id != to.id && (is_strict(from) || is_strict(to)))
     }
 
     /// The host side of a pod's link. Of a bridge's port that no table names, nothing is said.
@@ -308,13 +328,15 @@ impl<'a> Walker<'a> {
             // The main table has the subnet's own route, so the primary ENI speaks to its neighbours directly; a secondary
             // ENI's table holds the default route alone.
             // (Devices that are no nodes have the ordinary routes, whatever the number of their ENI.)
-            let from_primary = from.is_none_or(|e| !inv.nodes.contains_key(&e.owner) || e.device_index.unwrap_or(0) == 0);
+            let is_first = |e: &EniInfo| e.vlan.is_none() && e.device_index.unwrap_or(0) == 0;
+            let from_primary = from.is_none_or(|e| !inv.nodes.contains_key(&e.owner) || is_first(e));
             let same = from_subnet.is_some() && from_subnet == to.subnet;
             if !(same && from_primary) && from_subnet.is_some() {
                 self.router(from_subnet.as_deref());
             }
             if inv.nodes.contains_key(&to.owner) {
                 let name = inv.eni_name(to);
+                self.trunk(&to.owner, Some(to));
                 self.step(&to.owner, Some(interface_id(&to.owner, &name)), self.certainty(tuple.src).min(listed(to)), &to.ev);
                 return At::Node(to.owner.clone());
             }

@@ -439,7 +439,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
     h.p = confidence::round(placed.into_iter().fold(0.0, f64::max).min(0.999));
 }
 
-/// Smallest time differences between the observed hops of a direction, per pair of points.
+/// Time differences between the observed hops of a direction, per pair of points.
 pub(super) fn exchanges(direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
     // How long a mirrored copy took is nobody's knowledge: it says nothing of clocks.
     let observed: Vec<&Hop> = direction.hops.iter().filter(|h| h.observed() && !h.is_mirrored).collect();
@@ -449,10 +449,19 @@ pub(super) fn exchanges(direction: &Direction, exchanges: &mut BTreeMap<(usize, 
             if p == q {
                 continue;
             }
-            let Some(least) = a.sample.iter().filter_map(|(k, (t, _))| Some(b.sample.get(k)?.0 - t)).min() else { continue };
+            let mut pairs = a.sample.iter().filter_map(|(k, (t, _))| Some((*t, b.sample.get(k)?.0))).peekable();
+            if pairs.peek().is_none() {
+                continue;
+            }
             let e = exchanges.entry((p.min(q), p.max(q))).or_default();
-            let slot = if p < q { &mut e.forth } else { &mut e.back };
-            *slot = Some(slot.map_or(least, |s| s.min(least)));
+            for (left, arrived) in pairs {
+                // Both ways by the clock of the lower point.
+                if p < q {
+                    e.forth.add(left, arrived - left);
+                } else {
+                    e.back.add(arrived, arrived - left);
+                }
+            }
         }
     }
 }

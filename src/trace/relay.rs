@@ -351,7 +351,7 @@ impl Index {
         }
         #[allow(clippy::iter_over_hash_type)]
         let commonness = holders.into_iter().map(|(k, p)| (k, p.len())).collect();
-        let reference = |m: &Message| m.time - clocks.get(&m.point).map_or(0, |c| c.1.offset_ns);
+        let reference = |m: &Message| clocks.get(&m.point).map_or(m.time, |c| c.1.first_from_second(m.time));
         let order: Vec<Nanos> = fronts.iter().map(reference).collect();
         // Sorted lists: only the nearest in time are weighed.
         #[allow(clippy::iter_over_hash_type)]

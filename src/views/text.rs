@@ -142,6 +142,9 @@ impl<'a> Page<'a> {
                     n if n < 0 => format!(", clock {} behind {other} (±{within})", words::duration(n.saturating_neg())),
                     n => format!(", clock {} ahead of {other} (±{within})", words::duration(n)),
                 });
+                if let Some(ppb) = c.drift_ppb {
+                    from.push_str(&format!(", {}", words::drift(ppb)));
+                }
             }
             self.wrapped("      ", &from);
         }

@@ -311,6 +311,13 @@ pub fn socket(ip: Option<&str>, port: Option<u16>) -> String {
     }
 }
 
+/// A clock's drift in millionths: `gaining 50.0 ppm`.
+#[must_use]
+pub fn drift(ppb: i64) -> String {
+    let word = if ppb < 0 { "losing" } else { "gaining" };
+    format!("{word} {}.{} ppm", ppb.unsigned_abs() / 1000, ppb.unsigned_abs() % 1000 / 100)
+}
+
 /// A duration, three digits at most: `41 µs`, `3.2 ms`, `-1.25 s`.
 #[must_use]
 pub fn duration(ns: Nanos) -> String {
@@ -470,6 +477,11 @@ mod tests {
     fn durations_keep_three_digits_at_most() {
         let all: Vec<_> = [0, 999, 41_000, 1_250_000, 38_400, -3_200_000_000, 1_005_000, 99_950_000, 123_456_789_012].map(duration).into();
         assert_eq!(all, ["0 ns", "999 ns", "41 µs", "1.25 ms", "38.4 µs", "-3.2 s", "1 ms", "99.9 ms", "123 s"]);
+    }
+
+    #[test]
+    fn drifts_are_in_millionths() {
+        assert_eq!([50_040, -120].map(drift), ["gaining 50.0 ppm", "losing 0.1 ppm"]);
     }
 
     #[test]
