@@ -53,6 +53,9 @@ fn what_is_claimed_with_confidence_is_true() {
         assert!(share >= f64::from(*tenth) / 10.0 - 0.125, "overconfident from 0.{tenth}:\n{table}");
     }
     // A report that claims nothing would be right too.
+    for kind in ["relay", "drift"] {
+        assert!(tally.claims.get(kind).is_some_and(|c| c.0 >= 20), "too few of {kind} to tell:\n{table}");
+    }
     for kind in ["placement", "mac", "hop", "verdict", "clock", "link"] {
         let (right, _) = tally.claims.get(kind).copied().unwrap_or_default();
         assert!(right >= CLUSTERS as u64, "too few claims to tell:\n{table}");
@@ -191,6 +194,21 @@ struct Spec {
     is_micros: bool,
     first_ttl: u8,
     snaplen: usize,
+    /// Seconds between packets, and more of them: long enough for drifting clocks to show.
+    is_long: bool,
+    /// Requests that one pod passes on to another.
+    proxied: Vec<Proxied>,
+}
+
+/// A connection to a pod, which asks another pod the same over a connection of its own.
+#[derive(Clone, Copy, Debug)]
+struct Proxied {
+    pods: (usize, usize, usize),
+    /// Which of a few things it asks for: others may ask for the same.
+    what: u8,
+    /// It says who asked.
+    forwards: bool,
+    start_us: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -204,8 +222,10 @@ struct NodeSpec {
     has_addresses: bool,
     /// One capture with `-i any` (Linux cooked, version 2) for all of the node's own interfaces.
     is_any: bool,
-    /// How far its clock is off.
+    /// How far its clock is off at first.
     clock_ns: i64,
+    /// What it gains, in parts in a billion.
+    drift_ppb: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,8 +260,9 @@ struct FlowSpec {
 
 fn spec() -> impl Strategy<Value = Spec> {
     let pods = prop::collection::vec(any::<bool>(), 1..4);
-    let node = (0_usize..3, any::<bool>(), pods, any::<(bool, bool)>(), 0_u8..5, -5_000_000_000_i64..5_000_000_000).prop_map(
-        |(subnet, has_second_eni, pods, (has_neighbours, has_addresses), any, clock_ns)| NodeSpec {
+    let drift = prop_oneof![1 => Just(0_i64), 1 => -80_000_i64..80_000];
+    let node = (0_usize..3, any::<bool>(), pods, any::<(bool, bool)>(), 0_u8..5, -5_000_000_000_i64..5_000_000_000, drift).prop_map(
+        |(subnet, has_second_eni, pods, (has_neighbours, has_addresses), any, clock_ns, drift_ppb)| NodeSpec {
             subnet,
             has_second_eni,
             pods,
@@ -249,6 +270,7 @@ fn spec() -> impl Strategy<Value = Spec> {
             has_addresses,
             is_any: any == 0,
             clock_ns,
+            drift_ppb,
         },
     );
     let kind = prop_oneof![
@@ -272,8 +294,11 @@ fn spec() -> impl Strategy<Value = Spec> {
     let ttl = prop_oneof![Just(64_u8), Just(128), Just(255)];
     let snaplen = prop_oneof![3 => Just(262_144_usize), 1 => Just(128), 1 => Just(96)];
     let bits = any::<(u64, u64, bool, bool, bool, bool, bool)>();
-    (prop::collection::vec(node, 1..4), prop::collection::vec(flow, 1..6), bits, ttl, snaplen).prop_map(
-        |(nodes, flows, (a, b, has_instances, has_services, has_gateway, files_are_named, is_micros), first_ttl, snaplen)| Spec {
+    let proxied = (any::<(usize, usize, usize)>(), 0_u8..3, any::<bool>(), 0_i64..200_000)
+        .prop_map(|(pods, what, forwards, start_us)| Proxied { pods, what, forwards, start_us });
+    let more = (prop_oneof![5 => Just(false), 1 => Just(true)], prop::collection::vec(proxied, 0..3));
+    (prop::collection::vec(node, 1..4), prop::collection::vec(flow, 1..6), bits, ttl, snaplen, more).prop_map(
+        |(nodes, flows, (a, b, has_instances, has_services, has_gateway, files_are_named, is_micros), first_ttl, snaplen, more)| Spec {
             nodes,
             flows,
             // Three interfaces of four.
@@ -285,6 +310,8 @@ fn spec() -> impl Strategy<Value = Spec> {
             is_micros,
             first_ttl,
             snaplen,
+            is_long: more.0,
+            proxied: more.1,
         },
     )
 }
@@ -358,6 +385,10 @@ struct Flow {
     spec: FlowSpec,
     /// There and back.
     ways: [Vec<Stop>; 2],
+    /// What its requests say, where it is one side of a proxy.
+    asks: Option<String>,
+    /// The flow that continues it behind a proxy.
+    behind: Option<usize>,
 }
 
 /// Which inventories were collected.
@@ -383,6 +414,8 @@ struct World {
     flows: Vec<Flow>,
 }
 
+/// When it all begins.
+const BEGIN: i64 = 1_790_000_000_000_000_000;
 const SERVICE_PORT: u16 = 80;
 const TARGET_PORT: u16 = 8080;
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
@@ -441,7 +474,43 @@ impl World {
         for (n, flow) in world.spec.flows.clone().into_iter().enumerate() {
             world.flow(n, flow);
         }
+        for p in world.spec.proxied.clone() {
+            world.proxied(p);
+        }
         world
+    }
+
+    fn proxied(&mut self, p: Proxied) {
+        let all = self.pods.len();
+        let (client, proxy, server) = (p.pods.0 % all, p.pods.1 % all, p.pods.2 % all);
+        if client == proxy || proxy == server || client == server {
+            return;
+        }
+        let front = self.flows.len();
+        let side = |from: usize, to: usize, start_us: i64| FlowSpec {
+            kind: Kind::PodToPod,
+            transport: Transport::Tcp,
+            from,
+            to,
+            keeps_port: true,
+            packets: 3,
+            lost_after: None,
+            delay_us: 20,
+            start_us,
+        };
+        self.flow(front, side(client, proxy, p.start_us));
+        self.flow(front + 1, side(proxy, server, p.start_us + 1500));
+        let asks = format!("GET /thing/{} HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: generated\r\n", p.what);
+        let says = if p.forwards { format!("X-Forwarded-For: {}\r\n", self.pods[client].ip) } else { String::new() };
+        self.flows[front].asks = Some(format!("{asks}\r\n"));
+        self.flows[front].behind = Some(front + 1);
+        self.flows[front + 1].asks = Some(format!("{asks}{says}\r\n"));
+    }
+
+    /// What a node's clock shows too much.
+    fn clock(&self, node: usize, time: i64) -> i64 {
+        let n = &self.spec.nodes[node];
+        n.clock_ns + i64::try_from(i128::from(time - BEGIN) * i128::from(n.drift_ppb) / 1_000_000_000).unwrap()
     }
 
     fn interface(&mut self, owner: &str, name: &str, mac: Mac, node: usize) -> usize {
@@ -501,7 +570,7 @@ impl World {
                 self.to_outside(a, sent, tuple(own, masqueraded, OUTSIDE, 443))
             }
         };
-        let mut flow = Flow { spec, ways };
+        let mut flow = Flow { spec, ways, asks: None, behind: None };
         if let Some(after) = flow.spec.lost_after {
             // Between routers, or between a link and an ENI: a pod's link itself loses nothing.
             flow.spec.lost_after = Some(after).filter(|a| (2..=flow.ways[0].len() - 2).contains(a));
@@ -663,15 +732,20 @@ struct Sent {
 }
 
 /// Opening, then data and answers in turn; a request that gets lost has no answer.
-fn packets(flow: usize, spec: &FlowSpec) -> Vec<Sent> {
+fn packets(flow: usize, Flow { spec, asks, .. }: &Flow, is_long: bool) -> Vec<Sent> {
     let mut sent = Vec::new();
     let mut seqs = [0x1000_0000 + 77_777 * flow as u32, 0x9000_0000 + 55_555 * flow as u32];
-    let mut at_ns = 1_790_000_000_000_000_000 + spec.start_us * 1000;
-    for n in 0..spec.packets * 2 {
+    let mut at_ns = BEGIN + spec.start_us * 1000;
+    let (packets, apart) = if is_long { (spec.packets * 4, 2_000_000_000) } else { (spec.packets, 3_000_000) };
+    for n in 0..packets * 2 {
         let way = n % 2;
-        at_ns += 3_000_000;
+        at_ns += apart;
         let is_opening = spec.transport == Transport::Tcp && n < 2;
-        let payload = if is_opening { Vec::new() } else { format!("flow {flow} way {way} message {:03} of many", n / 2).into_bytes() };
+        let said = match asks {
+            Some(asks) if way == 0 => asks.clone(),
+            _ => format!("flow {flow} way {way} message {:03} of many", n / 2),
+        };
+        let payload = if is_opening { Vec::new() } else { said.into_bytes() };
         if way == 1 && spec.lost_after.is_some() {
             continue;
         }
@@ -739,14 +813,14 @@ impl World {
         let mut files: Vec<(String, Vec<u8>)> = self.inventories();
         let mut frames: BTreeMap<usize, Vec<Timed>> = BTreeMap::new();
         for (n, flow) in self.flows.iter().enumerate() {
-            for sent in packets(n, &flow.spec) {
+            for sent in packets(n, flow, self.spec.is_long) {
                 let stops = &flow.ways[sent.way];
                 let passed = flow.spec.lost_after.unwrap_or(stops.len());
                 for (s, stop) in stops.iter().take(passed).enumerate() {
                     let Some(interface) = stop.interface else { continue };
-                    let clock = self.spec.nodes[self.interfaces[interface].node].clock_ns;
                     let jitter = (sent.at_ns / 1000 * 7 + s as i64 * 13) % 3000;
-                    let at = sent.at_ns + s as i64 * flow.spec.delay_us * 1000 + jitter + clock;
+                    let at = sent.at_ns + s as i64 * flow.spec.delay_us * 1000 + jitter;
+                    let at = at + self.clock(self.interfaces[interface].node, at);
                     frames.entry(interface).or_default().push((at, frame(n, stop, &sent)));
                 }
             }
@@ -755,7 +829,7 @@ impl World {
             for i in &self.interfaces {
                 let clock = self.spec.nodes[i.node].clock_ns;
                 let all = frames.entry(i.id).or_default();
-                all.extend(self.arp(i).into_iter().zip([0, 5_000]).map(|(f, later)| (1_790_000_000_000_000_000 + later + clock, f)));
+                all.extend(self.arp(i).into_iter().zip([0, 5_000]).map(|(f, later)| (BEGIN + later + clock, f)));
             }
         }
         // File → link type and frames.
@@ -1015,8 +1089,19 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
             });
         }
         if let Some(c) = &p.clock {
-            let clock = |i: &Interface| world.spec.nodes[i.node].clock_ns;
-            let off = c.offset_ns - (clock(truth) - clock(taken_at[c.relative_to.as_str()]));
+            let reference = taken_at[c.relative_to.as_str()];
+            let off_at = |time: i64| c.offset_ns - (world.clock(truth.node, time) - world.clock(reference.node, time));
+            let (first, last) = (BEGIN, world.flows.iter().flat_map(|f| packets(0, f, world.spec.is_long)).map(|s| s.at_ns).max().unwrap());
+            let off = match c.at_ns {
+                Some(at) => off_at(at - world.clock(reference.node, at)),
+                // Of clocks that do not seem to drift: at some time.
+                None if off_at(first).signum() != off_at(last).signum() => 0,
+                None => [first, last].map(off_at).into_iter().min_by_key(|o| o.abs()).unwrap(),
+            };
+            if let Some(ppb) = c.drift_ppb {
+                let gains = world.spec.nodes[truth.node].drift_ppb - world.spec.nodes[reference.node].drift_ppb;
+                tally.claim("drift", (ppb - gains).abs() <= 5_000, || format!("{} gains {ppb}, truth {gains}", p.id));
+            }
             // Microseconds cut off up to one at each end.
             let bound = c.uncertainty_ns + if world.spec.is_micros { 1000 } else { 0 };
             tally.claim("clock", off.abs() <= bound, || format!("{} against {}: {off} ns wrong, bound {bound}", p.id, c.relative_to));
@@ -1044,6 +1129,7 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
         tally.weigh("link", l.confidence, is_right, || format!("{} – {} ({})", l.a, l.b, l.confidence));
     }
 
+    let mut flow_of: BTreeMap<&str, usize> = BTreeMap::new();
     for path in &report.paths {
         let request = path.directions.iter().find(|d| d.direction == Way::Request);
         for d in &path.directions {
@@ -1058,6 +1144,7 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
                 tally.claim("hop", !any, || format!("{} {:?} is nobody's flow: {:?}", path.id, d.direction, path.flow));
                 continue;
             };
+            flow_of.insert(&path.id, world.flows.iter().position(|f| std::ptr::eq(f, flow)).unwrap());
             let stops = &flow.ways[way];
             let mut next = 0;
             for h in &d.hops {
@@ -1123,6 +1210,16 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
                 tally.claim("loss", of_request, || format!("{} reply is called lost after {:?}:\n    {}", path.id, d.lost_after, said(d)));
             }
         }
+    }
+    relays(world, report, &flow_of, tally);
+}
+
+/// Connections that are told to be the two sides of one proxied request.
+fn relays(world: &World, report: &Report, flow_of: &BTreeMap<&str, usize>, tally: &mut Tally) {
+    for (path, r) in report.paths.iter().flat_map(|p| p.relays.iter().map(move |r| (p, r))) {
+        let (Some(here), Some(there)) = (flow_of.get(path.id.as_str()), flow_of.get(r.path.as_str())) else { continue };
+        let is_right = world.flows[*here].behind == Some(*there) || world.flows[*there].behind == Some(*here);
+        tally.weigh("relay", r.confidence, is_right, || format!("{} and {} ({})", path.id, r.path, r.confidence));
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, book: &mut Boo
     if let Some(leg) = before(ctx, &first, book) {
         legs.insert(0, leg);
     }
-    if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l)) {
+    if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l).or_else(|| dialled_at_balancer(ctx.inv, l))) {
         legs.insert(0, leg);
     }
     let last = legs.last()?.clone();
@@ -46,6 +46,35 @@ fn dialled_in_public(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let eni = inv.eni_of_ip(t.dst)?;
     let (_, public) = eni.public.iter().find(|p| p.0 == t.dst)?;
     Some(Leg { tuple: Tuple { dst: *public, ..t }, flow: None, ev: eni.ev.clone() })
+}
+
+/// Who comes from outside to an address that has no public one has dialled a Network Load Balancer: it keeps its clients' addresses, unless
+/// told otherwise (docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation),
+/// and targets a node port, or a pod.
+fn dialled_at_balancer(inv: &Inventory, first: &Leg) -> Option<Leg> {
+    let t = first.tuple;
+    if !inv.entity_of_ip(t.src).starts_with("external:") {
+        return None;
+    }
+    let owner = inv.owner_of_ip(t.dst).map(|c| &c.owner)?;
+    let (node, (service, port)) = match (inv.nodes.get(owner), inv.pods.get(owner)) {
+        (Some(node), _) => (node, service_by_node_port(inv, t)?),
+        (None, Some(pod)) => (inv.nodes.get(pod.node.as_ref()?)?, service_by_endpoint(inv, t)?),
+        _ => return None,
+    };
+    let lb = balancer_of(inv, service, port.node_port.unwrap_or(t.dst_port)).filter(|lb| lb.kind == "network")?;
+    let ip = lb_address(inv, lb, node.zone.as_deref())?;
+    let (_, public) = inv.enis.values().filter(|e| e.owner == lb.id).flat_map(|e| &e.public).find(|p| p.0 == ip)?;
+    let ev = service.ev.iter().chain(&lb.ev).copied().collect();
+    Some(Leg { tuple: Tuple { dst: *public, dst_port: port.port, ..t }, flow: None, ev })
+}
+
+/// The service, and its port, of which this pod's address and port are an endpoint.
+fn service_by_endpoint(inv: &Inventory, t: Tuple) -> Option<(&ServiceInfo, &ServicePort)> {
+    inv.services.values().filter(|s| !s.ingress_hostnames.is_empty()).find_map(|s| {
+        let endpoint = s.endpoints.iter().find(|e| e.0 == t.dst && e.3 == t.protocol && e.2 == Some(t.dst_port))?;
+        s.ports.iter().find(|p| p.name == endpoint.1 && p.protocol == t.protocol).map(|p| (s, p))
+    })
 }
 
 /// What a NAT gateway and the Internet gateway make of a source address on the way out.

@@ -324,7 +324,8 @@ impl<'a> Walker<'a> {
         let inv = self.inv;
         let Some(tuple) = self.tuple() else { return At::Done(End::Unknown) };
         let from_subnet = from.and_then(|e| e.subnet.clone()).or_else(|| inv.subnet_of(tuple.src).map(str::to_owned));
-        if let Some(to) = inv.eni_of_ip(tuple.dst).filter(|to| from.is_none_or(|f| f.id != to.id)) {
+        let to = inv.eni_of_ip(tuple.dst).or_else(|| inv.behind_public(tuple.dst).map(|b| b.0).filter(|e| e.owner.starts_with("lb:")));
+        if let Some(to) = to.filter(|to| from.is_none_or(|f| f.id != to.id)) {
             // The main table has the subnet's own route, so the primary ENI speaks to its neighbours directly; a secondary
             // ENI's table holds the default route alone.
             // (Devices that are no nodes have the ordinary routes, whatever the number of their ENI.)
@@ -341,7 +342,7 @@ impl<'a> Walker<'a> {
                 return At::Node(to.owner.clone());
             }
             self.step(&to.owner, None, STATED, &to.ev);
-            if to.owner.starts_with("natgw:") && self.advance_by_device(&to.owner) {
+            if (to.owner.starts_with("natgw:") || to.owner.starts_with("lb:")) && self.advance_by_device(&to.owner) {
                 return At::Wire(Some(to));
             }
             return At::Done(End::Arrived);
@@ -396,6 +397,13 @@ impl<'a> Walker<'a> {
             return self.beyond_gateway(eni.and_then(|e| e.vpc.as_deref()).or(vpc.as_deref()), owner);
         }
         self.router(subnet);
+        // What came by a load balancer goes back by it.
+        let back = self.known_rewriters.and_then(|r| r.get(self.leg)?.clone()).filter(|r| r.starts_with("lb:"));
+        if let Some(lb) = back {
+            let ev = inv.lbs.get(&lb).map(|l| l.ev.clone()).unwrap_or_default();
+            self.step(&lb, None, STATED, &ev);
+            self.advance_if(|_, _| true, |_| Some(lb.clone()));
+        }
         self.beyond_gateway(vpc.as_deref(), owner)
     }
 
