@@ -115,17 +115,33 @@ pub struct CapturePoint {
     pub evidence: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Clock {
     pub relative_to: String,
     pub offset_ns: Nanos,
     pub uncertainty_ns: Nanos,
     /// How much this clock gains on the other, in parts in a billion, where that shows: `offset_ns` is then that at `at_ns`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub drift_ppb: Option<i64>,
     /// By the other's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub at_ns: Option<Nanos>,
+}
+
+impl Serialize for Clock {
+    /// As derived, but for the members that there are not, as with [`Hop`].
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_by_position = !serializer.is_human_readable();
+        let mut clock = serializer.serialize_struct("Clock", 5)?;
+        clock.serialize_field("relative_to", &self.relative_to)?;
+        clock.serialize_field("offset_ns", &self.offset_ns)?;
+        clock.serialize_field("uncertainty_ns", &self.uncertainty_ns)?;
+        if is_by_position || self.drift_ppb.is_some() {
+            clock.serialize_field("drift_ppb", &self.drift_ppb)?;
+            clock.serialize_field("at_ns", &self.at_ns)?;
+        }
+        clock.end()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -479,6 +495,18 @@ mod tests {
                 (missing_range.is_some(), delay_range_ns.is_some())
             );
             assert_eq!(serde_json::from_str::<Hop>(&json).unwrap(), hop);
+        }
+    }
+
+    #[test]
+    fn a_clock_travels_whole_and_shows_its_drift_only_where_there_is_one() {
+        for drift_ppb in [None, Some(50_000)] {
+            let clock = Clock { relative_to: "cp1".to_owned(), offset_ns: 7, uncertainty_ns: 3, drift_ppb, at_ns: drift_ppb.map(|_| 9) };
+            let bytes = postcard::to_stdvec(&[&clock, &clock]).unwrap();
+            assert_eq!(postcard::from_bytes::<[Clock; 2]>(&bytes).unwrap(), [clock.clone(), clock.clone()]);
+            let json = serde_json::to_string(&clock).unwrap();
+            assert_eq!(json.contains("drift_ppb") && json.contains("at_ns"), drift_ppb.is_some(), "{json}");
+            assert_eq!(serde_json::from_str::<Clock>(&json).unwrap(), clock);
         }
     }
 }

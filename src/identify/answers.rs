@@ -42,7 +42,8 @@ pub(super) struct Answers {
 
 /// The answers of the kernel that has `ips`; `None` where there are none, or where the capture's clock is too coarse to tell.
 pub(super) fn answers(captures: &[Capture<'_>], point: &Point, ips: &[IpAddr]) -> Option<Answers> {
-    let capture = captures.get(point.capture)?;
+    // Of a sample, what seems to be answered may not be what was.
+    let capture = captures.get(point.capture).filter(|c| !c.digest.rate().is_sampled())?;
     let mut is_here = vec![false; capture.digest.streams.len()];
     for id in &point.streams {
         if let Some(slot) = is_here.get_mut(*id as usize) {
