@@ -363,7 +363,7 @@ pub fn export_menu(app: App) -> AnyView {
         .class("menu-row")
         .attr(
             "title",
-            "Every name and address becomes a pseudonym, the same in every export of this sitting; times, ports and verdicts stay",
+            "Every name and address becomes a pseudonym in what is saved and copied here, the same in every export of this sitting; times, ports and verdicts stay. The page itself, its frames and lines and a saved session show the originals",
         )
         .child((
             input()
