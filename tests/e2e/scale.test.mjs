@@ -148,3 +148,77 @@ test('many conversations: the page stays at hand, and its list scrolls to the en
   assert.deepEqual(faults, []);
   await context.close();
 });
+
+/** A saved report of `nodes` nodes with a pod each; every pod talks to three others. Four interfaces a node. */
+function savedReport(nodes) {
+  const entities = [];
+  const add = (id, kind, parent) => entities.push({ id, kind, name: id, aliases: [], parent, macs: [], ips: [], confidence: 1, evidence: [] });
+  add('vpc:v', 'vpc', null);
+  for (let s = 0; s < 12; s += 1) {
+    if (s < 3) add(`az:${s}`, 'availability_zone', 'vpc:v');
+    add(`subnet:${s}`, 'subnet', `az:${s % 3}`);
+    add(`router:${s}`, 'vpc_router', `subnet:${s}`);
+  }
+  for (let n = 0; n < nodes; n += 1) {
+    add(`node:${n}`, 'node', `subnet:${n % 12}`);
+    add(`pod:a/${n}`, 'pod', `node:${n}`);
+  }
+  const hop = (owner, name) => ({
+    owner, interface: name && `if:${owner}/${name}`, observed: true, capture_points: [], src_mac: null, dst_mac: null, src_ip: null, src_port: null,
+    dst_ip: null, dst_port: null, ttl: null, rewrites: [], encapsulation: [], delay_ns: null, seen: 1, missing: 0, confidence: 1, evidence: [],
+  });
+  const end = (n) => ({ entity: null, ip: `10.0.${n >> 8}.${n & 255}`, port: 80 });
+  const paths = [];
+  for (let n = 0; n < nodes; n += 1) {
+    for (let k = 1; k < 4; k += 1) {
+      const m = (n * 7 + k * 31) % nodes;
+      const hops = [hop(`pod:a/${n}`, 'eth0'), hop(`node:${n}`, 'eni1'), hop(`node:${n}`, 'eth0'), hop(`router:${n % 12}`, null),
+        hop(`node:${m}`, 'eth1'), hop(`node:${m}`, 'eni1'), hop(`pod:a/${m}`, 'eth0')];
+      const direction = (name, all) => ({ direction: name, hops: all, verdict: 'delivered', lost_after: null });
+      paths.push({ id: `p${paths.length + 1}`, flow: { protocol: 'tcp', client: end(n), server: end(m), via: null }, packets: 1, bytes: 1,
+        directions: [direction('request', hops), direction('reply', [...hops].reverse())] });
+    }
+  }
+  return { schema: 'hopscope.report/1', generator: { name: 'x', version: '1' }, inputs: [], capture_points: [], entities, links: [], paths, findings: [], evidence: [] };
+}
+
+test('the map of a thousand interfaces is drawn, moved and zoomed', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  const buffer = Buffer.from(JSON.stringify(savedReport(250)));
+  await page.locator('[data-testid="file-input"]').first().setInputFiles([{ name: 'saved.json', mimeType: 'application/json', buffer }]);
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  await page.evaluate(() => {
+    window.longTasks = [];
+    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((e) => Math.round(e.duration)))).observe({ type: 'longtask' });
+    window.pressedAt = performance.now();
+    window.drawnAt = new Promise((drawn) => {
+      const look = () => (document.querySelector('[data-testid="map"]')?.width > 400 ? drawn(performance.now()) : requestAnimationFrame(look));
+      look();
+    });
+    document.querySelector('[data-testid="map-button"]').click();
+  });
+  const ms = await page.evaluate(async () => Math.round(await window.drawnAt - window.pressedAt));
+  const map = page.locator('[data-testid="map"]');
+  assert.equal(await map.getAttribute('data-interfaces'), '1000');
+  const frames = await page.evaluate(async () => {
+    const view = document.querySelector('.picture-view');
+    const times = [];
+    let last;
+    for (let i = 0; i < 90; i += 1) {
+      const now = await new Promise(requestAnimationFrame);
+      if (last) times.push(now - last);
+      last = now;
+      const around = { bubbles: true, cancelable: true, clientX: 700, clientY: 300 };
+      if (i < 30) view.dispatchEvent(new WheelEvent('wheel', { ...around, deltaY: 90, ctrlKey: true }));
+      else if (i < 60) window.dispatchEvent(new KeyboardEvent('keydown', { key: i % 2 ? '+' : '-', bubbles: true }));
+      else view.dispatchEvent(new WheelEvent('wheel', { ...around, deltaY: -90, ctrlKey: true }));
+    }
+    return times.sort((a, b) => a - b);
+  });
+  const tasks = await page.evaluate(() => window.longTasks);
+  // Told, not judged, as above.
+  console.log(`1,000 interfaces: laid out and drawn ${ms} ms after the key; frames while moving: median ${frames[frames.length >> 1].toFixed(1)} ms, `
+    + `slowest ${frames.at(-1).toFixed(1)} ms; longest tasks of the page [${[...tasks].sort((a, b) => b - a).slice(0, 5)}] ms`);
+  assert.deepEqual(faults, []);
+  await context.close();
+});

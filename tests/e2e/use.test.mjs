@@ -270,3 +270,40 @@ test('a saved report is shown again; one that is damaged is rejected', LONG, asy
   assert.deepEqual(faults, []);
   await context.close();
 });
+
+test('all conversations as one map: a box leads to what is known of it and to its conversations, a conversation back to its path', LONG, async () => {
+  const { context, page, faults } = await opened();
+  await page.keyboard.press('m');
+  const map = page.locator('[data-testid="map"]');
+  await map.waitFor();
+  assert.ok(Number(await map.getAttribute('data-interfaces')) >= 6);
+  const colours = () => map.evaluate((canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+  });
+  await page.waitForFunction(() => document.querySelector('[data-testid="map"]').width > 400);
+  await page.waitForTimeout(200);
+  assert.ok(await colours() > 10, 'boxes, wires and names are drawn');
+  // Zoomed out and moved away, nothing of it is left.
+  const at = await map.boundingBox();
+  await page.mouse.move(at.x + at.width / 2, at.y + at.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(at.x + at.width / 2 + 3000, at.y + at.height / 2, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForTimeout(200);
+  assert.equal(await colours(), 1);
+  await page.keyboard.press('0');
+  await page.waitForTimeout(200);
+  assert.ok(await colours() > 10);
+  await map.click({ position: { x: at.width / 2, y: at.height / 2 } });
+  await page.locator('[data-testid="evidence"] h2').first().waitFor();
+  await page.locator('[data-testid="list-through"]').click();
+  await page.locator('[data-testid="through"]').waitFor();
+  await page.locator('[data-testid="through-clear"]').click();
+  assert.equal(await page.locator('[data-testid="through"]').count(), 0);
+  await page.locator('[data-testid="conversation"]').first().click();
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  assert.equal(await map.count(), 0);
+  assert.deepEqual(faults, []);
+  await context.close();
+});

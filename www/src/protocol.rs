@@ -57,6 +57,8 @@ pub enum Question {
     Path { key: Option<String>, id: Option<String> },
     /// One path's picture.
     Picture { id: String },
+    /// All paths in one picture.
+    Map,
     /// One entity with what contains it and what it contains.
     Entity { id: String },
     /// Evidence by id; ids that do not exist are left out.
@@ -84,6 +86,8 @@ pub enum Question {
 pub struct List {
     /// Every word of it must be found.
     pub filter: String,
+    /// Only those that pass this entity or what it holds.
+    pub through: Option<Name>,
     pub order: Order,
 }
 

@@ -9,7 +9,7 @@ use web_sys::{KeyboardEvent, WheelEvent};
 
 use super::state::App;
 use super::ui;
-use crate::protocol::{Answer, Conversation, List, Order, Question};
+use crate::protocol::{Answer, Conversation, Order, Question};
 
 /// Height of a row in pixels; the style sheet says the same.
 const ROW: f64 = 80.0;
@@ -150,7 +150,7 @@ pub fn conversations(app: App) -> AnyView {
     };
     let counted = move || {
         let (all, some) = (app.overview.with(|o| o.conversations), rows.with(|r| r.total));
-        if all == some || app.list.with(|l| l.filter.trim().is_empty()) {
+        if all == some || app.list.with(|l| l.filter.trim().is_empty() && l.through.is_none()) {
             ui::plural(u64::from(all), "conversation")
         } else {
             format!("{} of {}", ui::count(u64::from(some)), ui::plural(u64::from(all), "conversation"))
@@ -182,7 +182,20 @@ pub fn conversations(app: App) -> AnyView {
     };
     let nothing = move || {
         let is_none = rows.with(|r| r.total == 0) && app.overview.with(|o| o.conversations > 0);
-        is_none.then(|| p().class("empty padded").child("No conversation has all of these words."))
+        is_none.then(|| p().class("empty padded").child("No conversation fits."))
+    };
+    let map = button()
+        .attr("type", "button")
+        .attr("title", "All conversations as one map (m)")
+        .attr("data-testid", "map-button")
+        .attr("aria-pressed", move || if app.is_map.get() { "true" } else { "false" })
+        .on(leptos::ev::click, move |_| app.is_map.update(|is| *is = !*is))
+        .child("Map");
+    let through = move || {
+        let name = app.list.with(|l| l.through.clone())?;
+        let clear = ui::push("✕", "List all conversations again", "through-clear", move || app.list.update(|l| l.through = None));
+        let label = format!("through {} {}", ui::kind_word(name.kind), name.label);
+        Some(div().class("through").attr("data-testid", "through").child((span().child(label), clear)))
     };
     div()
         .class("conversations")
@@ -198,11 +211,12 @@ pub fn conversations(app: App) -> AnyView {
                     .prop("value", move || app.list.with(|l| l.filter.clone()))
                     .on(leptos::ev::input, move |event| {
                         let filter = event_target_value(&event);
-                        app.list.set(List { filter, order: app.list.with_untracked(|l| l.order) });
+                        app.list.update(|l| l.filter = filter);
                         go_to(0.0);
                     }),
             ),
-            div().class("count-line").child((p().class("heading").attr("data-testid", "conversation-count").child(counted), orders)),
+            div().class("count-line").child((p().class("heading").attr("data-testid", "conversation-count").child(counted), orders, map)),
+            through,
             nothing,
             div()
                 .node_ref(list)

@@ -10,7 +10,7 @@ use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use super::state::{App, Focus, Viewer};
 use super::{corrections, lists, session, ui};
-use crate::protocol::{Decoded, Excerpt, Form, Place, Placed, Statement};
+use crate::protocol::{Decoded, Excerpt, Form, Name, Place, Placed, Statement};
 
 /// The panel.
 pub fn evidence(app: App) -> AnyView {
@@ -88,6 +88,14 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                         .on(leptos::ev::click, move |_| corrections::begin(app, &address))
                         .child("Not so? Say whose address this is…")
                 });
+                let name = Name { id: e.id.clone(), kind: e.kind, label: e.name.clone() };
+                let conversations = button()
+                    .attr("type", "button")
+                    .class("quiet link")
+                    .attr("title", "List only the conversations that begin, end or pass here")
+                    .attr("data-testid", "list-through")
+                    .on(leptos::ev::click, move |_| app.list.update(|l| l.through = Some(name.clone())))
+                    .child("Its conversations");
                 (
                     h2().child(e.name.clone()),
                     p().class("sub").child(format!("{}, {} sure", ui::kind_word(e.kind), ui::percent(e.confidence))),
@@ -99,6 +107,7 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                         (!detail.inside.is_empty()).then(|| (dt().child("in"), dd().class("chips").child(inside))),
                         (!detail.contains.is_empty()).then(|| (dt().child("holds"), dd().class("chips").child((contains, more)))),
                     )),
+                    conversations,
                     correct,
                 )
                     .into_any()

@@ -9,6 +9,7 @@ mod evidence;
 mod gather;
 mod inputs;
 mod lists;
+mod map;
 mod path;
 mod picture;
 mod pool;
@@ -17,6 +18,7 @@ mod shell;
 mod start;
 mod state;
 mod ui;
+mod viewport;
 
 use js_sys::{Promise, Reflect};
 use leptos::prelude::*;

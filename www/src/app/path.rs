@@ -6,14 +6,15 @@ use hopscope::report::{DirectionPath, Hop, Rewrite, Side, Way};
 use leptos::html::{button, div, h1, p, section, span, table, tbody, td, th, thead, tr};
 use leptos::prelude::*;
 
-use super::picture::{self, Move};
 use super::state::{App, Focus};
-use super::{lists, ui};
+use super::viewport::Move;
+use super::{lists, map, picture, ui};
 use crate::protocol::{Detail, HopLabel};
 
-/// What the path is, and its picture: across the page, since its names must be read.
+/// What the path is, and its picture: across the page, since its names must be read. Or the map of all of them.
 pub fn path(app: App) -> AnyView {
     let content = move || match app.detail.get() {
+        _ if app.is_map.get() => map::map(app),
         Some(detail) => one(app, &detail),
         None => empty(app),
     };
@@ -23,7 +24,7 @@ pub fn path(app: App) -> AnyView {
 /// The tables: hop by hop in words, both ways.
 pub fn hops(app: App) -> AnyView {
     let tables = move || {
-        let detail = app.detail.get()?;
+        let detail = app.detail.get().filter(|_| !app.is_map.get())?;
         Some(detail.directions.iter().enumerate().map(|(i, direction)| table_of(app, &detail, i, direction)).collect_view())
     };
     div().class("tables").child(tables).into_any()
@@ -81,7 +82,7 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
     let relays = relays.collect_view();
     let labels = Arc::clone(detail);
     let drawing = move || match app.picture.get() {
-        Some(Ok(picture)) => picture::picture(app, &labels, &picture, app.moves),
+        Some(Ok(picture)) => picture::picture(app, &labels, &picture),
         Some(Err(why)) => p().class("message").child(why).into_any(),
         None => div().class("picture").child(div().class("picture-view")).into_any(),
     };

@@ -1,163 +1,22 @@
-//! The picture of a path: boxes, ports and wires that the engine has placed, drawn as SVG that can be moved, zoomed and
-//! clicked. Knows colours and pointers; must not know where anything belongs.
+//! The picture of a path: boxes, ports and wires that the engine has placed, drawn as SVG that can be clicked.
+//! Knows how each of them looks; must not know where anything belongs.
 
 use hopscope::report::{EntityKind, Hop, Way};
 use hopscope::views::layout::{Area, AreaKind, ChangeKind, Edge, LINE, Label, Picture, Point, Port, Rect, Text, TextStyle};
-use leptos::html::{button, div, span};
 use leptos::prelude::*;
 use leptos::svg;
-use web_sys::{KeyboardEvent, PointerEvent, WheelEvent};
+use web_sys::KeyboardEvent;
 
 use super::state::{App, Focus};
-use super::ui;
+use super::viewport::{View, viewport};
 use crate::protocol::Detail;
 
-/// How the picture lies in its window: moved by (x, y), then scaled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct View {
-    x: f64,
-    y: f64,
-    scale: f64,
+/// The picture with its tools.
+pub fn picture(app: App, detail: &Detail, picture: &Picture) -> AnyView {
+    viewport(app, (f64::from(picture.width), f64::from(picture.height)), |view, _| drawing(app, detail, picture, view))
 }
 
-const SMALLEST: f64 = 0.1;
-const LARGEST: f64 = 4.0;
-/// Below this scale nothing can be told apart: the first view then shows the beginning of the path rather than all of it.
-const TELLING: f64 = 0.3;
-/// The window's height in pixels: as the picture needs, within these, and at most a part of the browser's window.
-const LOWEST: f64 = 160.0;
-const HIGHEST: f64 = 640.0;
-const PART: f64 = 0.44;
-/// Of the whole window, the part that a picture which fills it is fitted into.
-const WIDE: f64 = 0.56;
-const MARGIN: f64 = 8.0;
-/// A press that moves less than this is a click.
-const CLICK: f64 = 4.0;
-
-/// What moves the picture from elsewhere (the page's keys).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
-    In,
-    Out,
-    Fit,
-    Left,
-    Right,
-    Up,
-    Down,
-}
-
-/// The picture with its tools. `moves` carries the page's keys: a count, so that the same key works twice, and the move.
-pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u32, Option<Move>)>) -> AnyView {
-    let (width, height) = (f64::from(picture.width.max(1)), f64::from(picture.height.max(1)));
-    let view = RwSignal::new(View { x: 0.0, y: 0.0, scale: 1.0 });
-    let window_ref = NodeRef::<leptos::html::Div>::new();
-    let hidden = RwSignal::new((false, false));
-    // What runs in a later frame may find the picture replaced by another: hence the `try_`.
-    let size = move || {
-        let element = window_ref.try_get_untracked().flatten();
-        element.map_or((800.0, 400.0), |e| (f64::from(e.client_width()), f64::from(e.client_height())))
-    };
-    let tall = RwSignal::new(LOWEST);
-    let fit = move |at_least: f64| {
-        let (w, h) = size();
-        let is_wide = app.is_wide.get_untracked();
-        let inner = window().inner_height().ok().and_then(|h| h.as_f64()).unwrap_or(HIGHEST);
-        let highest = (inner * PART).clamp(LOWEST, HIGHEST);
-        // What lies over the lower part of a wide picture are the lists and the evidence.
-        let room = if is_wide { h * WIDE } else { highest };
-        let scale = ((w - 2.0 * MARGIN) / width).min((room - 2.0 * MARGIN) / height).min(1.1).max(at_least).max(SMALLEST);
-        let h = if is_wide { h } else { (height * scale + 2.0 * MARGIN).clamp(LOWEST, highest) };
-        let _ = tall.try_set(h);
-        let centred = |room: f64, length: f64| ((room - length * scale) / 2.0).max(MARGIN);
-        let _ = view.try_set(View { x: centred(w, width), y: if is_wide { MARGIN } else { centred(h, height) }, scale });
-    };
-    Effect::new(move |_| {
-        if window_ref.get().is_some() {
-            // The element has its size once the browser has laid it out.
-            request_animation_frame(move || fit(TELLING));
-        }
-    });
-    let zoom = move |factor: f64, around: Option<(f64, f64)>| {
-        let (w, h) = size();
-        let (px, py) = around.unwrap_or((w / 2.0, h / 2.0));
-        view.update(|v| {
-            let scale = (v.scale * factor).clamp(SMALLEST, LARGEST);
-            let real = scale / v.scale;
-            *v = View { x: px - (px - v.x) * real, y: py - (py - v.y) * real, scale };
-        });
-    };
-    let go = move |how: Move| match how {
-        Move::In => zoom(1.25, None),
-        Move::Out => zoom(0.8, None),
-        Move::Fit => fit(0.0),
-        Move::Left => view.update(|v| v.x += 60.0),
-        Move::Right => view.update(|v| v.x -= 60.0),
-        Move::Up => view.update(|v| v.y += 60.0),
-        Move::Down => view.update(|v| v.y -= 60.0),
-    };
-    Effect::new(move |before: Option<u32>| {
-        let (count, how) = moves.get();
-        if let (Some(before), Some(how)) = (before, how)
-            && before != count
-        {
-            go(how);
-        }
-        count
-    });
-
-    // The picture may fill the window; it is fitted anew when it has its new size.
-    Effect::new(move |before: Option<bool>| {
-        let is_wide = app.is_wide.get();
-        if before.is_some_and(|b| b != is_wide) {
-            request_animation_frame(move || fit(TELLING));
-        }
-        is_wide
-    });
-
-    let on_resize = window_event_listener(leptos::ev::resize, move |_| fit(TELLING));
-    on_cleanup(move || on_resize.remove());
-
-    // The wheel scrolls the page, and zooms once the person has taken hold of the picture.
-    let is_held = StoredValue::new(false);
-    let drag = RwSignal::new(None::<(f64, f64, View)>);
-    let is_dragged = RwSignal::new(false);
-    let on_down = move |event: PointerEvent| {
-        is_held.set_value(true);
-        if event.button() == 0 {
-            drag.set(Some((f64::from(event.client_x()), f64::from(event.client_y()), view.get_untracked())));
-        }
-    };
-    let on_move = move |event: PointerEvent| {
-        let Some((x, y, from)) = drag.get_untracked() else { return };
-        let (dx, dy) = (f64::from(event.client_x()) - x, f64::from(event.client_y()) - y);
-        if !is_dragged.get_untracked() && dx.abs() + dy.abs() > CLICK {
-            is_dragged.set(true);
-            if let Some(element) = window_ref.get_untracked() {
-                let _ = element.set_pointer_capture(event.pointer_id());
-            }
-        }
-        if is_dragged.get_untracked() {
-            view.set(View { x: from.x + dx, y: from.y + dy, scale: from.scale });
-        }
-    };
-    let stop = move |_: PointerEvent| {
-        drag.set(None);
-        is_dragged.set(false);
-    };
-    let on_wheel = move |event: WheelEvent| {
-        // A pinch on a touchpad comes as a wheel with the control key.
-        if !(is_held.get_value() || app.is_wide.get_untracked() || event.ctrl_key() || event.meta_key()) {
-            return;
-        }
-        event.prevent_default();
-        let Some(element) = window_ref.get_untracked() else { return };
-        let rect = element.get_bounding_client_rect();
-        let at = (f64::from(event.client_x()) - rect.left(), f64::from(event.client_y()) - rect.top());
-        // Lines (Firefox) and pixels: either way one notch is a modest step.
-        let step = event.delta_y().clamp(-120.0, 120.0) * if event.delta_mode() == 1 { 20.0 } else { 1.0 };
-        zoom((-step.clamp(-120.0, 120.0) / 480.0).exp(), Some(at));
-    };
-
+fn drawing(app: App, detail: &Detail, picture: &Picture, view: RwSignal<View>) -> AnyView {
     let areas = picture.boxes.iter().map(|area| area_view(app, detail, area)).collect_view();
     let edges = picture.edges.iter().map(|edge| edge_view(app, detail, edge)).collect_view();
     let ports = picture.ports.iter().map(|port| port_view(app, detail, port)).collect_view();
@@ -174,58 +33,18 @@ pub fn picture(app: App, detail: &Detail, picture: &Picture, moves: RwSignal<(u3
                 .child(mark.text.clone())
         })
         .collect_view();
-    let drawing = svg::svg().attr("role", "group").attr("aria-label", picture.title.clone()).attr("data-testid", "picture").child((
-        svg::desc().child(picture.description.clone()),
-        svg::g()
-            .attr("transform", move || {
-                let v = view.get();
-                format!("translate({:.2} {:.2}) scale({:.4})", v.x, v.y, v.scale)
-            })
-            .child((areas, edges, ports, labels, marks)),
-    ));
-    let toggle = move |name: &'static str, class: &'static str, is_reply: bool| {
-        let is_shown = move || if is_reply { !hidden.get().1 } else { !hidden.get().0 };
-        button()
-            .attr("type", "button")
-            .attr("aria-pressed", move || if is_shown() { "true" } else { "false" })
-            .attr("title", "Show or hide this direction")
-            .on(leptos::ev::click, move |_| hidden.update(|h| if is_reply { h.1 = !h.1 } else { h.0 = !h.0 }))
-            .child((span().class(class), name))
-    };
-    let step = move |label: &'static str, title: &'static str, how: Move| ui::push(label, title, "picture-tool", move || go(how));
-    div()
-        .class("picture")
-        .class(("hide-request", move || hidden.get().0))
-        .class(("hide-reply", move || hidden.get().1))
-        .class(("is-wide", move || app.is_wide.get()))
+    svg::svg()
+        .attr("role", "group")
+        .attr("aria-label", picture.title.clone())
+        .attr("data-testid", "picture")
         .child((
-            div().class("picture-tools").child((
-                toggle("request", "swatch", false),
-                toggle("reply", "swatch reply", true),
-                step("+", "Zoom in (+)", Move::In),
-                step("−", "Zoom out (−)", Move::Out),
-                step("Fit", "Show all of it (0)", Move::Fit),
-                button()
-                    .attr("type", "button")
-                    .attr("title", "Fill the window (f)")
-                    .attr("data-testid", "wide")
-                    .attr("aria-pressed", move || if app.is_wide.get() { "true" } else { "false" })
-                    .on(leptos::ev::click, move |_| app.is_wide.update(|w| *w = !*w))
-                    .child("⤢"),
-            )),
-            div()
-                .node_ref(window_ref)
-                .class("picture-view")
-                .style(("height", move || if app.is_wide.get() { "100%".to_owned() } else { format!("{:.0}px", tall.get()) }))
-                .class(("is-dragged", move || is_dragged.get()))
-                .on(leptos::ev::pointerdown, on_down)
-                .on(leptos::ev::pointermove, on_move)
-                .on(leptos::ev::pointerup, stop)
-                .on(leptos::ev::pointercancel, stop)
-                .on(leptos::ev::pointerleave, move |_| is_held.set_value(false))
-                .on(leptos::ev::wheel, on_wheel)
-                .on(leptos::ev::dblclick, move |_| fit(0.0))
-                .child(drawing),
+            svg::desc().child(picture.description.clone()),
+            svg::g()
+                .attr("transform", move || {
+                    let v = view.get();
+                    format!("translate({:.2} {:.2}) scale({:.4})", v.x, v.y, v.scale)
+                })
+                .child((areas, edges, ports, labels, marks)),
         ))
         .into_any()
 }
@@ -426,8 +245,8 @@ fn rounded(points: &[Point]) -> String {
     data
 }
 
-/// The arrow's head at the end of a line.
-fn arrow(points: &[Point]) -> Option<String> {
+/// The arrow's head at the end of a line: its tip and two corners.
+pub fn arrow_head(points: &[Point]) -> Option<[(f64, f64); 3]> {
     let [.., before, end] = points else { return None };
     let (x, y) = (f64::from(end.x), f64::from(end.y));
     let (dx, dy) = (x - f64::from(before.x), y - f64::from(before.y));
@@ -437,7 +256,12 @@ fn arrow(points: &[Point]) -> Option<String> {
     }
     let (ux, uy) = (dx / length, dy / length);
     let (bx, by) = (x - ux * 9.0, y - uy * 9.0);
-    Some(format!("M{x} {y}L{:.1} {:.1}L{:.1} {:.1}Z", bx - uy * 4.5, by + ux * 4.5, bx + uy * 4.5, by - ux * 4.5))
+    Some([(x, y), (bx - uy * 4.5, by + ux * 4.5), (bx + uy * 4.5, by - ux * 4.5)])
+}
+
+fn arrow(points: &[Point]) -> Option<String> {
+    let [(x, y), (ax, ay), (bx, by)] = arrow_head(points)?;
+    Some(format!("M{x} {y}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z"))
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn top(app: App) -> AnyView {
                     .attr("type", "button")
                     .attr("title", "Light or dark")
                     .attr("data-testid", "theme")
-                    .on(leptos::ev::click, |_| toggle_theme())
+                    .on(leptos::ev::click, move |_| toggle_theme(app))
                     .child("◐"),
                 ui::push("?", "Keys", "keys", move || app.dialog.set(Some(Dialog::Keys))),
             )),
@@ -138,12 +138,13 @@ pub fn pickers(app: App) -> AnyView {
     (files, folder).into_any()
 }
 
-fn toggle_theme() {
+fn toggle_theme(app: App) {
     let Some(root) = document().document_element() else { return };
     let prefers_dark = window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|m| m.matches());
     let is_dark = root.get_attribute("data-theme").map_or(prefers_dark, |t| t == "dark");
     let next = if is_dark { "light" } else { "dark" };
     let _ = root.set_attribute("data-theme", next);
+    app.is_dark.set(next == "dark");
     if let Ok(Some(storage)) = window().local_storage() {
         let _ = storage.set_item("hopscope-theme", next);
     }
@@ -185,6 +186,7 @@ fn listen_for_keys(app: App) {
                     let _ = field.unchecked_into::<HtmlElement>().focus();
                 }
             }
+            "m" if app.inputs.with_untracked(|rows| !rows.is_empty()) => app.is_map.update(|is| *is = !*is),
             "f" => app.is_wide.update(|w| *w = !*w),
             "n" | "j" => app.step(1),
             "p" | "k" => app.step(-1),
@@ -239,9 +241,10 @@ fn dialog(app: App, which: Dialog) -> AnyView {
 
 fn keys() -> AnyView {
     let build = crate::host::build();
-    const KEYS: [(&str, &str); 10] = [
+    const KEYS: [(&str, &str); 11] = [
         ("/", "find a conversation"),
         ("n  p", "next, previous conversation"),
+        ("m", "all conversations as one map, and back"),
         ("+  −", "zoom the picture"),
         ("0", "fit the picture"),
         ("f", "let the picture fill the window"),

@@ -12,8 +12,8 @@ use leptos::task::spawn_local;
 use wasm_bindgen::JsValue;
 use web_sys::File;
 
-use super::picture::Move;
 use super::pool::Pool;
+use super::viewport::Move;
 use crate::host;
 use crate::protocol::{
     Answer, Decoded, Detail, EntityDetail, Excerpt, FindingRow, Form, Found, FromWorker, Key, List, Overview, Place, Question, Statement,
@@ -115,6 +115,12 @@ pub struct App {
     pub detail: RwSignal<Option<Arc<Detail>>>,
     /// The picture of `detail`, or why there is none; nothing while it is being drawn.
     pub picture: RwSignal<Option<Result<Arc<Picture>, String>>>,
+    /// Whether the map of all conversations stands in the place of one path.
+    pub is_map: RwSignal<bool>,
+    /// That map, likewise.
+    pub map: RwSignal<Option<Result<Arc<Picture>, String>>>,
+    /// Changes with the colours.
+    pub is_dark: RwSignal<bool>,
     pub focus: RwSignal<Focus>,
     /// What the evidence panel found out about `focus`.
     pub evidence: RwSignal<Vec<Statement>>,
@@ -169,6 +175,9 @@ impl App {
             is_by_hand: StoredValue::new(false),
             detail: RwSignal::new(None),
             picture: RwSignal::new(None),
+            is_map: RwSignal::new(false),
+            map: RwSignal::new(None),
+            is_dark: RwSignal::new(false),
             focus: RwSignal::new(Focus::Nothing),
             evidence: RwSignal::new(Vec::new()),
             entity: RwSignal::new(None),
@@ -247,6 +256,22 @@ impl App {
                     return self.detail.set(None);
                 };
                 self.shown(detail).await;
+            });
+        });
+        Effect::new(move |_| {
+            self.overview.track();
+            if !self.is_map.get() {
+                return self.map.set(None);
+            }
+            spawn_local(async move {
+                let map = match self.ask(Question::Map, None).await {
+                    Ok(Answer::Picture(picture)) => Ok(Arc::new(picture)),
+                    Ok(_) => Err("an answer of the wrong kind".to_owned()),
+                    Err(why) => Err(why),
+                };
+                if self.is_map.get_untracked() && self.map.with_untracked(|m| m.as_ref() != Some(&map)) {
+                    self.map.set(Some(map));
+                }
             });
         });
         // What is looked at stands in the address, so that reloading or a link leads back to it; never what was read.
@@ -380,6 +405,8 @@ impl App {
         self.inputs.update(|rows| rows.retain(|row| row.key != key));
         if self.inputs.with_untracked(Vec::is_empty) {
             self.selected.set(None);
+            self.is_map.set(false);
+            self.list.set(List::default());
             self.is_by_hand.set_value(false);
             self.look_at(Focus::Nothing);
             self.tab.set(Tab::Findings);
@@ -510,6 +537,7 @@ impl App {
     /// Selects a conversation by its key.
     pub fn select(self, key: &str) {
         self.is_by_hand.set_value(true);
+        self.is_map.set(false);
         if self.selected.get_untracked().as_deref() != Some(key) {
             self.selected.set(Some(key.to_owned()));
             self.focus.set(Focus::Nothing);

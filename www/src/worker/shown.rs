@@ -133,8 +133,12 @@ impl Shown {
     fn sorted(&self, list: &List) -> Vec<u32> {
         let filter = list.filter.to_lowercase();
         let words: Vec<&str> = filter.split_whitespace().collect();
-        let fits = |row: &Row| words.iter().all(|word| row.haystack.contains(word));
-        let mut indexes: Vec<u32> = (0_u32..).zip(&self.rows).filter(|(_, row)| fits(row)).map(|(i, _)| i).collect();
+        let within = list.through.as_ref().map(|name| self.within(&name.id));
+        let fits = |row: &Row, path: &Path| {
+            words.iter().all(|word| row.haystack.contains(word)) && within.as_ref().is_none_or(|within| passes(path, within))
+        };
+        let rows = (0_u32..).zip(&self.rows).zip(&self.report.paths);
+        let mut indexes: Vec<u32> = rows.filter(|((_, row), path)| fits(row, path)).map(|((i, _), _)| i).collect();
         let of = |i: &u32| self.rows.get(*i as usize).map(|row| &row.conversation);
         match list.order {
             Order::Report => {}
@@ -153,13 +157,27 @@ impl Shown {
         indexes
     }
 
+    /// An entity and all that stands in it, however deep.
+    fn within<'a>(&'a self, id: &'a str) -> BTreeSet<&'a str> {
+        let mut within = BTreeSet::from([id]);
+        loop {
+            let before = within.len();
+            let inside = self.report.entities.iter().filter(|e| e.parent.as_deref().is_some_and(|parent| within.contains(parent)));
+            let inside: Vec<&str> = inside.map(|e| e.id.as_str()).collect();
+            within.extend(inside);
+            if within.len() == before {
+                return within;
+            }
+        }
+    }
+
     /// The conversation `key`, else the path `id`, else the first one, with all that its table shows.
     pub fn path(&self, key: Option<&str>, id: Option<&str>) -> Option<Detail> {
         let index = key.and_then(|k| self.by_key.get(k)).or_else(|| id.and_then(|id| self.by_id.get(id))).copied().unwrap_or(0);
         let (path, row) = (self.report.paths.get(index)?, self.rows.get(index)?);
         let ids: BTreeSet<&String> =
             path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface)).collect();
-        let label = |hop: &Hop| HopLabel { owner: self.short(&hop.owner), interface: self.part(hop), filter: hop_filter(path, hop) };
+        let label = |hop: &Hop| HopLabel { owner: self.host(&hop.owner), interface: self.part(hop), filter: hop_filter(path, hop) };
         let relays = path.relays.iter().map(|r| Continued {
             other: self.about(&r.path),
             through: self.name(&r.through),
@@ -185,6 +203,11 @@ impl Shown {
     /// The picture of one path.
     pub fn picture(&self, id: &str) -> Picture {
         layout(&self.report, &Selection::path(id))
+    }
+
+    /// All paths in one picture.
+    pub fn map(&self) -> Picture {
+        layout(&self.report, &Selection::all())
     }
 
     /// One entity with what it stands in and what stands in it.
@@ -324,6 +347,16 @@ fn socket(ip: &str, port: Option<u16>) -> String {
     }
 }
 
+/// Whether a conversation begins, ends or has a hop at one of these.
+fn passes(path: &Path, these: &BTreeSet<&str>) -> bool {
+    let is_one = |id: &Option<String>| id.as_deref().is_some_and(|id| these.contains(id));
+    let mut hops = path.directions.iter().flat_map(|d| &d.hops);
+    is_one(&path.flow.client.entity)
+        || is_one(&path.flow.server.entity)
+        || path.flow.via.as_ref().is_some_and(|via| is_one(&via.entity))
+        || hops.any(|hop| these.contains(hop.owner.as_str()) || is_one(&hop.interface))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -355,7 +388,7 @@ mod tests {
     }
 
     fn ids(shown: &Shown, filter: &str, order: Order) -> Vec<String> {
-        match shown.rows(&List { filter: filter.to_owned(), order }, 0, 100) {
+        match shown.rows(&List { filter: filter.to_owned(), order, ..List::default() }, 0, 100) {
             Answer::Rows { rows, .. } => rows.into_iter().map(|c| c.id).collect(),
             _ => Vec::new(),
         }
@@ -376,16 +409,38 @@ mod tests {
     }
 
     #[test]
+    fn an_entity_has_the_conversations_that_pass_it_or_what_stands_in_it() {
+        let mut report = report(&[1, 1, 1]);
+        let entity = |id: &str, parent: Option<&str>| Entity { id: id.to_owned(), parent: parent.map(str::to_owned), ..Entity::default() };
+        report.entities = vec![entity("if:pod:p/eth0", Some("pod:p")), entity("pod:p", Some("node:n")), entity("node:n", None)];
+        report.paths[0].directions[0].hops = vec![Hop { owner: "pod:p".into(), interface: Some("if:pod:p/eth0".into()), ..Hop::default() }];
+        report.paths[1].directions[0].hops = vec![Hop { owner: "node:n".into(), ..Hop::default() }];
+        report.paths[2].flow.server.entity = Some("pod:p".into());
+        let shown = Shown::new(report);
+        let through = |id: &str| {
+            let name = Name { id: id.to_owned(), kind: EntityKind::Unknown, label: String::new() };
+            match shown.rows(&List { through: Some(name), ..List::default() }, 0, 100) {
+                Answer::Rows { rows, .. } => rows.into_iter().map(|c| c.id).collect::<Vec<_>>(),
+                other => unreachable!("{other:?}"),
+            }
+        };
+        assert_eq!(through("if:pod:p/eth0"), ["p1"]);
+        assert_eq!(through("pod:p"), ["p1", "p3"]);
+        assert_eq!(through("node:n"), ["p1", "p2", "p3"]);
+        assert_eq!(through("node:other"), [""; 0]);
+    }
+
+    #[test]
     fn steps_stay_within_the_list() {
         let shown = Shown::new(report(&[5, 9, 5]));
-        let list = List { filter: String::new(), order: Order::Packets };
+        let list = List { order: Order::Packets, ..List::default() };
         let key = |id: &str| shown.rows.iter().find(|r| r.conversation.id == id).unwrap().conversation.key.clone();
         let step = |from: Option<&str>, by| shown.step(&list, from, by).map(|(at, c)| (at, c.id));
         assert_eq!(step(None, 1), Some((Some(0), "p2".to_owned())));
         assert_eq!(step(Some(&key("p2")), 1), Some((Some(1), "p1".to_owned())));
         assert_eq!(step(Some(&key("p2")), -1), Some((Some(0), "p2".to_owned())));
         assert_eq!(step(Some(&key("p3")), 1), Some((Some(2), "p3".to_owned())));
-        let none = List { filter: "nothing has this".to_owned(), order: Order::Report };
+        let none = List { filter: "nothing has this".to_owned(), ..List::default() };
         assert_eq!(shown.step(&none, None, 1).map(|s| s.0), None);
         assert_eq!(shown.step(&none, Some(&key("p3")), 0).map(|(at, c)| (at, c.id)), Some((None, "p3".to_owned())));
     }
