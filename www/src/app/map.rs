@@ -21,6 +21,8 @@ use super::state::{App, Focus};
 use super::ui;
 use super::viewport::{View, viewport};
 
+/// Of the browser's window, what the map takes at most: below it are no tables.
+const PART: f64 = 0.7;
 /// Texts are as high as 10 to 12 units; below this scale they cannot be read.
 const READABLE: f64 = 0.55;
 /// A box that is at least so wide and high in pixels bears its name then.
@@ -36,7 +38,7 @@ pub fn map(app: App) -> AnyView {
     let content = move || match app.map.get() {
         Some(Ok(picture)) => {
             let size = (f64::from(picture.width), f64::from(picture.height));
-            viewport(app, size, |view, hidden| drawing(app, &picture, view, hidden))
+            viewport(app, size, PART, |view, hidden| drawing(app, &picture, view, hidden))
         }
         Some(Err(why)) => p().class("message").child(why).into_any(),
         None => div().class("picture").child(div().class("picture-view")).into_any(),

@@ -11,9 +11,12 @@ use super::state::{App, Focus};
 use super::viewport::{View, viewport};
 use crate::protocol::Detail;
 
+/// Of the browser's window, what the picture takes at most: the tables below it say the same in words.
+const PART: f64 = 0.44;
+
 /// The picture with its tools.
 pub fn picture(app: App, detail: &Detail, picture: &Picture) -> AnyView {
-    viewport(app, (f64::from(picture.width), f64::from(picture.height)), |view, _| drawing(app, detail, picture, view))
+    viewport(app, (f64::from(picture.width), f64::from(picture.height)), PART, |view, _| drawing(app, detail, picture, view))
 }
 
 fn drawing(app: App, detail: &Detail, picture: &Picture, view: RwSignal<View>) -> AnyView {

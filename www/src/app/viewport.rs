@@ -21,10 +21,9 @@ const SMALLEST: f64 = 0.1;
 const LARGEST: f64 = 4.0;
 /// Below this scale nothing can be told apart: the first view then shows the beginning of the path rather than all of it.
 const TELLING: f64 = 0.3;
-/// The window's height in pixels: as the picture needs, within these, and at most a part of the browser's window.
+/// The window's height in pixels: as the picture needs, within these.
 const LOWEST: f64 = 160.0;
-const HIGHEST: f64 = 640.0;
-const PART: f64 = 0.44;
+const HIGHEST: f64 = 1200.0;
 /// Of the whole window, the part that a picture which fills it is fitted into.
 const WIDE: f64 = 0.56;
 const MARGIN: f64 = 8.0;
@@ -58,9 +57,9 @@ pub fn viewport(app: App, size: (f64, f64), content: impl FnOnce(RwSignal<View>,
         element.map_or((800.0, 400.0), |e| (f64::from(e.client_width()), f64::from(e.client_height())))
     };
     let tall = RwSignal::new(LOWEST);
-    let highest = || {
+    let highest = move || {
         let inner = window().inner_height().ok().and_then(|h| h.as_f64()).unwrap_or(HIGHEST);
-        (inner * PART).clamp(LOWEST, HIGHEST)
+        (inner * part).clamp(LOWEST, HIGHEST)
     };
     // The scale at which all of it is in sight.
     let whole = move || {
