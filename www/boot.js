@@ -1,8 +1,8 @@
 // Starts the page, then brings the engine: the page can be used while that is on its way.
 //
 // site.rs puts this text after `hopscopePageGlue` (wasm-bindgen's glue as a function) and `hopscopeData` (the page's module,
-// gzip and base64). The engine is a script of its own that sets `hopscopeEngine`: its glue, its module (packed smaller: lzma.js), the
-// examples. A script, because the policy allows no other request; with the page in one file, it stands below this one.
+// gzip and base64). The engine is a script of its own that sets `hopscopeEngine`: its glue, its module, the examples. A script,
+// because the policy allows no other request; with the page in one file, it stands below this one.
 //
 // Workers are classic workers from a Blob URL, because
 //  - only these inherit the page's Content-Security-Policy, so only these are kept from the network too;
@@ -51,39 +51,18 @@
       else resolve();
     });
 
-    const blobUrl = (text) => {
-      const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
-      ours.add(url);
-      return url;
-    };
-    // Unpacking and compiling the engine takes a while: a worker does it, so that the page stays at hand.
-    const compiled = (packed, unpacker) => new Promise((resolve, reject) => {
-      const text = 'const unpack = ' + unpacker.toString() + ';\nconst bytesOf = ' + bytesOf.toString() + ';\n'
-        + 'self.onmessage = async (event) => {\n'
-        + '  try {\n    self.postMessage(await WebAssembly.compile(unpack(bytesOf(event.data))));\n'
-        + '  } catch (error) {\n    self.postMessage(String(error.message));\n  }\n};\n';
-      const url = blobUrl(text);
-      const worker = new Worker(policy.createScriptURL(url));
-      const end = (settle, result) => {
-        worker.terminate();
-        URL.revokeObjectURL(url);
-        settle(result);
-      };
-      worker.onmessage = ({ data }) => (typeof data === 'string' ? end(reject, new Error(data)) : end(resolve, data));
-      worker.onerror = (event) => end(reject, new Error(event.message));
-      worker.postMessage(packed);
-    });
-
     // What a worker is started from, once the engine is there.
     let start = null;
     const bring = async () => {
       if (!self.hopscopeEngine) await (hopscopeData.engine ? fetched(hopscopeData.engine) : parsed());
-      const { build, glue, unpack: unpacker, module } = self.hopscopeEngine;
+      const { build, glue, module } = self.hopscopeEngine;
       if (build !== hopscopeData.build) throw new Error('it is of another build than this page; reload the page');
-      const program = await compiled(module, unpacker);
+      const compiled = await WebAssembly.compile(await unpack(module));
       const text = 'const wasm_bindgen = (' + glue.toString() + ')();\n'
         + 'self.onmessage = (event) => { self.onmessage = null; wasm_bindgen.initSync({ module: event.data }); };\n';
-      start = { module: program, url: blobUrl(text) };
+      const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+      ours.add(url);
+      start = { module: compiled, url };
       self.hopscopeEngine.module = null;
       if ('serviceWorker' in navigator && location.protocol.startsWith('http') && hopscopeData.engine) {
         navigator.serviceWorker.register(policy.createScriptURL('sw.js')).catch((e) => console.info('no offline copy:', e.message));

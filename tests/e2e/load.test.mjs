@@ -1,7 +1,5 @@
 // From the address to a page that answers, and what happens to who is faster than the engine. In Chromium.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { browser, reportOver, site, startAndStop } from './chromium.mjs';
 import { assertSame, dropFiles, example, exampleFiles, filesBelow, native } from './lib.mjs';
@@ -70,27 +68,6 @@ test('where the engine cannot be loaded, the page says so, keeps what was droppe
   assert.ok(asked() >= 2);
   assert.equal(await page.getByText('could not be loaded').count(), 0);
   await context.close();
-});
-
-test('the engine is unpacked whole, and what is damaged is refused', () => {
-  const script = readFileSync(join(process.env.HOPSCOPE_SITE, 'engine.js'), 'utf8');
-  const { unpack, module } = new Function('self', `${script}; return self.hopscopeEngine;`)({});
-  const packed = new Uint8Array(Buffer.from(module, 'base64'));
-  const whole = unpack(packed);
-  assert.ok(WebAssembly.validate(whole));
-  assert.ok(packed.length < 0.35 * whole.length, `${packed.length} of ${whole.length} bytes`);
-  for (const length of [0, 17, 1000, packed.length >> 1]) assert.throws(() => unpack(packed.slice(0, length)), /damaged/);
-  for (const at of [13, 20, 5000]) {
-    const damaged = packed.slice();
-    damaged[at] ^= 0x55;
-    let result = null;
-    try {
-      result = unpack(damaged);
-    } catch (error) {
-      assert.match(error.message, /damaged/);
-    }
-    assert.ok(result === null || !WebAssembly.validate(result));
-  }
 });
 
 test('from the address to a page that answers', LONG, async () => {

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use lzma_rust2::{LzmaOptions, LzmaWriter};
 use sha2::{Digest as _, Sha256};
 
 /// The examples that the page offers: name in the page, case in `tests/cases`.
@@ -110,7 +109,6 @@ struct Parts {
     page: Program,
     engine: Program,
     boot: String,
-    unpacker: String,
     style: String,
     icon: String,
     manifest: String,
@@ -131,7 +129,6 @@ impl Parts {
             page: Program::read(dist, "hopscope-page")?,
             engine: Program::read(dist, "hopscope-engine")?,
             boot: text("boot.js")?,
-            unpacker: text("lzma.js")?,
             style: text("style.css")?,
             icon: text("icon.svg")?,
             manifest: text("manifest.webmanifest")?,
@@ -144,8 +141,7 @@ impl Parts {
     fn build(&self) -> String {
         let mut hash = Sha256::new();
         let (page, engine) = (&self.page.glue, &self.engine.glue);
-        let (boot, unpacker) = (&self.boot, &self.unpacker);
-        for text in [&self.index, page, engine, boot, unpacker, &self.style, &self.icon, &self.manifest, &self.service_worker] {
+        for text in [&self.index, page, engine, &self.boot, &self.style, &self.icon, &self.manifest, &self.service_worker] {
             hash.update(text.as_bytes());
             hash.update([0]);
         }
@@ -175,11 +171,10 @@ impl Parts {
             examples.push_str(&format!("    '{name}': '{packed}',\n"));
         }
         Ok(format!(
-            "{}\n{}self.hopscopeEngine = {{\n  build: '{build}',\n  glue: hopscopeEngineGlue,\n  unpack: hopscopeLzma,\n  \
+            "// The engine: boot.js makes workers of it.\n{}self.hopscopeEngine = {{\n  build: '{build}',\n  glue: hopscopeEngineGlue,\n  \
              module: '{}',\n  examples: {{\n{examples}  }},\n}};\n",
-            self.unpacker,
             self.engine.function("hopscopeEngineGlue"),
-            pack_small(&self.engine.module)?,
+            pack(&self.engine.module)?,
         ))
     }
 
@@ -200,15 +195,6 @@ impl Parts {
 /// gzip, then base64: browsers open both themselves, and base64 of gzip is smaller than base64 that a server compresses.
 fn pack(bytes: &[u8]) -> anyhow::Result<String> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes)?;
-    Ok(BASE64.encode(encoder.finish()?))
-}
-
-/// LZMA, then base64: a quarter smaller than gzip; lzma.js opens it, in a worker, since that takes longer.
-fn pack_small(bytes: &[u8]) -> anyhow::Result<String> {
-    // WebAssembly is a stream of bytes with no alignment: each is told best by the one before.
-    let options = LzmaOptions { lc: 4, lp: 0, pb: 0, nice_len: LzmaOptions::NICE_LEN_MAX, ..LzmaOptions::with_preset(9) };
-    let mut encoder = LzmaWriter::new_use_header(Vec::new(), &options, Some(bytes.len() as u64))?;
     encoder.write_all(bytes)?;
     Ok(BASE64.encode(encoder.finish()?))
 }
@@ -269,7 +255,6 @@ mod tests {
             page: Program { glue: "let wasm_bindgen = 0; // </script> <!-- in the glue".to_owned(), module: b"\0asm".to_vec() },
             engine: Program { glue: "let wasm_bindgen = 1; // </script> <!-- in the glue".to_owned(), module: b"\0asm1".to_vec() },
             boot: text("boot.js"),
-            unpacker: text("lzma.js"),
             style: text("style.css"),
             icon: text("icon.svg"),
             manifest: text("manifest.webmanifest"),
@@ -290,7 +275,6 @@ mod tests {
             ("hopscope-page-1.js", &parts.page.glue),
             ("hopscope-engine.js", &parts.engine.glue),
             ("boot.js", &parts.boot),
-            ("lzma.js", &parts.unpacker),
             ("style.css", &parts.style),
             ("icon.svg", &parts.icon),
             ("manifest.webmanifest", &parts.manifest),
@@ -345,7 +329,7 @@ mod tests {
         assert_eq!(build.len(), 16);
         assert!(!index.contains("engine.js"), "the page waits for nothing but its own program");
         assert!(app.contains(&format!("engine: 'engine.js?{build}'")));
-        assert!(!app.contains(&pack_small(&parts().engine.module).unwrap()), "the engine is in the page's program");
+        assert!(!app.contains(&pack(&parts().engine.module).unwrap()), "the engine is in the page's program");
         assert!(fs::read_to_string(folder.join("site/engine.js")).unwrap().contains(&format!("build: '{build}'")));
         assert!(fs::read_to_string(folder.join("site/sw.js")).unwrap().contains(&format!("'engine.js?{build}'")));
         fs::remove_dir_all(folder).unwrap();
