@@ -99,6 +99,6 @@
   } catch (error) {
     console.error(error);
     say('Hopscope could not start: ' + (error && error.message ? error.message : error)
-      + '. It needs a browser with WebAssembly and DecompressionStream (Chrome 80, Firefox 113, Safari 16.4 or later).');
+      + '. It needs a browser with WebAssembly and DecompressionStream (Chrome 91, Firefox 113, Safari 16.4 or later).');
   }
 })();

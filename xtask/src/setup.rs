@@ -29,8 +29,9 @@ impl Wasm {
     pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = program(name);
         command.env("CARGO_TARGET_DIR", self.target_folder());
+        // Vectors of 128 bits, which every browser that can start the page has: what hashes a capture's bytes is written for them.
         // The panic messages' paths would otherwise tell, and depend on, where this was built.
-        let mut flags = format!("--remap-path-prefix={}=/hopscope", root().display());
+        let mut flags = format!("-C target-feature=+simd128 --remap-path-prefix={}=/hopscope", root().display());
         if let Some(home) = cargo_home() {
             flags.push_str(&format!(" --remap-path-prefix={}=/cargo", home.display()));
         }

@@ -264,6 +264,11 @@ impl Pool {
         // One stays, ready for the next file; the others' memory is worth more.
         let mut is_first = true;
         self.readers.retain(|r| r.key.is_some() || std::mem::take(&mut is_first));
+        // It is there before the first file, too: starting it would be a good part of what the first rows take.
+        if self.readers.is_empty() {
+            // Said where it matters: when there is a file to read.
+            let _ = self.start_reader(app);
+        }
     }
 
     fn start_reader(&mut self, app: App) -> Result<usize, String> {

@@ -20,7 +20,7 @@ use crate::protocol::{Found, FromWorker, Key, Room};
 const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
 
 /// The first slice is smaller, so that something is there to show at once.
-const FIRST_SLICE: f64 = 1024.0 * 1024.0;
+const FIRST_SLICE: f64 = 256.0 * 1024.0;
 
 /// Often enough to look alive, too seldom to cost anything.
 const PROGRESS_EVERY_MS: f64 = 100.0;
