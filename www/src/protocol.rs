@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn messages_arrive_as_they_were_sent() {
         let name = Name { id: "pod:d/a".to_owned(), kind: EntityKind::Pod, label: "a".to_owned() };
-        let clock = Clock { relative_to: "cp1".to_owned(), offset_ns: -5, uncertainty_ns: 7 };
+        let clock = Clock { relative_to: "cp1".to_owned(), offset_ns: -5, uncertainty_ns: 7, ..Clock::default() };
         let points = [CapturePoint::default(), CapturePoint { clock: Some(clock), confidence: 0.5, ..CapturePoint::default() }];
         let overview = Overview {
             inputs: vec![Input::default(), Input { name: "a.pcap".to_owned(), message: Some("cut".to_owned()), ..Input::default() }],

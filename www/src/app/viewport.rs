@@ -46,7 +46,7 @@ pub enum Move {
 /// is drawn over the whole window.
 ///
 /// `size` is the picture's width and height. The page's keys come through `app.moves`.
-pub fn viewport(app: App, size: (f64, f64), content: impl FnOnce(RwSignal<View>, RwSignal<(bool, bool)>) -> AnyView) -> AnyView {
+pub fn viewport(app: App, size: (f64, f64), part: f64, content: impl FnOnce(RwSignal<View>, RwSignal<(bool, bool)>) -> AnyView) -> AnyView {
     let (width, height) = (size.0.max(1.0), size.1.max(1.0));
     let view = RwSignal::new(View { x: 0.0, y: 0.0, scale: 1.0 });
     let window_ref = NodeRef::<leptos::html::Div>::new();
