@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { open, reportOver, site, startAndStop } from './chromium.mjs';
-import { example, filesBelow } from './lib.mjs';
+import { dropFiles, example, exampleFiles, filesBelow } from './lib.mjs';
 
 const LONG = { timeout: 120_000 };
 const COUNT = filesBelow(example).length;
@@ -306,6 +306,60 @@ test('all conversations as one map: a box leads to what is known of it and to it
   await page.locator('[data-testid="conversation"]').first().click();
   await page.locator('[data-testid="picture"] .port').first().waitFor();
   assert.equal(await map.count(), 0);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+// Markup, a right-to-left override, a terminal's escape and an invisible character, in whatever an input can name.
+const HOSTILE = 'x\u202e<img src=x onerror=window.pwned=1>\u001b[31m\u200b';
+const ACTING = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
+
+test('names from inputs are text in every part of the page, and none of their characters acts', LONG, async () => {
+  const { context, page, faults } = await open(site.url, { acceptDownloads: true });
+  const files = exampleFiles().map(({ name, base64 }) => {
+    const text = Buffer.from(base64, 'base64').toString('utf8');
+    const isJson = name.endsWith('.json');
+    const changed = isJson ? text.replaceAll(/iksoon-deployment-tomcat-[a-z0-9]+-[a-z0-9]+/g, JSON.stringify(HOSTILE).slice(1, -1)) : text;
+    return { name: `${HOSTILE.replaceAll('/', '')}-${name.replaceAll('/', '-')}`, base64: isJson ? Buffer.from(changed).toString('base64') : base64 };
+  });
+  await page.evaluate(dropFiles, [...files, { name: `${HOSTILE}.bin`, base64: Buffer.from('\u0000nothing').toString('base64') }]);
+  await reportOver(page, files.length + 1);
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  const seen = () => page.evaluate(() => {
+    const texts = [document.body.innerText, document.body.textContent];
+    for (const e of document.querySelectorAll('[title], [aria-label], [placeholder]')) {
+      texts.push(e.getAttribute('title') ?? '', e.getAttribute('aria-label') ?? '', e.getAttribute('placeholder') ?? '');
+    }
+    return texts.filter(Boolean);
+  });
+  const check = async (where) => {
+    for (const text of await seen()) {
+      const found = ACTING.exec(text);
+      assert.ok(!found, `${where}: ${JSON.stringify(text.slice(Math.max(0, (found?.index ?? 0) - 60), (found?.index ?? 0) + 20))}`);
+    }
+  };
+  assert.ok((await seen()).some((text) => text.includes('x\\u{202e}<img src=x')), 'the name is there, as text');
+  await check('the path');
+  for (const tab of ['findings', 'points', 'corrections', 'evidence']) {
+    await page.locator(`[data-testid="tab-${tab}"]`).click();
+    await check(tab);
+  }
+  // A pod's evidence, and the lines that name it.
+  await page.locator('[data-testid="box"][data-id^="pod:"]').first().click();
+  await page.locator('[data-testid="evidence-item"]').first().waitFor();
+  await check('an entity');
+  await page.locator('[data-testid="source"]', { hasText: 'kubectl' }).first().click();
+  await page.locator('[data-testid="marked-line"]').first().waitFor();
+  await check('the lines of a source');
+  await page.locator('[data-direction="request"] [data-testid="hop"]').first().click();
+  await page.locator('[data-testid="source"]', { hasText: /frame \d+$/ }).first().click();
+  await page.locator('[data-testid="viewer"] [data-testid="layer"]').first().waitFor();
+  await check('a frame');
+  await page.keyboard.press('m');
+  await page.locator('[data-testid="map"]').waitFor();
+  await check('the map');
+  assert.equal(await page.locator('img').count(), 0);
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
   assert.deepEqual(faults, []);
   await context.close();
 });

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use hopscope::facts::Correction;
 use hopscope::model::{Mac, Nanos};
 use hopscope::report::CapturePoint;
+use hopscope::views::escape::inert;
 use leptos::html::{button, code, datalist, div, h3, input, label, li, option, p, span, ul};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -47,14 +48,14 @@ fn one(app: App, index: usize, correction: Correction) -> AnyView {
     let (subject, text, edit): (String, AnyView, Option<(String, String)>) = match correction {
         Correction::Placement { input_name, interface_name, at } => {
             let name = interface_name.map_or(input_name.clone(), |i| format!("{input_name} · {i}"));
-            (name, ("was captured at ", code().child(at)).into_any(), None)
+            (name, ("was captured at ", code().child(inert(&at))).into_any(), None)
         }
         Correction::ClockOffset { input_name, offset_ns } => {
             (input_name, format!("clock ahead by {} s", seconds(offset_ns)).into_any(), None)
         }
         Correction::Owner { mac, ip, entity } => {
             let address = [mac.map(|m| m.to_string()), ip.map(|i| i.to_string())].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            (address.clone(), ("is ", code().child(entity.clone())).into_any(), Some((address, entity)))
+            (address.clone(), ("is ", code().child(inert(&entity))).into_any(), Some((address, entity)))
         }
     };
     let change = move || match &edit {
@@ -64,7 +65,7 @@ fn one(app: App, index: usize, correction: Correction) -> AnyView {
     li().class("correction")
         .attr("data-testid", "correction")
         .child((
-            div().class("input-name").child(subject),
+            div().class("input-name").child(inert(&subject)),
             div().class("placed").child(text),
             div().class("toolbar").child((
                 button()

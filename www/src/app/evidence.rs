@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hopscope::model::Locator;
+use hopscope::views::escape::inert;
 use leptos::html::{button, code, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
@@ -100,7 +101,7 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                     h2().child(e.name.clone()),
                     p().class("sub").child(format!("{}, {} sure", ui::kind_word(e.kind), ui::percent(e.confidence))),
                     dl().class("facts").child((
-                        row("id", vec![e.id.clone()]),
+                        row("id", vec![inert(&e.id)]),
                         row("also", e.aliases.clone()),
                         row("MAC", e.macs.clone()),
                         row("IP", e.ips.clone()),
@@ -128,7 +129,7 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                         None => ui::badge("unknown", "not placed"),
                     };
                     (
-                        h2().child(app.input_name(&c.input)),
+                        h2().child(inert(&app.input_name(&c.input))),
                         div().class("placed").child(("captured at ", at, " ", span().class("sure").child(ui::percent(c.confidence)))),
                     )
                 })
@@ -163,7 +164,7 @@ fn place(s: &Place) -> String {
 }
 
 fn source(app: App, evidence: &str, s: Place) -> AnyView {
-    let label = format!("{} · {}", app.input_name(&s.input), place(&s));
+    let label = inert(&format!("{} · {}", app.input_name(&s.input), place(&s)));
     let (is_open, target, of, opened) = (s.clone(), s, evidence.to_owned(), evidence.to_owned());
     button()
         .attr("type", "button")
@@ -185,14 +186,14 @@ fn viewer(app: App) -> AnyView {
     match app.viewer.get() {
         Viewer::Closed => ().into_any(),
         Viewer::Loading(_) => p().class("empty").child("Reading…").into_any(),
-        Viewer::Failed(_, why) => p().class("message").attr("role", "alert").child(why).into_any(),
+        Viewer::Failed(_, why) => p().class("message").attr("role", "alert").child(inert(&why)).into_any(),
         Viewer::Frame(source, decoded) => framed(app, &source, frame(&decoded)),
         Viewer::Lines(source, excerpt) => framed(app, &source, lines(&excerpt)),
     }
 }
 
 fn framed(app: App, source: &Place, content: AnyView) -> AnyView {
-    let title = format!("{} · {}", app.input_name(&source.input), place(source));
+    let title = inert(&format!("{} · {}", app.input_name(&source.input), place(source)));
     let element = NodeRef::<leptos::html::Div>::new();
     Effect::new(move |_| {
         let Some(element) = element.get() else { return };

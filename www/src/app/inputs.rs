@@ -1,5 +1,6 @@
 //! The list of inputs: what each was taken for, how far it is, what is wrong with it.
 
+use hopscope::views::escape::inert;
 use leptos::html::{button, details, div, li, p, progress, span, summary, ul};
 use leptos::prelude::*;
 
@@ -65,7 +66,7 @@ fn input(app: App, row: InputRow) -> AnyView {
         }
         parts.join(" · ")
     };
-    let message = move || live.with(|l| l.message.clone()).map(|m| p().class("message").child(m));
+    let message = move || live.with(|l| l.message.clone()).map(|m| p().class("message").child(inert(&m)));
     let state = Memo::new(move |_| live.with(|l| l.state));
     let bar = move || {
         (state.get() == InputState::Reading).then(|| {
@@ -81,16 +82,17 @@ fn input(app: App, row: InputRow) -> AnyView {
         (!bad.is_empty()).then(|| {
             ul().class("members").child(
                 bad.into_iter()
-                    .map(|(name, state, message)| li().child(format!("{name}: {} {}", state.word(), message.unwrap_or_default())))
+                    .map(|(name, state, message)| li().child(inert(&format!("{name}: {} {}", state.word(), message.unwrap_or_default()))))
                     .collect_view(),
             )
         })
     };
-    let (folder, base) = match name.rsplit_once('/') {
+    let shown = inert(&name);
+    let (folder, base) = match shown.rsplit_once('/') {
         Some((folder, base)) => (Some(format!("{folder}/")), base.to_owned()),
-        None => (None, name.to_string()),
+        None => (None, shown.clone()),
     };
-    let remove_name = name.clone();
+    let remove_name = shown.clone();
     let actions = move || {
         let state = state.get();
         let first = match state {
@@ -116,7 +118,7 @@ fn input(app: App, row: InputRow) -> AnyView {
             div().class("input-line").child((
                 span()
                     .class("input-name")
-                    .attr("title", format!("{name}, {}", ui::size(bytes)))
+                    .attr("title", format!("{shown}, {}", ui::size(bytes)))
                     .child((folder.map(|f| span().class("folder").child(f)), span().class("base").child(base))),
                 move || live.with(|l| (l.state != InputState::Ok).then(|| ui::badge(l.state.word(), l.state.word()))),
                 span().class("input-what").attr("title", what).child(what),

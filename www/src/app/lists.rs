@@ -1,5 +1,6 @@
 //! The right column: findings, capture points, evidence.
 
+use hopscope::views::escape::inert;
 use leptos::html::{button, div, li, p, span, ul};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -160,10 +161,10 @@ fn points(app: App) -> AnyView {
 
 fn point(app: App, index: usize, placed: Placed) -> AnyView {
     let Placed { point: c, at } = placed;
-    let name = match &c.interface_name {
+    let name = inert(&match &c.interface_name {
         Some(interface) => format!("{} · {interface}", app.input_name(&c.input)),
         None => app.input_name(&c.input),
-    };
+    });
     let span_of = match (c.first_ns, c.last_ns) {
         (Some(first), Some(last)) => format!("{}, {} long", ui::time(first), ui::duration(last.saturating_sub(first))),
         _ => "no times".to_owned(),
@@ -171,7 +172,7 @@ fn point(app: App, index: usize, placed: Placed) -> AnyView {
     let clock = c.clock.as_ref().map(|clock| {
         let other =
             app.overview.with_untracked(|o| o.points.iter().find(|p| p.point.id == clock.relative_to).map(|p| p.point.input.clone()));
-        let other = other.map_or_else(|| clock.relative_to.clone(), |input| app.input_name(&input));
+        let other = other.map_or_else(|| clock.relative_to.clone(), |input| inert(&app.input_name(&input)));
         p().class("input-what").child(if clock.relative_to == c.id {
             "the clock that the others are measured against".to_owned()
         } else {

@@ -1,6 +1,7 @@
 //! The frame of the page: header, columns, dialogs, keys.
 
 use hopscope::views::collect::{self, Target};
+use hopscope::views::escape::inert;
 use leptos::html::{button, dd, div, dl, dt, h2, h3, header, input, kbd, label, main, p, pre, section, span, textarea};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
@@ -40,12 +41,14 @@ pub fn shell(app: App) -> AnyView {
             div()
                 .class("fault")
                 .attr("role", "alert")
-                .child((span().child(text), ui::push("Dismiss", "Hide this message", "dismiss-fault", move || app.fault.set(None))))
+                .child((span().child(inert(&text)), ui::push("Dismiss", "Hide this message", "dismiss-fault", move || app.fault.set(None))))
         })
     };
     let notice = move || {
         app.notice.get().map(|text| {
-            div().class("notice").child((span().child(text), ui::push("✕", "Hide this message", "dismiss", move || app.notice.set(None))))
+            div()
+                .class("notice")
+                .child((span().child(inert(&text)), ui::push("✕", "Hide this message", "dismiss", move || app.notice.set(None))))
         })
     };
     div()

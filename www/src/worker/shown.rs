@@ -1,11 +1,12 @@
 //! The report as the page asks about it: rows of lists, one path, one entity, with everything named for a person.
-//! Knows the report and how people name things; must not know files or messages.
+//! Knows the report and how people name things; must not know files or messages. What a person reads here is inert (`escape::inert`).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hopscope::model::Locator;
-use hopscope::report::{Entity, EntityKind, Evidence, FlowEnd, Hop, Path, Report, Source, Verdict};
+use hopscope::report::{Entity, EntityKind, Evidence, Finding, FlowEnd, Hop, Path, Report, Source, Verdict};
+use hopscope::views::escape::inert;
 use hopscope::views::hop_filter;
 use hopscope::views::layout::{Picture, Selection, layout};
 
@@ -81,7 +82,10 @@ impl Shown {
         let findings = self.worst_first.iter().skip(first as usize).take(count as usize);
         findings
             .filter_map(|i| self.report.findings.get(*i))
-            .map(|finding| FindingRow { finding: finding.clone(), about: finding.about.iter().map(|id| self.about(id)).collect() })
+            .map(|f| {
+                let finding = Finding { summary: inert(&f.summary), next_step: f.next_step.as_deref().map(inert), ..f.clone() };
+                FindingRow { finding, about: f.about.iter().map(|id| self.about(id)).collect() }
+            })
             .collect()
     }
 
@@ -197,7 +201,7 @@ impl Shown {
     /// What of its owner a hop is: the interface, or the subnet that a VPC's router is seen from.
     fn part(&self, hop: &Hop) -> Option<String> {
         let interface = hop.interface.as_deref().map(|i| self.short(i));
-        interface.or_else(|| hop.owner.strip_prefix("router:").map(str::to_owned)).filter(|part| *part != self.short(&hop.owner))
+        interface.or_else(|| hop.owner.strip_prefix("router:").map(inert)).filter(|part| *part != self.short(&hop.owner))
     }
 
     /// The picture of one path.
@@ -225,7 +229,11 @@ impl Shown {
         let mut held = self.report.entities.iter().filter(|e| e.parent.as_deref() == Some(id));
         let contains = held.by_ref().take(MOST_INSIDE).map(|e| self.name(&e.id)).collect();
         Ok(EntityDetail {
-            entity: entity.clone(),
+            entity: Entity {
+                name: inert(&entity.name),
+                aliases: entity.aliases.iter().map(|alias| inert(alias)).collect(),
+                ..entity.clone()
+            },
             inside: inside.into_iter().map(|id| self.name(id)).collect(),
             contains,
             more: held.count() as u32,
@@ -291,8 +299,8 @@ impl Shown {
     /// As a person reads it; an interface without its owner.
     fn short(&self, id: &str) -> String {
         match self.entity_of(id) {
-            Some(entity) if !entity.name.is_empty() => entity.name.clone(),
-            _ => id.split_once(':').map_or(id, |(_, rest)| rest).to_owned(),
+            Some(entity) if !entity.name.is_empty() => inert(&entity.name),
+            _ => inert(id.split_once(':').map_or(id, |(_, rest)| rest)),
         }
     }
 
@@ -336,7 +344,7 @@ fn statement(e: &Evidence) -> Statement {
         input: s.input.clone(),
         at: s.frame.map(Locator::Frame).or_else(|| s.pointer.clone().map(Locator::Pointer)).or_else(|| s.line.map(Locator::Line)),
     };
-    Statement { id: e.id.clone(), kind: e.kind.clone(), statement: e.statement.clone(), places: e.sources.iter().map(place).collect() }
+    Statement { id: e.id.clone(), kind: e.kind.clone(), statement: inert(&e.statement), places: e.sources.iter().map(place).collect() }
 }
 
 fn socket(ip: &str, port: Option<u16>) -> String {

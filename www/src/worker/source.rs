@@ -7,6 +7,7 @@ use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, LinkType, RawFr
 use hopscope::dissect::{self, describe};
 use hopscope::import::locate;
 use hopscope::model::{Locator, Nanos};
+use hopscope::views::escape::inert;
 use web_sys::File;
 
 use super::analyst::Near;
@@ -96,7 +97,7 @@ impl FrameSink for Wanted {
 fn layer(of: dissect::Layer) -> Layer {
     let fields = of.fields.into_iter().map(|f| Field {
         name: f.name.to_owned(),
-        value: f.value,
+        value: inert(&f.value),
         start: f.start,
         end: f.start.saturating_add(f.len),
     });
@@ -135,7 +136,12 @@ pub async fn excerpt(file: &File, file_name: &str, name: &str, at: &Locator) -> 
         .lines()
         .skip(first.saturating_sub(1))
         .take(last.saturating_sub(first).saturating_add(1))
-        .map(|line| line.chars().take(MOST_COLUMNS).collect())
+        .map(|line| shown(&line.chars().take(MOST_COLUMNS).collect::<String>()))
         .collect();
     Ok(Excerpt { first, lines, marked: (from, to), is_cut: last < to })
+}
+
+/// A line as it is shown: inert, but for the tabs that tables are made with.
+fn shown(line: &str) -> String {
+    line.split('\t').map(inert).collect::<Vec<_>>().join("\t")
 }
