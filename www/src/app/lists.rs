@@ -142,7 +142,7 @@ pub fn entity_chip(app: App, name: Name) -> AnyView {
     button()
         .attr("type", "button")
         .class("chip")
-        .attr("title", format!("{}: {id}", ui::kind_word(kind)))
+        .attr("title", inert(&format!("{}: {id}", ui::kind_word(kind))))
         .on(leptos::ev::click, move |_| app.look_at(Focus::Entity(id.clone())))
         .child(label)
         .into_any()
