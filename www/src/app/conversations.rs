@@ -201,7 +201,7 @@ pub fn conversations(app: App) -> AnyView {
         .class("conversations")
         .on(leptos::ev::keydown, on_key)
         .child((
-            div().class("filter-line").child(
+            div().class("filter-line").child((
                 input()
                     .attr("type", "search")
                     .attr("placeholder", "Filter: name, address, port, lost …   /")
@@ -214,8 +214,9 @@ pub fn conversations(app: App) -> AnyView {
                         app.list.update(|l| l.filter = filter);
                         go_to(0.0);
                     }),
-            ),
-            div().class("count-line").child((p().class("heading").attr("data-testid", "conversation-count").child(counted), orders, map)),
+                map,
+            )),
+            div().class("count-line").child((p().class("heading").attr("data-testid", "conversation-count").child(counted), orders)),
             through,
             nothing,
             div()
