@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::escape;
 use super::layout::{self, Area, AreaKind, Edge, Picture, Port, Selection};
 use super::words;
-use crate::report::{EntityKind, Report, Way};
+use crate::report::{Report, Way};
 
 /// The chosen paths as a Mermaid flowchart. Its front matter asks for the ELK layout, which keeps boxes in boxes apart.
 #[must_use]
@@ -158,7 +158,7 @@ pub fn graphml(report: &Report, selection: &Selection) -> String {
         out.push_str(&format!("    <node id=\"n{n}\">\n"));
         data(&mut out, "id", &a.id);
         data(&mut out, "label", &area_name(a));
-        data(&mut out, "kind", area_word(a.kind));
+        data(&mut out, "kind", a.kind.key());
         if let Some(parent) = &a.parent {
             data(&mut out, "parent", parent);
         }
@@ -254,28 +254,6 @@ fn area_name(a: &Area) -> String {
     let lines: Vec<&str> = a.texts.iter().filter(|t| t.style != layout::TextStyle::Remark).map(|t| t.text.as_str()).collect();
     let (caption, name) = lines.split_first().map_or(("", String::new()), |(c, rest)| (*c, rest.concat()));
     if name.is_empty() { caption.to_owned() } else { format!("{caption} {name}") }
-}
-
-fn area_word(kind: AreaKind) -> &'static str {
-    match kind {
-        AreaKind::HostNetwork => "host_network",
-        AreaKind::Entity(kind) => match kind {
-            EntityKind::Vpc => "vpc",
-            EntityKind::AvailabilityZone => "availability_zone",
-            EntityKind::Subnet => "subnet",
-            EntityKind::Node => "node",
-            EntityKind::Pod => "pod",
-            EntityKind::Interface => "interface",
-            EntityKind::VpcRouter => "vpc_router",
-            EntityKind::LoadBalancer => "load_balancer",
-            EntityKind::NatGateway => "nat_gateway",
-            EntityKind::InternetGateway => "internet_gateway",
-            EntityKind::VpcEndpoint => "vpc_endpoint",
-            EntityKind::Service => "service",
-            EntityKind::External => "external",
-            EntityKind::Unknown => "unknown",
-        },
-    }
 }
 
 fn port_lines(p: &Port) -> impl Iterator<Item = String> + '_ {

@@ -275,6 +275,27 @@ pub fn kind_of_id(id: &str) -> EntityKind {
     }
 }
 
+/// What an entity of that kind is called. Two words at most.
+#[must_use]
+pub fn kind(kind: EntityKind) -> &'static str {
+    match kind {
+        EntityKind::Vpc => "VPC",
+        EntityKind::AvailabilityZone => "zone",
+        EntityKind::Subnet => "subnet",
+        EntityKind::Node => "node",
+        EntityKind::Pod => "pod",
+        EntityKind::Interface => "interface",
+        EntityKind::VpcRouter => "VPC router",
+        EntityKind::LoadBalancer => "load balancer",
+        EntityKind::NatGateway => "NAT gateway",
+        EntityKind::InternetGateway => "internet gateway",
+        EntityKind::VpcEndpoint => "VPC endpoint",
+        EntityKind::Service => "service",
+        EntityKind::External => "external",
+        EntityKind::Unknown => "unknown",
+    }
+}
+
 /// The word before a name. Empty where the name says it already (`vpc-…`, `subnet-…`).
 fn kind_word(kind: EntityKind, id: &str) -> &'static str {
     match kind {

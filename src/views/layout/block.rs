@@ -12,6 +12,7 @@ use super::{Area, AreaKind, LINE, Mark, Point, Port, Rect, Text, TextStyle, text
 use crate::order;
 use crate::report::{EntityKind, Way};
 use crate::views::escape::inert;
+use crate::views::words;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Side {
@@ -839,32 +840,13 @@ fn title(scene: &Scene<'_>, id: &str) -> Vec<(TextStyle, String)> {
     let (caption, name) = match (kind, name.split_once('/')) {
         // A pod's namespace goes with its kind: both are long.
         (EntityKind::Pod | EntityKind::Service, Some((namespace, name))) => {
-            (format!("{} in {namespace}", kind_caption(kind)), name.to_owned())
+            (format!("{} in {namespace}", words::kind(kind)), name.to_owned())
         }
-        _ => (kind_caption(kind).to_owned(), name),
+        _ => (words::kind(kind).to_owned(), name),
     };
     let mut lines = vec![(TextStyle::Caption, shorten(&caption, 30))];
     lines.extend(wrap(&name, 25, 3).into_iter().map(|l| (TextStyle::Name, l)));
     lines
-}
-
-pub(super) fn kind_caption(kind: EntityKind) -> &'static str {
-    match kind {
-        EntityKind::Vpc => "VPC",
-        EntityKind::AvailabilityZone => "zone",
-        EntityKind::Subnet => "subnet",
-        EntityKind::Node => "node",
-        EntityKind::Pod => "pod",
-        EntityKind::Interface => "interface",
-        EntityKind::VpcRouter => "VPC router",
-        EntityKind::LoadBalancer => "load balancer",
-        EntityKind::NatGateway => "NAT gateway",
-        EntityKind::InternetGateway => "internet gateway",
-        EntityKind::VpcEndpoint => "VPC endpoint",
-        EntityKind::Service => "service",
-        EntityKind::External => "external",
-        EntityKind::Unknown => "unknown",
-    }
 }
 
 fn title_height(lines: &[(TextStyle, String)]) -> i32 {

@@ -182,6 +182,32 @@ pub enum AreaKind {
     HostNetwork,
 }
 
+impl AreaKind {
+    /// The kind as reports write it (`vpc_router`), or `host_network`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::HostNetwork => "host_network",
+            Self::Entity(kind) => match kind {
+                EntityKind::Vpc => "vpc",
+                EntityKind::AvailabilityZone => "availability_zone",
+                EntityKind::Subnet => "subnet",
+                EntityKind::Node => "node",
+                EntityKind::Pod => "pod",
+                EntityKind::Interface => "interface",
+                EntityKind::VpcRouter => "vpc_router",
+                EntityKind::LoadBalancer => "load_balancer",
+                EntityKind::NatGateway => "nat_gateway",
+                EntityKind::InternetGateway => "internet_gateway",
+                EntityKind::VpcEndpoint => "vpc_endpoint",
+                EntityKind::Service => "service",
+                EntityKind::External => "external",
+                EntityKind::Unknown => "unknown",
+            },
+        }
+    }
+}
+
 /// An interface, drawn as a card inside its owner's border.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hopscope::views::words;
 use leptos::html::{button, div, input, option, p, select, span};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -194,7 +195,7 @@ pub fn conversations(app: App) -> AnyView {
     let through = move || {
         let name = app.list.with(|l| l.through.clone())?;
         let clear = ui::push("✕", "List all conversations again", "through-clear", move || app.list.update(|l| l.through = None));
-        let label = format!("through {} {}", ui::kind_word(name.kind), name.label);
+        let label = format!("through {} {}", words::kind(name.kind), name.label);
         Some(div().class("through").attr("data-testid", "through").child((span().child(label), clear)))
     };
     div()
@@ -240,7 +241,7 @@ pub fn conversations(app: App) -> AnyView {
 
 fn row(app: App, position: u32, place: u32, c: &Arc<Conversation>) -> AnyView {
     let (is_selected, select) = (Arc::clone(c), Arc::clone(c));
-    let verdict = ui::verdict_word(c.verdict);
+    let verdict = words::verdict_word(c.verdict);
     let via = c.via.as_ref().map(|via| span().class("via").child(format!("via {via}")));
     button()
         .attr("type", "button")

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hopscope::model::Locator;
 use hopscope::views::escape::inert;
+use hopscope::views::words;
 use leptos::html::{button, code, dd, details, div, dl, dt, h2, h3, input, label, li, ol, p, span, summary, ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
@@ -99,7 +100,7 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                     .child("Its conversations");
                 (
                     h2().child(e.name.clone()),
-                    p().class("sub").child(format!("{}, {} sure", ui::kind_word(e.kind), ui::percent(e.confidence))),
+                    p().class("sub").child(format!("{}, {} sure", words::kind(e.kind), ui::percent(e.confidence))),
                     dl().class("facts").child((
                         row("id", vec![inert(&e.id)]),
                         row("also", e.aliases.clone()),

@@ -1,6 +1,7 @@
 //! The right column: findings, capture points, evidence.
 
 use hopscope::views::escape::inert;
+use hopscope::views::words;
 use leptos::html::{button, div, li, p, span, ul};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -85,7 +86,7 @@ fn findings(app: App) -> AnyView {
 
 fn finding(app: App, index: usize, row: FindingRow) -> AnyView {
     let f = row.finding;
-    let severity = ui::severity_word(f.severity);
+    let severity = words::severity(f.severity);
     let next = f.next_step.map(|text| {
         let copied = text.clone();
         div().class("next").child((
@@ -142,7 +143,7 @@ pub fn entity_chip(app: App, name: Name) -> AnyView {
     button()
         .attr("type", "button")
         .class("chip")
-        .attr("title", inert(&format!("{}: {id}", ui::kind_word(kind))))
+        .attr("title", inert(&format!("{}: {id}", words::kind(kind))))
         .on(leptos::ev::click, move |_| app.look_at(Focus::Entity(id.clone())))
         .child(label)
         .into_any()

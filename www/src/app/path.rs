@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hopscope::report::{DirectionPath, Hop, Rewrite, Side, Way};
+use hopscope::views::words;
 use leptos::html::{button, div, h1, p, section, span, table, tbody, td, th, thead, tr};
 use leptos::prelude::*;
 
@@ -95,7 +96,7 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
         Way::Request => "Request: client to server",
         Way::Reply => "Reply: server to client",
     };
-    let verdict = ui::verdict_word(direction.verdict);
+    let verdict = words::verdict_word(direction.verdict);
     let labels = detail.labels.get(index).cloned().unwrap_or_default();
     let rows = direction
         .hops

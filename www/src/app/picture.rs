@@ -1,8 +1,8 @@
 //! The picture of a path: boxes, ports and wires that the engine has placed, drawn as SVG that can be clicked.
 //! Knows how each of them looks; must not know where anything belongs.
 
-use hopscope::report::{EntityKind, Hop, Way};
-use hopscope::views::layout::{Area, AreaKind, ChangeKind, Edge, LINE, Label, Picture, Point, Port, Rect, Text, TextStyle};
+use hopscope::report::{Hop, Way};
+use hopscope::views::layout::{Area, ChangeKind, Edge, LINE, Label, Picture, Point, Port, Rect, Text, TextStyle};
 use leptos::prelude::*;
 use leptos::svg;
 use web_sys::KeyboardEvent;
@@ -123,33 +123,11 @@ fn clickable(
 fn area_view(app: App, detail: &Detail, area: &Area) -> AnyView {
     // A device that nobody can look into is a hop itself.
     let hops = hops_where(detail, |hop| hop.interface.is_none() && hop.owner == area.entity);
-    let kind = match area.kind {
-        AreaKind::Entity(kind) => kind_class(kind),
-        AreaKind::HostNetwork => "host_network",
-    };
+    let kind = area.kind.key();
     let seen = if area.observed { "" } else { " is-inferred" };
     let label = area.texts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
     let content = (frame(&area.rect, 7), texts(&area.texts));
     clickable(format!("area {kind}{seen}"), "box", &area.id, label, app, Focus::Entity(area.entity.clone()), hops, content)
-}
-
-fn kind_class(kind: EntityKind) -> &'static str {
-    match kind {
-        EntityKind::Vpc => "vpc",
-        EntityKind::AvailabilityZone => "availability_zone",
-        EntityKind::Subnet => "subnet",
-        EntityKind::Node => "node",
-        EntityKind::Pod => "pod",
-        EntityKind::Interface => "interface",
-        EntityKind::VpcRouter => "vpc_router",
-        EntityKind::LoadBalancer => "load_balancer",
-        EntityKind::NatGateway => "nat_gateway",
-        EntityKind::InternetGateway => "internet_gateway",
-        EntityKind::VpcEndpoint => "vpc_endpoint",
-        EntityKind::Service => "service",
-        EntityKind::External => "external",
-        EntityKind::Unknown => "unknown",
-    }
 }
 
 fn port_view(app: App, detail: &Detail, port: &Port) -> AnyView {

@@ -7,8 +7,6 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::JsValue;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use hopscope::report::{EntityKind, Severity, Verdict};
-
 use super::state::App;
 
 /// Shows that the program itself has failed, without the framework, which may be what failed.
@@ -37,42 +35,6 @@ pub fn push(label: &'static str, title: &'static str, test: &'static str, mut ac
 /// A state as a coloured word: the word carries the meaning, the colour helps.
 pub fn badge(class: &'static str, word: &'static str) -> AnyView {
     span().class(format!("badge {class}")).child(word).into_any()
-}
-
-pub fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Delivered => "delivered",
-        Verdict::Lost => "lost",
-        Verdict::Rejected => "rejected",
-        Verdict::Unknown => "unknown",
-    }
-}
-
-pub fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
-}
-
-pub fn kind_word(kind: EntityKind) -> &'static str {
-    match kind {
-        EntityKind::Vpc => "VPC",
-        EntityKind::AvailabilityZone => "availability zone",
-        EntityKind::Subnet => "subnet",
-        EntityKind::Node => "node",
-        EntityKind::Pod => "pod",
-        EntityKind::Interface => "interface",
-        EntityKind::VpcRouter => "VPC router",
-        EntityKind::LoadBalancer => "load balancer",
-        EntityKind::NatGateway => "NAT gateway",
-        EntityKind::InternetGateway => "internet gateway",
-        EntityKind::VpcEndpoint => "VPC endpoint",
-        EntityKind::Service => "service",
-        EntityKind::External => "external",
-        EntityKind::Unknown => "unknown",
-    }
 }
 
 /// `1536` → `1.5 KiB`.
