@@ -257,7 +257,7 @@ impl<W: Write> FrameSink for Printer<W> {
         }
     }
 
-    fn name(&mut self, _: std::net::IpAddr, _: &str) {}
+    fn name(&mut self, _: std::net::IpAddr, _: &str, _: u64) {}
 }
 
 /// A compressed capture's bytes.

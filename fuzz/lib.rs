@@ -80,8 +80,8 @@ impl FrameSink for Dissecting {
         }
     }
 
-    fn name(&mut self, ip: IpAddr, name: &str) {
-        black_box((ip, name));
+    fn name(&mut self, ip: IpAddr, name: &str, offset: u64) {
+        black_box((ip, name, offset));
     }
 }
 

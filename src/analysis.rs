@@ -12,6 +12,7 @@ use crate::digest::{CaptureDigest, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, Inventory, is_special, short};
 use crate::identify::place::{self, Capture, Point};
+use crate::identify::resolved::Resolved;
 use crate::ingest::{Data, Ingested};
 use crate::model::{Locator, Mac, Protocol};
 use crate::order;
@@ -120,6 +121,15 @@ struct Draft {
     ips: BTreeSet<IpAddr>,
     p: f64,
     ev: BTreeSet<Ev>,
+    /// Where its name is from, if that is told apart.
+    named: Vec<Ev>,
+}
+
+impl Draft {
+    /// What the report cites: enough to check it, little enough to read.
+    fn cited(&self) -> impl Iterator<Item = Ev> + '_ {
+        self.ev.iter().take(6).chain(&self.named).copied()
+    }
 }
 
 struct Publisher<'a> {
@@ -203,7 +213,7 @@ impl Publisher<'_> {
         });
 
         for d in self.entities.values() {
-            self.used.extend(d.ev.iter().copied().take(6));
+            self.used.extend(d.cited());
         }
         self.used.extend(self.ctx.points.iter().flat_map(|p| p.ev.iter().copied()));
         self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
@@ -256,7 +266,7 @@ impl Publisher<'_> {
                     macs: d.macs.iter().map(ToString::to_string).collect(),
                     ips: d.ips.iter().map(ToString::to_string).collect(),
                     confidence: confidence::round(d.p),
-                    evidence: names(&mut d.ev.iter().copied().take(6)),
+                    evidence: names(&mut d.cited()),
                 })
                 .collect(),
             links: links
@@ -335,9 +345,12 @@ impl Publisher<'_> {
             }
         }
         let inv = self.ctx.inv;
+        let resolved = Resolved::of(self.ctx.captures);
         for (ip, at) in ips.into_iter().filter(|(ip, _)| !is_special(*ip)) {
             let claim = inv.owner_of_ip(ip);
             let id = inv.entity_of_ip(ip);
+            // A host that no inventory names is called as the captures' writers call it; its id stays what it is.
+            let named = if claim.is_none() || id.starts_with("host:") { resolved.name(ip, &at, self.book) } else { None };
             let mut ev = claim.map(|c| c.ev.clone()).unwrap_or_default();
             if ev.is_empty() {
                 ev.push(self.book.add("seen", format!("{ip} is in the captures"), vec![at]));
@@ -345,6 +358,10 @@ impl Publisher<'_> {
             self.entity(&id, claim.map_or(0.9, |c| c.p.max(0.5)), &ev);
             if let Some(d) = self.entities.get_mut(&id) {
                 d.ips.insert(ip);
+                if let Some((name, ev)) = named.filter(|_| d.name == short(&id)) {
+                    d.name = name;
+                    d.named = ev;
+                }
             }
         }
         for (mac, at) in macs.into_iter().filter(|(m, _)| !m.is_group() && !m.is_zero()) {

@@ -34,7 +34,7 @@ impl FrameSink for Frames {
             original_len: f.original_len,
         });
     }
-    fn name(&mut self, _: std::net::IpAddr, _: &str) {}
+    fn name(&mut self, _: std::net::IpAddr, _: &str, _: u64) {}
 }
 
 fn captures() -> Vec<PathBuf> {

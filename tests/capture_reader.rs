@@ -47,7 +47,7 @@ impl FrameSink for Seen {
             comment: f.comment.map(str::to_owned),
         });
     }
-    fn name(&mut self, ip: IpAddr, name: &str) {
+    fn name(&mut self, ip: IpAddr, name: &str, _: u64) {
         self.names.push((ip, name.to_owned()));
     }
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
@@ -82,7 +82,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-const FILES: [(&str, u64); 15] = [
+const FILES: [(&str, u64); 16] = [
     ("tcpdump-4.99.3/veth.pcap", 34),
     ("tcpdump-4.99.3/any-sll.pcap", 17),
     ("tcpdump-4.99.3/any-sll2.pcap", 16),
@@ -98,6 +98,7 @@ const FILES: [(&str, u64); 15] = [
     ("wireshark-4.0.17/editcap-snaplen-60.pcap", 34),
     ("wireshark-4.0.17/editcap-suse6_3pcap.suse6_3pcap", 34),
     ("wireshark-4.0.17/mergecap-ethernet-and-sll2.pcapng", 50),
+    ("wireshark-4.0.17/tshark-names.pcapng", 34),
 ];
 
 #[test]

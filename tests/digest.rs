@@ -127,7 +127,7 @@ impl FrameSink for Frames {
             self.1.push((link_type, f.bytes.to_vec(), f.original_len));
         }
     }
-    fn name(&mut self, _: IpAddr, _: &str) {}
+    fn name(&mut self, _: IpAddr, _: &str, _: u64) {}
 }
 
 fn frames() -> Vec<Frame> {

@@ -51,7 +51,7 @@ impl FrameSink for Collect {
         assert_eq!(frame.number, self.frames.len() as u64);
     }
 
-    fn name(&mut self, _: IpAddr, _: &str) {}
+    fn name(&mut self, _: IpAddr, _: &str, _: u64) {}
 }
 
 fn printed(text: &str) -> (Vec<Frame>, Vec<Note>) {

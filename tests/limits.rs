@@ -142,3 +142,44 @@ fn a_block_that_claims_four_gigabytes() {
     assert_eq!(input.status, Status::Partial, "{:?}", input.message);
     assert!(input.message.unwrap().contains("4294967292 bytes"));
 }
+
+/// A pcapng's block with its two lengths.
+fn pcapng_block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let mut body = body.to_vec();
+    body.resize(body.len().next_multiple_of(4), 0);
+    let length = (body.len() as u32 + 12).to_le_bytes();
+    [&kind.to_le_bytes()[..], &length, &body, &length].concat()
+}
+
+/// Comments of a section are kept once, not with each of its thousands of interfaces, and what interfaces say of themselves has an end.
+#[test]
+fn interfaces_that_say_more_than_anybody_reads() {
+    let text = |code: u16, of: u8| [&code.to_le_bytes()[..], &4000_u16.to_le_bytes(), &[of; 4000]].concat();
+    let section = [&[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0][..], &[255; 8], &text(1, b'c').repeat(16)].concat();
+    let bare = pcapng_block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
+    let wordy = pcapng_block(1, &[&[1, 0, 0, 0, 0, 0, 4, 0][..], &text(2, b'n'), &text(3, b'd'), &text(1, b'c')].concat());
+    let bytes = [pcapng_block(0x0a0d_0d0a, &section), bare.repeat(20_000), wordy.repeat(2_000)].concat();
+    let input = only(read("wordy.pcapng", &[&bytes]));
+    assert_eq!((input.status, input.message.as_deref()), (Status::Ok, None));
+    let Data::Capture(digest) = input.data else { panic!() };
+    assert_eq!(digest.interfaces.len(), 22_000);
+    let texts = |i: &hopscope::capture::InterfaceInfo| -> usize {
+        i.comments.iter().chain(&i.name).chain(&i.description).chain(&i.filter).map(String::len).sum()
+    };
+    let kept: usize = digest.interfaces.iter().map(texts).sum();
+    assert!((1 << 20..=4 << 20).contains(&kept), "{kept} bytes");
+    assert_eq!(digest.interfaces[0].comments.len(), 16);
+}
+
+/// Statistics come again and again for one of very many interfaces: each costs the same.
+#[test]
+fn statistics_of_thousands_of_interfaces() {
+    let section = pcapng_block(0x0a0d_0d0a, &[&[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0][..], &[255; 8]].concat());
+    let interfaces = pcapng_block(1, &[1, 0, 0, 0, 0, 0, 4, 0]).repeat(60_000);
+    // Of the last one: 5 packets dropped.
+    let last = 59_999_u32.to_le_bytes();
+    let statistics = pcapng_block(5, &[&last[..], &[0; 8], &[5, 0, 8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat()).repeat(200_000);
+    let input = only(read("many.pcapng", &[&section, &interfaces, &statistics]));
+    let Data::Capture(digest) = input.data else { panic!("{:?}", input.message) };
+    assert_eq!(digest.interfaces[59_999].dropped, Some(5));
+}

@@ -105,5 +105,5 @@ impl FrameSink for Wanted {
         });
     }
 
-    fn name(&mut self, _: std::net::IpAddr, _: &str) {}
+    fn name(&mut self, _: std::net::IpAddr, _: &str, _: u64) {}
 }

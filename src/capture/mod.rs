@@ -105,8 +105,8 @@ pub trait FrameSink {
             self.frame(*frame);
         }
     }
-    /// A name resolution record was read.
-    fn name(&mut self, ip: std::net::IpAddr, name: &str);
+    /// A name resolution record was read, in the block that begins at byte `offset` of the (uncompressed) file.
+    fn name(&mut self, ip: std::net::IpAddr, name: &str, offset: u64);
     /// From here the file can be read again by [`frame_at`]; told before every [`CHECKPOINT_INTERVAL`]th frame.
     fn checkpoint(&mut self, _checkpoint: Checkpoint) {}
 }

@@ -64,14 +64,14 @@ fn values<'a>(options: &'a [PcapNGOption<'a>]) -> impl Iterator<Item = (u16, &'a
 }
 
 /// An interface description. `None`: the block contradicts itself.
-pub(super) fn interface(block: &[u8], big_endian: bool, index: u32, section_comments: &[String]) -> Option<Interface> {
+pub(super) fn interface(block: &[u8], big_endian: bool, index: u32) -> Option<Interface> {
     let parse = if big_endian { parse_interfacedescriptionblock_be } else { parse_interfacedescriptionblock_le };
     let (_, description) = parse(block).ok()?;
     let mut info = InterfaceInfo {
         index,
         link_type: u32::try_from(description.linktype.0).ok().map(LinkType),
         snaplen: description.snaplen,
-        comments: section_comments.iter().cloned().chain(comments(&description.options)).take(MAX_COMMENTS).collect(),
+        comments: comments(&description.options).collect(),
         ..InterfaceInfo::default()
     };
     let (mut resolution, mut offset_seconds) = (6, 0);

@@ -106,6 +106,8 @@ enum Damage {
 
 /// Interfaces and sections beyond this are hostile: what describes them is kept in memory.
 const MAX_DESCRIBED: usize = 1 << 16;
+/// Names, filters and comments of all interfaces together; each is kept twice, and once more in the digest.
+const MAX_TEXTS: usize = 4 << 20;
 /// So many frames are handed over together, at most.
 const TOGETHER: usize = 32;
 /// Notes beyond this are only counted.
@@ -124,7 +126,11 @@ struct Core {
     counted: u64,
     handed: u64,
     layout: FileLayout,
+    /// Of a section that has no interface yet.
     section_comments: Vec<String>,
+    /// Octets of text that interfaces hold.
+    described: usize,
+    is_wordy: bool,
     /// Of the last record of a classic file.
     last_seconds: Option<u32>,
     notes: Vec<Note>,
@@ -250,6 +256,25 @@ impl Core {
         self.layout.segments.push(segment);
         self.state = State::Segment(segment);
         self.last_seconds = None;
+    }
+
+    /// Of interfaces that say more than anybody reads, what is beyond is dropped.
+    fn keep_texts(&mut self, info: &mut InterfaceInfo) {
+        let texts = || info.comments.iter().chain(&info.name).chain(&info.description).chain(&info.filter);
+        let length: usize = texts().map(String::len).sum();
+        if self.described.saturating_add(length) <= MAX_TEXTS {
+            self.described += length;
+            return;
+        }
+        if !std::mem::replace(&mut self.is_wordy, true) {
+            let (offset, index) = (self.offset, info.index);
+            self.note(Note::info(format!(
+                "interfaces have more than {} MiB of names and comments; those of interface {index} (at byte {offset}) and of some behind it were dropped",
+                MAX_TEXTS >> 20
+            )));
+        }
+        (info.name, info.description, info.filter) = (None, None, None);
+        info.comments.clear();
     }
 
     /// Stops where more sections or interfaces come than anybody writes.
@@ -387,9 +412,12 @@ impl Core {
                     return Step::Done(0);
                 }
                 let index = u32::try_from(self.layout.interfaces.len()).unwrap_or(u32::MAX);
-                let Some(interface) = pcapng::interface(block, big_endian, index, &self.section_comments) else {
+                let Some(mut interface) = pcapng::interface(block, big_endian, index) else {
                     return self.lose(segment, Damage::Block { kind, claimed });
                 };
+                // Of a section, its first interface tells: a copy for each would make gigabytes of a file of one megabyte.
+                interface.info.comments.splice(0..0, std::mem::take(&mut self.section_comments));
+                self.keep_texts(&mut interface.info);
                 sink.interface(&interface.info);
                 self.layout.interfaces.push(interface);
             }
@@ -402,7 +430,10 @@ impl Core {
                     sink.interface(&interface.info);
                 }
             }
-            pcapng::NAME_RESOLUTION => pcapng::names(block, big_endian, |ip, name| sink.name(ip, name)),
+            pcapng::NAME_RESOLUTION => {
+                let offset = self.offset;
+                pcapng::names(block, big_endian, |ip, name| sink.name(ip, name, offset));
+            }
             pcapng::ENHANCED_PACKET => self.packet(section, pcapng::enhanced_packet(block, big_endian), sink),
             pcapng::PACKET => self.packet(section, pcapng::obsolete_packet(block, big_endian), sink),
             _ => {

@@ -8,14 +8,13 @@
 mod thrift;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use self::thrift::{Reader, Value, Writer, varint};
 use crate::capture::InterfaceInfo;
 use crate::content::Marked;
-use crate::digest::{ArpSeen, CaptureDigest, IcmpErrorSeen, Rate, Remark, Row, Stream, StreamKey};
+use crate::digest::{ArpSeen, CaptureDigest, IcmpErrorSeen, Named, Rate, Remark, Row, Stream, StreamKey};
 use crate::model::Direction;
 use crate::report::Status;
 
@@ -54,7 +53,7 @@ struct Head {
     arps: Vec<ArpSeen>,
     errors: Vec<IcmpErrorSeen>,
     marks: Vec<Marked>,
-    names: Vec<(IpAddr, String)>,
+    names: Vec<Named>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<Remark>,
     cut_frames: u64,

@@ -163,6 +163,24 @@ pub struct Row {
     pub flags: u8,
 }
 
+/// So many names of one capture are kept: Wireshark writes the hosts that it resolved, which are hundreds.
+const MOST_NAMES: usize = 1 << 14;
+
+/// A host's name has 253 characters at most (RFC 1035, 2.3.4, without its last dot); what is longer is none.
+const LONGEST_NAME: usize = 255;
+
+/// What a name resolution block calls an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named(
+    /// The address.
+    pub IpAddr,
+    /// Its name, as the file has it.
+    pub String,
+    /// Byte of the (uncompressed) capture at which the block begins; 0 in digests that do not say.
+    #[serde(default)]
+    pub u64,
+);
+
 /// All that is kept of one capture file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CaptureDigest {
@@ -178,8 +196,8 @@ pub struct CaptureDigest {
     pub marks: Vec<Marked>,
     /// What the capture's writer noted of who sent or got packets, at most one for each stream, in the file's order.
     pub remarks: Vec<Remark>,
-    /// Name resolution records.
-    pub names: Vec<(IpAddr, String)>,
+    /// What name resolution blocks call addresses, each address and name once, in the file's order.
+    pub names: Vec<Named>,
     /// Where the file can be read again, about every 64 frames, in the file's order; empty for what is no capture file.
     pub checkpoints: Vec<Checkpoint>,
     /// What [`crate::capture::frame_at`] must know of the file to read on from a checkpoint.
@@ -447,6 +465,8 @@ pub struct DigestBuilder {
     /// Whether common frames are read the whole way too.
     is_always_whole: bool,
     marker: Marker,
+    /// Addresses and names that are kept.
+    named: FxHashSet<(IpAddr, String)>,
     /// Streams that have a remark.
     remarked: FxHashSet<u32>,
     /// What descriptions of interfaces say of whoever is behind them.
@@ -513,6 +533,7 @@ impl DigestBuilder {
             fragments: FxHashMap::default(),
             is_always_whole: false,
             marker: Marker::default(),
+            named: FxHashSet::default(),
             remarked: FxHashSet::default(),
             noted: FxHashMap::default(),
         }
@@ -794,15 +815,16 @@ impl FrameSink for DigestBuilder {
         if let Some(noted) = info.description.as_deref().and_then(remark::of_interface) {
             self.noted.insert(info.index, noted);
         }
-        match self.digest.interfaces.iter_mut().find(|i| i.index == info.index) {
+        // They come in order, so that statistics of one among thousands need no search.
+        match self.digest.interfaces.get_mut(info.index as usize) {
             Some(known) => *known = info.clone(),
             None => self.digest.interfaces.push(info.clone()),
         }
     }
 
-    fn name(&mut self, ip: IpAddr, name: &str) {
-        if self.digest.names.len() < 1 << 16 {
-            self.digest.names.push((ip, name.to_owned()));
+    fn name(&mut self, ip: IpAddr, name: &str, offset: u64) {
+        if self.digest.names.len() < MOST_NAMES && name.len() <= LONGEST_NAME && self.named.insert((ip, name.to_owned())) {
+            self.digest.names.push(Named(ip, name.to_owned(), offset));
         }
     }
 

@@ -5,5 +5,6 @@ pub mod answers;
 mod bridges;
 pub mod inventory;
 pub mod place;
+pub mod resolved;
 mod rules;
 mod unlisted;

@@ -96,7 +96,14 @@ impl<'a> Book<'a> {
         inert(self.short_nodes.get(name).copied().filter(|_| id.starts_with("node:")).unwrap_or(name))
     }
 
-    /// An entity in words: `pod default/tomcat-0`, `node ip-192-168-34-143`, `router subnet-06af`. Inert.
+    /// What a host that no inventory names is called by captures' writers, where one is. Behind its address, since anybody may have chosen it.
+    fn nickname(&self, id: &str) -> Option<String> {
+        let e = self.entity(id)?;
+        let is_stranger = matches!(e.kind, EntityKind::External | EntityKind::Unknown) || id.starts_with("host:");
+        (is_stranger && !e.name.is_empty() && e.name != bare(id)).then(|| inert(&e.name))
+    }
+
+    /// An entity in words: `pod default/tomcat-0`, `node ip-192-168-34-143`, `external 203.0.113.9 (www.example)`. Inert.
     #[must_use]
     pub fn name(&self, id: &str) -> String {
         if kind_of_id(id) == EntityKind::Interface {
@@ -105,9 +112,13 @@ impl<'a> Book<'a> {
                 None => format!("interface {}", self.interface_name(id)),
             };
         }
-        match kind_word(self.kind(id), id) {
+        let name = match kind_word(self.kind(id), id) {
             "" => self.short(id),
             word => format!("{word} {}", self.short(id)),
+        };
+        match self.nickname(id) {
+            Some(nickname) => format!("{name} ({nickname})"),
+            None => name,
         }
     }
 
@@ -136,7 +147,8 @@ impl<'a> Book<'a> {
         match &end.entity {
             // `external:203.0.113.9 203.0.113.9:443` would say the same twice.
             Some(id) if bare(id) != end.ip => format!("{} {socket}", inert(id)),
-            _ => socket,
+            Some(id) => self.nickname(id).map_or(socket.clone(), |name| format!("{socket} ({name})")),
+            None => socket,
         }
     }
 

@@ -298,7 +298,7 @@ impl FrameSink for Frames {
         self.0.push(frame.bytes.to_vec());
     }
 
-    fn name(&mut self, _: IpAddr, _: &str) {}
+    fn name(&mut self, _: IpAddr, _: &str, _: u64) {}
 }
 
 fn unpacked(bytes: &[u8]) -> Vec<u8> {

@@ -91,7 +91,7 @@ impl FrameSink for Wanted {
         self.found = Some(decoded(frame.number, frame.time_ns, frame.original_len, frame.bytes.to_vec(), link_type));
     }
 
-    fn name(&mut self, _: IpAddr, _: &str) {}
+    fn name(&mut self, _: IpAddr, _: &str, _: u64) {}
 }
 
 fn layer(of: dissect::Layer) -> Layer {
