@@ -89,6 +89,21 @@
         const text = new TextDecoder().decode(await unpack(self.hopscopeEngine.examples[name]));
         return Object.entries(JSON.parse(text)).map(([path, packed]) => [path, bytesOf(packed)]);
       },
+      // An element that is laid out like the page and never seen, heard or found: what is in a closed shadow tree no selector enters.
+      // The style comes as text, since the page asks nobody for anything.
+      stage() {
+        const [host, stage] = [document.createElement('div'), document.createElement('div')];
+        host.className = 'rehearsal';
+        host.inert = true;
+        host.setAttribute('aria-hidden', 'true');
+        const style = new CSSStyleSheet();
+        style.replaceSync([...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]).map((rule) => rule.cssText).join('\n'));
+        const shadow = host.attachShadow({ mode: 'closed' });
+        shadow.adoptedStyleSheets = [style];
+        shadow.append(stage);
+        document.body.append(host);
+        return [host, stage];
+      },
       build: hopscopeData.build,
     };
 

@@ -50,6 +50,17 @@ pub async fn example(name: &str) -> Result<Vec<(String, js_sys::Uint8Array)>, St
         .collect())
 }
 
+/// An element in which things are laid out as in the page and never seen, heard or found, behind the one that holds it: removing that
+/// removes all.
+///
+/// # Errors
+/// The browser's words.
+pub fn stage() -> Result<(web_sys::HtmlElement, web_sys::HtmlElement), String> {
+    let both = Array::from(&method("stage", &JsValue::UNDEFINED)?);
+    let element = |index| both.get(index).dyn_into().map_err(|_| "boot.js gave something other than an element".to_owned());
+    Ok((element(0)?, element(1)?))
+}
+
 /// Which build this is; empty if unknown.
 pub fn build() -> String {
     host().and_then(|h| Reflect::get(&h, &JsValue::from_str("build")).ok()?.as_string()).unwrap_or_default()

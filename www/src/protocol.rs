@@ -20,14 +20,19 @@ pub type Key = u32;
 pub enum ToWorker {
     /// To a reader: read this file. Attached: the `File`.
     Read { key: Key, name: String, room: Room },
-    /// To the analyst: an input was read, whole or so far. Attached: one buffer for each `Ingested`.
-    Add { key: Key, room: Room },
+    /// To the analyst: an input was read, whole or so far. Attached: one buffer for each `Ingested`. `is_last`: no other is being read, so
+    /// there is nothing to wait for.
+    Add { key: Key, room: Room, is_last: bool },
     /// To the analyst: forget this input.
     Remove { key: Key },
     /// To the analyst: show this saved report instead of analysing. Attached: the `File`.
     Open { key: Key },
-    /// To the analyst: one answer, please. Attached: the `File`, where the question is about one.
-    Ask { ask: u32, question: Question },
+    /// To the analyst: one answer, please. Attached: the `File`, where the question is about one. `is_rehearsal`: it is about the made-up report.
+    Ask { ask: u32, question: Question, is_rehearsal: bool },
+    /// To the analyst: make up a report while there is nothing else to do.
+    Rehearse,
+    /// To the analyst: nobody will ask about that any more.
+    Rehearsed,
 }
 
 /// How many packets fit into the tab; of more, a sample is examined.
@@ -125,10 +130,12 @@ pub enum FromWorker {
     Progress { key: Key, bytes: u64, frames: u64 },
     /// From a reader: what a large capture gave so far. Attached: one buffer.
     SoFar { key: Key },
-    /// From a reader: done. Attached: one buffer for each `Ingested`.
-    Read { key: Key, found: Vec<Found> },
+    /// From a reader: done, in so many milliseconds. Attached: one buffer for each `Ingested`.
+    Read { key: Key, found: Vec<Found>, took_ms: u32 },
     /// From the analyst: there is a new report, over the first `heard` changes that it was told. Attached: how many milliseconds it took.
     Report { overview: Box<Overview>, heard: u32 },
+    /// From the analyst: there is a made-up report.
+    Rehearsed { overview: Box<Overview> },
     /// From the analyst: the answer to a question. Attached: the bytes of a `Result<Answer, String>`, for whoever asked to read.
     Answer { ask: u32 },
     /// The program stopped at a defect of its own; this worker is dead.

@@ -93,6 +93,10 @@ fn input(app: App, row: InputRow) -> AnyView {
         None => (None, shown.clone()),
     };
     let remove_name = shown.clone();
+    let title = move || {
+        let read = live.with(|l| l.took_ms).map_or(String::new(), |ms| format!(", read in {ms} ms"));
+        format!("{shown}, {}{read}", ui::size(bytes))
+    };
     let actions = move || {
         let state = state.get();
         let first = match state {
@@ -114,11 +118,12 @@ fn input(app: App, row: InputRow) -> AnyView {
         .attr("data-testid", "input")
         .attr("data-status", move || live.with(|l| l.state.word()))
         .attr("data-name", name.to_string())
+        .attr("data-read-ms", move || live.with(|l| l.took_ms.map(|ms| ms.to_string())))
         .child((
             div().class("input-line").child((
                 span()
                     .class("input-name")
-                    .attr("title", format!("{shown}, {}", ui::size(bytes)))
+                    .attr("title", title)
                     .child((folder.map(|f| span().class("folder").child(f)), span().class("base").child(base))),
                 move || live.with(|l| (l.state != InputState::Ok).then(|| ui::badge(l.state.word(), l.state.word()))),
                 span().class("input-what").attr("title", what).child(what),

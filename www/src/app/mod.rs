@@ -13,6 +13,7 @@ mod map;
 mod path;
 mod picture;
 mod pool;
+mod rehearsal;
 mod session;
 mod shell;
 mod start;
@@ -35,6 +36,7 @@ pub fn start() {
         let app = state::App::new();
         provide_context(app);
         app.connect();
+        app.keep_address();
         app.bring_engine();
         offer_report(app);
         gather::listen(app);

@@ -12,6 +12,7 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{ErrorEvent, File, MessageEvent, Worker};
 
+use super::rehearsal;
 use super::state::App;
 use crate::host;
 use crate::protocol::{Answer, Found, FromWorker, Key, Question, Room, ToWorker};
@@ -177,6 +178,7 @@ impl Pool {
     /// # Errors
     /// The analyst cannot be started.
     pub fn ask(&mut self, app: App, question: Question, file: Option<File>) -> Result<Promise, String> {
+        let is_rehearsal = app.is_rehearsal;
         let analyst = self.analyst(app)?;
         analyst.last_ask = analyst.last_ask.wrapping_add(1);
         let ask = analyst.last_ask;
@@ -185,7 +187,7 @@ impl Pool {
             asks.insert(ask, resolve);
         });
         let attached: Vec<JsValue> = file.into_iter().map(JsValue::from).collect();
-        analyst.worker.tell(&ToWorker::Ask { ask, question }, &attached);
+        analyst.worker.tell(&ToWorker::Ask { ask, question, is_rehearsal }, &attached);
         Ok(promise)
     }
 
@@ -197,6 +199,32 @@ impl Pool {
     /// Whether drawing this conversation has stopped the analyst before.
     pub fn is_undrawable(&self, key: &str) -> bool {
         self.undrawable.iter().any(|k| k == key)
+    }
+
+    /// Has the analyst make up a report, while nothing is given.
+    pub fn rehearse(&mut self, app: App) {
+        if self.files.is_empty()
+            && let Ok(analyst) = self.analyst(app)
+        {
+            analyst.worker.tell(&ToWorker::Rehearse, &[]);
+        }
+    }
+
+    /// Has the analyst forget it.
+    pub fn rehearsed(&self) {
+        if let Some(analyst) = &self.analyst {
+            analyst.worker.tell(&ToWorker::Rehearsed, &[]);
+        }
+    }
+
+    /// Whether the analyst has been asked something that it has not answered.
+    pub fn is_asked(&self) -> bool {
+        self.analyst.as_ref().is_some_and(|a| !a.asks.is_empty())
+    }
+
+    /// Whether this is the last input that is being read.
+    fn is_last(&self, key: Key) -> bool {
+        self.waiting.is_empty() && self.readers.iter().all(|r| r.key.is_none_or(|k| k == key))
     }
 
     fn analyst(&mut self, app: App) -> Result<&mut Analyst, String> {
@@ -213,6 +241,7 @@ impl Pool {
                         let told = app.pool.with_value(|pool| pool.analyst.as_ref().map(|a| a.told));
                         app.report(*overview, message.get(1).as_f64(), told == Some(heard));
                     }
+                    FromWorker::Rehearsed { overview } => rehearsal::go_on(app, *overview),
                     FromWorker::Panicked { message } => lost_analyst(app, message),
                     other => app.hear(other),
                 },
@@ -275,10 +304,10 @@ impl Pool {
         let number = self.next_key();
         let worker = Talking::start(
             move |said, message| match said {
-                FromWorker::Read { key, found } => {
+                FromWorker::Read { key, found, took_ms } => {
                     // What may yet be a report is not called rejected meanwhile.
                     if !may_be_report(&found) {
-                        app.hear(FromWorker::Read { key, found: found.clone() });
+                        app.hear(FromWorker::Read { key, found: found.clone(), took_ms });
                     }
                     after_this(move || {
                         app.pool.update_value(|pool| pool.finished(app, number, key, &found, &message));
@@ -300,9 +329,9 @@ impl Pool {
         if !self.readers.iter().any(|r| r.number == number && r.key == Some(key)) {
             return;
         }
-        let (buffers, room) = (message.iter().skip(1).collect::<Vec<JsValue>>(), self.room());
+        let (buffers, room, is_last) = (message.iter().skip(1).collect::<Vec<JsValue>>(), self.room(), self.is_last(key));
         if let Ok(analyst) = self.analyst(app) {
-            analyst.change(app, &ToWorker::Add { key, room }, &buffers);
+            analyst.change(app, &ToWorker::Add { key, room, is_last }, &buffers);
         }
     }
 
@@ -315,10 +344,10 @@ impl Pool {
             reader.key = None;
         }
         let file = self.files.get(&key).map(|(_, file)| file.clone());
-        let (buffers, room) = (message.iter().skip(1).collect::<Vec<JsValue>>(), self.room());
+        let (buffers, room, is_last) = (message.iter().skip(1).collect::<Vec<JsValue>>(), self.room(), self.is_last(key));
         match (self.analyst(app), file) {
             (Ok(_), Some(file)) if may_be_report(found) => open_if_report(app, key, file, found.to_vec(), buffers),
-            (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key, room }, &buffers),
+            (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key, room, is_last }, &buffers),
             (Ok(_), None) => {}
             (Err(why), _) => app.fault.set(Some(format!("The analysis could not be started: {why}"))),
         }
@@ -345,15 +374,15 @@ fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Ve
             Err(_) => None,
         };
         app.pool.update_value(|pool| {
-            let room = pool.room();
+            let (room, is_last) = (pool.room(), pool.is_last(key));
             let Ok(analyst) = pool.analyst(app) else { return };
             if text.is_some_and(|t| t.contains(REPORT_MARK)) {
                 let found = Found { name: file.name(), kind: "report".to_owned(), ..Found::default() };
-                app.hear(FromWorker::Read { key, found: vec![found] });
+                app.hear(FromWorker::Read { key, found: vec![found], took_ms: 0 });
                 analyst.change(app, &ToWorker::Open { key }, &[JsValue::from(file)]);
             } else {
-                app.hear(FromWorker::Read { key, found });
-                analyst.change(app, &ToWorker::Add { key, room }, &buffers);
+                app.hear(FromWorker::Read { key, found, took_ms: 0 });
+                analyst.change(app, &ToWorker::Add { key, room, is_last }, &buffers);
             }
         });
     });
@@ -361,7 +390,7 @@ fn open_if_report(app: App, key: Key, file: File, found: Vec<Found>, buffers: Ve
 
 fn rejected(app: App, key: Key, message: String) {
     let found = Found { kind: "unknown".to_owned(), status: Status::Rejected, message: Some(message), ..Found::default() };
-    app.hear(FromWorker::Read { key, found: vec![found] });
+    app.hear(FromWorker::Read { key, found: vec![found], took_ms: 0 });
 }
 
 /// A reader has stopped at a defect or for want of memory: that file is rejected, the others go on.

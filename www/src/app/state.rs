@@ -50,8 +50,17 @@ pub struct Live {
     /// What it was recognised as.
     pub kind: String,
     pub message: Option<String>,
+    /// How long its reader was about it, in milliseconds.
+    pub took_ms: Option<u32>,
     /// Members of an archive, in their own words.
     pub members: Vec<(String, InputState, Option<String>)>,
+}
+
+impl Live {
+    /// Of an input that nothing has been read of.
+    pub fn begun() -> Self {
+        Self { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, took_ms: None, members: Vec::new() }
+    }
 }
 
 /// An input as the list shows it.
@@ -151,6 +160,8 @@ pub struct App {
     /// Address and entity of an owner that is being written.
     pub draft: RwSignal<(String, String)>,
     pub pool: StoredValue<Pool, LocalStorage>,
+    /// Whether this is the understudy of the page's own, of which nothing is seen (`rehearsal.rs`).
+    pub is_rehearsal: bool,
     /// The page's own owner: what is made in the handler of an event must outlive the view that the event came from.
     root: StoredValue<Option<Owner>>,
 }
@@ -200,8 +211,14 @@ impl App {
             corrected: RwSignal::new(None),
             draft: RwSignal::new(Default::default()),
             pool: StoredValue::new_local(Pool::default()),
+            is_rehearsal: false,
             root: StoredValue::new(Owner::current()),
         }
+    }
+
+    /// One that nobody sees, with the same workers, which asks about the made-up report. Its owner is the present one.
+    pub fn understudy(self) -> Self {
+        Self { is_rehearsal: true, pool: self.pool, has_engine: RwSignal::new(true), ..Self::new() }
     }
 
     /// Waits for the engine, which is asked for unless it is on its way; what has waited for it is read when it is there.
@@ -215,6 +232,7 @@ impl App {
             self.fault.set(None);
             self.has_engine.set(true);
             self.pool.update_value(|pool| pool.go_on(self));
+            super::rehearsal::begin(self);
         }
         Ok(())
     }
@@ -230,7 +248,7 @@ impl App {
         });
     }
 
-    /// Keeps what is derived up to date: the selected path, the evidence of what is in focus, the address's hash.
+    /// Keeps what is derived up to date: the selected path, the evidence of what is in focus.
     pub fn connect(self) {
         Effect::new(move |_| {
             self.overview.track();
@@ -274,7 +292,11 @@ impl App {
                 }
             });
         });
-        // What is looked at stands in the address, so that reloading or a link leads back to it; never what was read.
+        self.follow_focus();
+    }
+
+    /// What is looked at stands in the address, so that reloading or a link leads back to it; never what was read.
+    pub fn keep_address(self) {
         Effect::new(move |_| {
             let path = self.detail.with(|d| d.as_ref().map(|d| d.conversation.id.clone()));
             let tab = match self.tab.get() {
@@ -287,6 +309,9 @@ impl App {
                 let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#path={path}&tab={tab}")));
             }
         });
+    }
+
+    fn follow_focus(self) {
         Effect::new(move |_| {
             let focus = self.focus.get();
             let overview = self.overview.get();
@@ -375,7 +400,7 @@ impl App {
                     _ => format!("{name} ({number})"),
                 };
             }
-            let live = Live { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, members: Vec::new() };
+            let live = Live::begun();
             let key = self.pool.try_update_value(|pool| pool.next_key()).unwrap_or_default();
             let live = match self.root.get_value() {
                 Some(root) => root.with(|| RwSignal::new(live)),
@@ -425,7 +450,7 @@ impl App {
     /// Reads an input again from the start.
     pub fn retry_input(self, key: Key) {
         self.live(key, |live| {
-            *live = Live { state: InputState::Reading, read: 0, frames: 0, kind: String::new(), message: None, members: Vec::new() };
+            *live = Live::begun();
         });
         self.pool.update_value(|pool| pool.retry(self, key));
     }
@@ -477,11 +502,16 @@ impl App {
     pub fn hear(self, said: FromWorker) {
         match said {
             FromWorker::Progress { key, bytes, frames } => self.live(key, |live| (live.read, live.frames) = (bytes, frames)),
-            FromWorker::Read { key, found } => {
+            FromWorker::Read { key, found, took_ms } => {
+                self.live(key, |live| live.took_ms = Some(took_ms).filter(|ms| *ms > 0));
                 self.read(key, &found);
                 super::session::adopt(self, key, &found);
             }
-            FromWorker::SoFar { .. } | FromWorker::Report { .. } | FromWorker::Answer { .. } | FromWorker::Panicked { .. } => {}
+            FromWorker::SoFar { .. }
+            | FromWorker::Report { .. }
+            | FromWorker::Rehearsed { .. }
+            | FromWorker::Answer { .. }
+            | FromWorker::Panicked { .. } => {}
         }
     }
 
@@ -516,6 +546,11 @@ impl App {
         if is_last {
             self.is_analysing.set(false);
         }
+    }
+
+    /// Whether anything was given, so that there is something real to show.
+    pub fn is_in_use(self) -> bool {
+        self.inputs.with_untracked(|rows| !rows.is_empty())
     }
 
     /// Whether an input is still being read.

@@ -17,7 +17,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
 use super::shown::Shown;
-use super::{Out, export, reader, source};
+use super::{Out, export, reader, rehearsal, source};
 use crate::host;
 use crate::protocol::{Answer, Found, FromWorker, Key, Question, Room};
 
@@ -40,6 +40,8 @@ struct State {
     /// A saved report that was opened; it is shown as it is while nothing else is there to analyse.
     opened: Option<(Key, Report)>,
     shown: Rc<Shown>,
+    /// A made-up report, while the page rehearses with it.
+    rehearsal: Option<Rc<Shown>>,
     /// Changes that were told: the report says how many of them it includes.
     heard: u32,
     /// Counts changes and reports: a timer that finds another number than its own has been overtaken.
@@ -54,7 +56,7 @@ impl Analyst {
     }
 
     /// What a reader made of an input; replaces what was there under the same key.
-    pub fn add(&mut self, key: Key, room: Room, buffers: impl Iterator<Item = JsValue>) {
+    pub fn add(&mut self, key: Key, room: Room, is_last: bool, buffers: impl Iterator<Item = JsValue>) {
         {
             let mut state = self.state.borrow_mut();
             state.forget(key);
@@ -67,13 +69,13 @@ impl Analyst {
             // What one coarse capture has cost stays lost to the others until they are read again.
             sample::fit(&mut state.found, room.all, Rate::ALL);
         }
-        self.changed();
+        self.changed(is_last);
     }
 
     /// Forgets an input.
     pub fn remove(&mut self, key: Key) {
         self.state.borrow_mut().forget(key);
-        self.changed();
+        self.changed(false);
     }
 
     /// Shows a saved report.
@@ -92,20 +94,38 @@ impl Analyst {
                         message: Some(format!("this saved report cannot be read: {e}")),
                         corrections: Vec::new(),
                     };
-                    out.say(&FromWorker::Read { key, found: vec![found] }, &[]);
+                    out.say(&FromWorker::Read { key, found: vec![found], took_ms: 0 }, &[]);
                 }
             }
             make_report(&out, &state);
         });
     }
 
-    fn changed(&mut self) {
+    /// Makes up a report, unless there is something real to do.
+    pub fn rehearse(&self) {
+        let (out, state) = (self.out.clone(), Rc::clone(&self.state));
+        spawn_local(async move {
+            let is_over = || state.borrow().heard > 0;
+            if let Some(shown) = rehearsal::rehearse(is_over).await {
+                out.say(&FromWorker::Rehearsed { overview: Box::new(shown.overview()) }, &[]);
+                state.borrow_mut().rehearsal = Some(Rc::new(shown));
+            }
+        });
+    }
+
+    /// Forgets the made-up report.
+    pub fn rehearsed(&self) {
+        self.state.borrow_mut().rehearsal = None;
+    }
+
+    /// `is_last`: nothing that would make another report at once is to be expected.
+    fn changed(&mut self, is_last: bool) {
         let now = js_sys::Date::now();
         let mine = {
             let mut state = self.state.borrow_mut();
             state.heard = state.heard.wrapping_add(1);
             state.changes = state.changes.wrapping_add(1);
-            if now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS {
+            if is_last || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS {
                 drop(state);
                 return make_report(&self.out, &self.state);
             }
@@ -121,14 +141,15 @@ impl Analyst {
     }
 
     /// Answers, soon if a file must be read for it.
-    pub fn answer(&mut self, ask: u32, question: Question, file: Option<File>) {
+    pub fn answer(&mut self, ask: u32, question: Question, is_rehearsal: bool, file: Option<File>) {
         let (shown, near) = {
             let state = self.state.borrow();
             let near = match &question {
                 Question::Frame { file_name, name, frame } if file_name == name => state.near(name, *frame),
                 _ => None,
             };
-            (Rc::clone(&state.shown), near)
+            let made_up = state.rehearsal.as_ref().filter(|_| is_rehearsal);
+            (Rc::clone(made_up.unwrap_or(&state.shown)), near)
         };
         let out = self.out.clone();
         spawn_local(async move {

@@ -4,6 +4,7 @@
 mod analyst;
 mod export;
 mod reader;
+mod rehearsal;
 mod shown;
 mod source;
 mod unwrap;
@@ -51,14 +52,16 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
                     wasm_bindgen_futures::spawn_local(reader::read(out.clone(), key, name, file, room));
                 }
             }
-            ToWorker::Add { key, room } => analyst.borrow_mut().add(key, room, message.iter().skip(1)),
+            ToWorker::Add { key, room, is_last } => analyst.borrow_mut().add(key, room, is_last, message.iter().skip(1)),
             ToWorker::Remove { key } => analyst.borrow_mut().remove(key),
             ToWorker::Open { key } => {
                 if let Some(file) = file() {
                     analyst.borrow_mut().open(key, file);
                 }
             }
-            ToWorker::Ask { ask, question } => analyst.borrow_mut().answer(ask, question, file()),
+            ToWorker::Ask { ask, question, is_rehearsal } => analyst.borrow_mut().answer(ask, question, is_rehearsal, file()),
+            ToWorker::Rehearse => analyst.borrow_mut().rehearse(),
+            ToWorker::Rehearsed => analyst.borrow_mut().rehearsed(),
         }
     });
     scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));

@@ -59,6 +59,7 @@ impl SoFar {
 
 /// Reads `file` and says what came of it. Never fails: what the browser cannot read makes the input partial.
 pub async fn read(out: Out, key: Key, name: String, file: File, room: Room) {
+    let begun = js_sys::Date::now();
     let mut ingest = Ingest::new(&name);
     let mut so_far = SoFar::new(file.size());
     let outcome = feed(&file, |chunk, total| {
@@ -83,7 +84,8 @@ pub async fn read(out: Out, key: Key, name: String, file: File, room: Room) {
     let list = found.iter().map(describe).collect();
     // One at a time, and each is gone before the next is copied.
     let buffers: Vec<JsValue> = found.into_iter().map(moved).collect();
-    out.say(&FromWorker::Read { key, found: list }, &buffers);
+    let took_ms = (js_sys::Date::now() - begun).max(1.0) as u32;
+    out.say(&FromWorker::Read { key, found: list, took_ms }, &buffers);
 }
 
 /// What moves to the analyst; the digest makes room before its bytes are copied out.

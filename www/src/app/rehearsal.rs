@@ -1,0 +1,103 @@
+//! The page draws each of its parts once before anything is given, out of sight, from a report that the analyst makes up.
+//! What is done for the first time takes browsers ten times as long: compiling, looking for fonts, laying out. While a large file is
+//! being read, looking for fonts alone would take half a second, for it waits for the process that hands out the file.
+
+use gloo_timers::future::TimeoutFuture;
+use js_sys::Promise;
+use leptos::mount::mount_to;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+
+use super::state::{App, Focus, InputRow, Live, Tab};
+use super::{conversations, inputs, lists, path};
+use crate::host;
+use crate::protocol::{Found, FromWorker, Overview};
+
+/// Between two parts, so that whatever the person does comes first.
+const PAUSE_MS: u32 = 60;
+
+/// Has the analyst make up a report, soon after the engine has come.
+pub fn begin(app: App) {
+    spawn_local(async move {
+        TimeoutFuture::new(PAUSE_MS).await;
+        app.pool.update_value(|pool| pool.rehearse(app));
+    });
+}
+
+/// Draws everything from that report, a part at a time, until there is something real to show.
+pub fn go_on(app: App, overview: Overview) {
+    spawn_local(async move {
+        if app.is_in_use() {
+            return app.pool.with_value(super::pool::Pool::rehearsed);
+        }
+        let Ok((host, stage)) = host::stage() else { return app.pool.with_value(super::pool::Pool::rehearsed) };
+        // It is never disposed of: what is asked may be answered whenever it will.
+        let owner = Owner::new();
+        let understudy = owner.with(|| {
+            let understudy = app.understudy();
+            understudy.connect();
+            understudy
+        });
+        std::mem::forget(owner);
+        let mut drawn = Vec::new();
+        let names: Vec<String> = overview.inputs.iter().map(|input| input.name.clone()).collect();
+        let mut overview = Some(overview);
+        for scene in 0..9 {
+            TimeoutFuture::new(PAUSE_MS).await;
+            if app.is_in_use() {
+                break;
+            }
+            let mut show = |part: fn(App) -> AnyView| drawn.push(mount_to(stage.clone(), move || part(understudy)));
+            match scene {
+                0 => show(inputs::inputs),
+                1 => {
+                    for (key, name) in (0..).zip(&names) {
+                        let live = RwSignal::new(Live::begun());
+                        understudy.inputs.update(|all| all.push(InputRow { key, name: name.as_str().into(), bytes: 2, live }));
+                    }
+                }
+                2 => show(conversations::conversations),
+                3 => {
+                    show(lists::lists);
+                    if let Some(overview) = overview.take() {
+                        understudy.report(overview, None, true);
+                    }
+                }
+                4 => show(path::hops),
+                5 => show(path::path),
+                6 => {
+                    for (key, name) in (0..).zip(&names) {
+                        let found = Found { name: name.clone(), kind: "pcap".to_owned(), ..Found::default() };
+                        understudy.hear(FromWorker::Read { key, found: vec![found], took_ms: 1 });
+                    }
+                    understudy.look_at(Focus::Hop(0, 0));
+                }
+                7 => understudy.tab.set(Tab::Points),
+                _ => understudy.is_map.set(true),
+            }
+        }
+        // What the parts have asked is answered, and what they do in the next frame is done, before they go. (A window that nobody sees
+        // has no frames.)
+        while app.pool.with_value(super::pool::Pool::is_asked) {
+            TimeoutFuture::new(PAUSE_MS).await;
+        }
+        for _ in 0..2 {
+            frame().await;
+            TimeoutFuture::new(PAUSE_MS).await;
+        }
+        drop(drawn);
+        host.remove();
+        app.pool.with_value(super::pool::Pool::rehearsed);
+    });
+}
+
+async fn frame() {
+    let next = Promise::new(&mut |resolve, _| {
+        request_animation_frame(move || {
+            let _ = resolve.call0(&JsValue::NULL);
+        });
+    });
+    let _ = JsFuture::from(next).await;
+}
