@@ -447,8 +447,8 @@ fn resets(
     }
     for d in [request, reply] {
         let reset = d.hops.iter().flat_map(|h| &h.sightings).find_map(|s| {
-            let row = ctx.flows.rows(ctx.captures, s).find(|r| r.flags & flags::RST != 0)?;
-            Some((ctx.captures.get(s.capture)?.input, row.row))
+            let capture = ctx.captures.get(s.capture)?;
+            Some((capture.input, capture.digest.row_at(ctx.flows.of(s)?.reset(s.stream)?)))
         });
         let Some((input, row)) = reset else { continue };
         let by = if d.way == Way::Request { leg.tuple.src } else { leg.tuple.dst };
@@ -509,6 +509,13 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
     }
     for d in &path.directions {
         let Some(h) = d.hops.iter().find(|h| h.observed()) else { continue };
+        let mut here = h.sightings.iter().filter(|s| Some(s.point) == h.sample_point);
+        // Every segment lies beyond all before it: most conversations need no look at their rows.
+        if let (Some(only), None) = (here.next(), here.next())
+            && ctx.flows.of(only).is_some_and(|all| all.advances(only.stream))
+        {
+            continue;
+        }
         let mut seen: BTreeMap<(u32, u32, u8), (u16, u32, Nanos)> = BTreeMap::new();
         let mut again = Vec::new();
         let mut sample = Repeated::default();

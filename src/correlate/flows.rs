@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::digest::{CaptureDigest, NO_TIME, Rate, Row, StreamKey, Tuple};
-use crate::dissect::flags;
+use crate::correlate::summary::{SKETCH, Summary};
+use crate::digest::{NO_TIME, Rate, Row, StreamKey, Tuple};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Nanos, Protocol};
 
@@ -71,53 +71,10 @@ pub struct Flows {
     pub rate: Rate,
     /// Flows of which no packet was kept: what they were part of cannot be told, and they are traced by nobody.
     pub unexamined: u64,
-    /// Rows of each stream: per capture, (offset per stream, places of the rows among those that are kept).
-    index: Vec<StreamIndex>,
+    /// What the rows say of each capture's streams.
+    index: Vec<Summary>,
 }
 
-#[derive(Debug, Default)]
-struct StreamIndex {
-    starts: Vec<u32>,
-    rows: Vec<u32>,
-}
-
-impl StreamIndex {
-    fn of(digest: &CaptureDigest) -> Self {
-        let mut starts = vec![0_u32; digest.streams.len() + 1];
-        for stream in digest.streams_of_rows() {
-            if let Some(s) = starts.get_mut(stream as usize + 1) {
-                *s += 1;
-            }
-        }
-        let mut total = 0;
-        for s in &mut starts {
-            total += *s;
-            *s = total;
-        }
-        let mut next = starts.clone();
-        let mut rows = vec![0_u32; digest.kept() as usize];
-        for (place, stream) in (0..).zip(digest.streams_of_rows()) {
-            if let Some(at) = next.get_mut(stream as usize) {
-                if let Some(slot) = rows.get_mut(*at as usize) {
-                    *slot = place;
-                }
-                *at += 1;
-            }
-        }
-        Self { starts, rows }
-    }
-
-    fn rows(&self, stream: u32) -> &[u32] {
-        let at = stream as usize;
-        match (self.starts.get(at), self.starts.get(at + 1)) {
-            (Some(from), Some(to)) => self.rows.get(*from as usize..*to as usize).unwrap_or_default(),
-            _ => &[],
-        }
-    }
-}
-
-/// So many identities stand for a flow's way in the join: the lowest, so that every point chooses the same packets.
-const SKETCH: usize = 64;
 /// An identity in more flows than this joins none of them.
 const MOST_FLOWS: usize = 6;
 
@@ -125,7 +82,7 @@ const MOST_FLOWS: usize = 6;
 #[must_use]
 pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     let rate = captures.iter().map(|c| c.digest.rate()).max().unwrap_or_default();
-    let mut all = Flows { rate, index: captures.iter().map(|c| StreamIndex::of(c.digest)).collect(), ..Flows::default() };
+    let mut all = Flows { rate, index: captures.iter().map(|c| Summary::of(c.digest, rate)).collect(), ..Flows::default() };
     let mut by_tuple: BTreeMap<Tuple, Vec<Sighting>> = BTreeMap::new();
     for (point_id, point) in points.iter().enumerate() {
         let Some(capture) = captures.get(point.capture) else { continue };
@@ -147,7 +104,7 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     let index = &all.index;
     all.flows.retain(|f| f.sightings.iter().any(|s| index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())));
     all.unexamined = (found - all.flows.len()) as u64;
-    all.flows.retain(|f| all_echo(captures, f, &all.index));
+    all.flows.retain(|f| all_echo(f, &all.index));
     let joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
     all.conversations = group(all.flows.len(), joins);
     all
@@ -161,14 +118,13 @@ fn is_conversation(key: &StreamKey, tuple: Tuple) -> bool {
 }
 
 /// For ICMP only echo and its reply make a conversation; for all else, everything does.
-fn all_echo(captures: &[Capture<'_>], flow: &Flow, index: &[StreamIndex]) -> bool {
+fn all_echo(flow: &Flow, index: &[Summary]) -> bool {
     if !matches!(flow.tuple.protocol, Protocol::Icmp | Protocol::Icmpv6) {
         return true;
     }
     flow.sightings.iter().any(|s| {
-        let (Some(index), Some(capture)) = (index.get(s.capture), captures.get(s.capture)) else { return false };
-        let first = index.rows(s.stream).first().and_then(|r| capture.digest.kept_row(*r));
-        first.is_some_and(|r| matches!(r.flags, 0 | 8 | 128 | 129))
+        let first = index.get(s.capture).and_then(|i| i.first(s.stream));
+        first.is_some_and(|(_, flags)| matches!(flags, 0 | 8 | 128 | 129))
     })
 }
 
@@ -187,6 +143,11 @@ impl Flows {
         captures.get(s.capture).is_some_and(|c| c.digest.is_whole(s.stream, rows))
     }
 
+    /// What the rows say of the streams of a sighting's capture.
+    pub(crate) fn of(&self, s: &Sighting) -> Option<&Summary> {
+        self.index.get(s.capture)
+    }
+
     /// Whether the flow's lower end began it: yes, no, or not to be told.
     #[must_use]
     pub fn begun_by_lower(&self, captures: &[Capture<'_>], flow: &Flow) -> Option<bool> {
@@ -194,18 +155,10 @@ impl Flows {
         let mut earliest: Option<(Nanos, bool)> = None;
         for s in &flow.sightings {
             let sign = if s.forward { 1 } else { -1 };
-            for row in self.rows(captures, s).take(SKETCH) {
-                match flow.tuple.protocol {
-                    Protocol::Tcp if row.flags & flags::SYN != 0 => {
-                        votes += if row.flags & flags::ACK == 0 { 100 * sign } else { -100 * sign }
-                    }
-                    Protocol::Icmp => votes += if row.flags == 8 { sign } else { -sign },
-                    Protocol::Icmpv6 => votes += if row.flags == 128 { sign } else { -sign },
-                    _ => {}
-                }
-                if row.time != NO_TIME && earliest.is_none_or(|e| row.time < e.0) {
-                    earliest = Some((row.time, s.forward));
-                }
+            let (vote, time) = self.of(s).map_or((0, None), |i| i.beginning(s.stream));
+            votes += vote * sign;
+            if let Some(time) = time.filter(|t| earliest.is_none_or(|e| *t < e.0)) {
+                earliest = Some((time, s.forward));
             }
             // Who spoke first is known of all packets.
             let first = captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)).map(|s| s.first_ns);
@@ -235,35 +188,32 @@ struct Entry {
     flow: u32,
     forward: bool,
     capture: u32,
-    row: u32,
+    /// Place among the rows that are kept.
+    place: u32,
 }
 
 /// Flows that share packets: sorts the flows' sketches by identity and counts, for each pair of flows, how many they share.
-fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[StreamIndex], ambiguous: &mut u64) -> Vec<Join> {
+fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[Summary], ambiguous: &mut u64) -> Vec<Join> {
     let mut entries: Vec<Entry> = Vec::new();
-    for (id, flow) in flows.iter().enumerate() {
-        for forward in [true, false] {
-            let mut sketch: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
-            for s in flow.sightings.iter().filter(|s| s.forward == forward) {
-                let (Some(index), Some(capture)) = (index.get(s.capture), captures.get(s.capture)) else { continue };
-                for row in capture.digest.kept_rows(index.rows(s.stream)) {
-                    if row.ident == 0 || is_common(flow.tuple.protocol, &row) {
-                        continue;
-                    }
-                    if sketch.len() >= SKETCH && sketch.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
-                        continue;
-                    }
-                    sketch.entry(row.ident).or_insert((u32::try_from(s.capture).unwrap_or(u32::MAX), row.row));
-                    if sketch.len() > SKETCH {
-                        sketch.pop_last();
-                    }
-                }
-            }
-            let flow = u32::try_from(id).unwrap_or(u32::MAX);
-            entries.extend(sketch.into_iter().map(|(ident, (capture, row))| Entry { ident, flow, forward, capture, row }));
+    // Identity, number of the sighting, capture, place.
+    let mut sketch: Vec<(u64, u32, u32, u32)> = Vec::new();
+    for (flow, forward) in (0..).zip(flows).flat_map(|(id, flow)| [true, false].map(|forward| ((id, flow), forward))) {
+        sketch.clear();
+        let (id, flow) = flow;
+        for (n, s) in (0..).zip(flow.sightings.iter().filter(|s| s.forward == forward)) {
+            let capture = u32::try_from(s.capture).unwrap_or(u32::MAX);
+            let names = index.get(s.capture).map(|i| i.sketch(s.stream)).unwrap_or_default();
+            sketch.extend(names.iter().map(|x| (x.ident, n, capture, x.place)));
         }
+        sketch.sort_unstable();
+        let firsts = sketch.chunk_by(|a, b| a.0 == b.0).filter_map(|group| group.first().copied()).take(SKETCH);
+        entries.extend(firsts.map(|(ident, _, capture, place)| Entry { ident, flow: id, forward, capture, place }));
     }
     entries.sort_unstable();
+    let row = |e: &Entry| {
+        let capture = e.capture as usize;
+        (capture, captures.get(capture).map_or(0, |c| c.digest.row_at(e.place)))
+    };
     let mut pairs: FxHashMap<(u32, u32), Join> = FxHashMap::default();
     for group in entries.chunk_by(|a, b| a.ident == b.ident) {
         if group.len() < 2 {
@@ -279,8 +229,8 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[StreamIndex], ambigu
                     a: x.flow as usize,
                     b: y.flow as usize,
                     shared: 0,
-                    row_a: (x.capture as usize, x.row),
-                    row_b: (y.capture as usize, y.row),
+                    row_a: row(x),
+                    row_b: row(y),
                     same_way: x.forward == y.forward,
                 });
                 if (x.forward == y.forward) == join.same_way {
@@ -292,11 +242,6 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[StreamIndex], ambigu
     let mut joins: Vec<Join> = pairs.into_values().filter(|j| is_enough(j, captures, flows)).collect();
     joins.sort_unstable_by_key(|j| (j.a, j.b));
     joins
-}
-
-/// Packets that look alike in many conversations: resets carry no timestamps and mostly no acknowledgement.
-fn is_common(protocol: Protocol, row: &Row) -> bool {
-    protocol == Protocol::Tcp && row.flags & flags::RST != 0
 }
 
 /// A TCP identity holds 32 bits of sequence number, mostly 32 of acknowledgement and 64 of timestamps: one will do, if the

@@ -3,3 +3,4 @@
 
 pub mod clocks;
 pub mod flows;
+pub(crate) mod summary;

@@ -268,8 +268,12 @@ impl CaptureDigest {
     /// Row `row`, if it is there and was kept.
     #[must_use]
     pub fn row(&self, row: u32) -> Option<Row> {
-        let place = if self.rate.is_sampled() { self.kept.find(row)? } else { row };
-        self.kept_row(place)
+        self.kept_row(self.place_of(row)?)
+    }
+
+    /// Where a row stands among those that are kept.
+    pub(crate) fn place_of(&self, row: u32) -> Option<u32> {
+        if self.rate.is_sampled() { self.kept.find(row) } else { Some(row) }
     }
 
     /// The `place`th of the rows that are kept, from 0.
@@ -413,10 +417,38 @@ impl CaptureDigest {
             + self.marks.len() * size_of::<Marked>()
     }
 
+    /// All rows that are kept, in the file's order, as parts of the columns.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = Page<'_>> {
+        let first = self.stream_of.pages().zip(self.times.pages()).zip(self.idents.pages());
+        let rest = self.seqs.pages().zip(self.lens.pages()).zip(self.flags.pages());
+        first.zip(rest).map(|(((stream_of, times), idents), ((seqs, lens), flags))| Page { stream_of, times, idents, seqs, lens, flags })
+    }
+
+    /// The time at a place of the rows that are kept.
+    pub(crate) fn time_at(&self, place: u32) -> Nanos {
+        self.times.get(place).unwrap_or(NO_TIME)
+    }
+
+    /// The number of the row at a place of those that are kept.
+    pub(crate) fn row_at(&self, place: u32) -> u32 {
+        if self.rate.is_sampled() { self.kept.get(place).unwrap_or(0) } else { place }
+    }
+
     /// All rows that are kept, in the file's order.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
         (0..self.kept()).filter_map(|place| self.kept_row(place))
     }
+}
+
+/// Rows that follow one another, column by column; all are of one length. See [`Row`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page<'a> {
+    pub(crate) stream_of: &'a [u32],
+    pub(crate) times: &'a [Nanos],
+    pub(crate) idents: &'a [u64],
+    pub(crate) seqs: &'a [u32],
+    pub(crate) lens: &'a [u32],
+    pub(crate) flags: &'a [u8],
 }
 
 /// A bit for each row.

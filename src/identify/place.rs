@@ -1009,19 +1009,34 @@ fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
     const ENOUGH: usize = 512;
     let mut sample = Sample::new();
     let Some(capture) = captures.get(point.capture) else { return sample };
-    let wanted: BTreeSet<u32> = order::set(point.streams.iter().copied());
-    for row in capture.digest.rows().filter(|r| r.ident != 0 && r.time != NO_TIME && wanted.contains(&r.stream)) {
-        // The lowest identities: the same packets are chosen at every point.
-        if sample.len() >= ENOUGH && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
-            continue;
+    let mut wanted = vec![false; capture.digest.streams.len()];
+    for id in &point.streams {
+        if let Some(slot) = wanted.get_mut(*id as usize) {
+            *slot = true;
         }
-        let key = capture.digest.streams.get(row.stream as usize).map(|s| &s.key);
-        let (mac, src) = (key.and_then(|k| k.src_mac), key.and_then(|k| k.flow).map(|f| f.src));
-        let ttl = key.map_or(0, |k| k.ttl);
-        sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some(Sampled { time: row.time, row: row.row, mac, src, ttl }));
-        if sample.len() > ENOUGH {
-            sample.pop_last();
+    }
+    let mut place = 0;
+    // The lowest identities: the same packets are chosen at every point.
+    let mut most = u64::MAX;
+    for page in capture.digest.pages() {
+        let columns = page.idents.iter().zip(page.times).zip(page.stream_of);
+        for (place, ((ident, time), stream)) in (place..).zip(columns) {
+            if *ident > most || *ident == 0 || *time == NO_TIME || wanted.get(*stream as usize) != Some(&true) {
+                continue;
+            }
+            let key = capture.digest.streams.get(*stream as usize).map(|s| &s.key);
+            let (mac, src) = (key.and_then(|k| k.src_mac), key.and_then(|k| k.flow).map(|f| f.src));
+            let ttl = key.map_or(0, |k| k.ttl);
+            let one = || Some(Sampled { time: *time, row: capture.digest.row_at(place), mac, src, ttl });
+            sample.entry(*ident).and_modify(|e| *e = None).or_insert_with(one);
+            if sample.len() > ENOUGH {
+                sample.pop_last();
+            }
+            if sample.len() >= ENOUGH {
+                most = sample.last_key_value().map_or(most, |(ident, _)| *ident);
+            }
         }
+        place += u32::try_from(page.idents.len()).unwrap_or(0);
     }
     sample
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::overlay::{Sampled, common, sample_of};
 use super::{Context, Direction, Hop, Logged, Path};
 use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
@@ -33,10 +34,10 @@ const SURE_STEP: f64 = 0.9;
 const LOOKED_FOR: u64 = 6;
 
 /// Fills in counts, delays and verdicts.
-pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book) {
+pub(super) fn judge(ctx: Context<'_>, path: &mut Path, taken: &Taken<'_>, clocks: &Clocks, book: &mut Book) {
     for d in &mut path.directions {
         compare(ctx, d, clocks, book);
-        silences(ctx, d, clocks);
+        silences(ctx, d, taken, clocks);
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
     let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
@@ -46,10 +47,33 @@ pub fn judge(ctx: Context<'_>, path: &mut Path, clocks: &Clocks, book: &mut Book
     }
 }
 
+/// The points that were surely taken at each interface.
+pub(super) struct Taken<'a>(BTreeMap<&'a Id, BTreeSet<usize>>);
+
+impl<'a> Taken<'a> {
+    pub(super) fn of(ctx: Context<'a>) -> Self {
+        let mut at: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
+        for (n, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= SURE) {
+            for interface in p.at.iter().chain(p.stream_at.values()) {
+                at.entry(interface).or_default().insert(n);
+            }
+        }
+        Self(at)
+    }
+}
+
 /// What a capture's silence beyond a hop would be told by.
-fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
+fn silences(ctx: Context<'_>, d: &mut Direction, taken: &Taken<'_>, clocks: &Clocks) {
     let Some(last) = d.hops.iter().rposition(Hop::observed) else { return };
     let Some(end) = d.hops.get(last) else { return };
+    // What the VPC's own log has further on was not lost before.
+    let reached = reached(d).unwrap_or(last).max(last);
+    let beyond = d.hops.iter().skip(reached + 1).filter(|h| h.p >= SURE_STEP).filter_map(|h| Some((h, h.interface.as_ref()?)));
+    let beyond: Vec<(&Hop, &Id, usize)> =
+        beyond.flat_map(|(h, i)| taken.0.get(i).into_iter().flatten().map(move |point| (h, i, *point))).collect();
+    if beyond.is_empty() {
+        return;
+    }
     let mut times: Vec<(usize, Nanos)> = end
         .sightings
         .iter()
@@ -72,25 +96,20 @@ fn silences(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks) {
     }
     let is_certain = !rate.is_sampled() || has_opening && rate.keeps_control();
     let mut rests_on_sample = false;
-    // What the VPC's own log has further on was not lost before.
-    let reached = reached(d).unwrap_or(last).max(last);
-    for h in d.hops.iter().skip(reached + 1) {
-        let Some(interface) = &h.interface else { continue };
-        for (id, p) in ctx.points.iter().enumerate() {
-            let here = p.at.as_ref() == Some(interface) || p.stream_at.values().any(|i| i == interface);
-            if here && p.p >= SURE && h.p >= SURE_STEP && times.iter().any(|(point, t)| ran_at(ctx, id, translate(*t, *point, id, clocks)))
-            {
-                // Under the addresses that they have here they would have been counted, kept or not.
-                if !is_certain && h.leg != leg {
-                    if looked_for < LOOKED_FOR {
-                        continue;
-                    }
-                    rests_on_sample = true;
+    let mut silent = Vec::new();
+    for (h, interface, id) in beyond {
+        if times.iter().any(|(point, t)| ran_at(ctx, id, translate(*t, *point, id, clocks))) {
+            // Under the addresses that they have here they would have been counted, kept or not.
+            if !is_certain && h.leg != leg {
+                if looked_for < LOOKED_FOR {
+                    continue;
                 }
-                d.silent.push((id, interface.clone()));
+                rests_on_sample = true;
             }
+            silent.push((id, interface.clone()));
         }
     }
+    d.silent.extend(silent);
     d.looked_for = rests_on_sample.then_some(looked_for);
 }
 
@@ -100,12 +119,26 @@ fn protocol_of(ctx: Context<'_>, s: &Sighting) -> Option<Protocol> {
 
 /// A time of one point's clock by another's; without a known offset the clocks are taken to agree.
 pub(super) fn translate(time: Nanos, from: usize, to: usize, clocks: &Clocks) -> Nanos {
-    match (clocks.get(&from), clocks.get(&to)) {
-        (Some((a, x)), Some((b, y))) if a == b => {
+    Between::of(from, to, clocks).translate(time)
+}
+
+/// What turns times of one point's clock into another's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Between(Option<(Offset, Offset)>);
+
+impl Between {
+    pub(super) fn of(from: usize, to: usize, clocks: &Clocks) -> Self {
+        match (clocks.get(&from), clocks.get(&to)) {
+            (Some((a, x)), Some((b, y))) if a == b => Self(Some((*x, *y))),
+            _ => Self(None),
+        }
+    }
+
+    pub(super) fn translate(&self, time: Nanos) -> Nanos {
+        self.0.map_or(time, |(x, y)| {
             let reference = x.first_from_second(time);
             reference.saturating_add(y.at(reference))
-        }
-        _ => time,
+        })
     }
 }
 
@@ -124,16 +157,25 @@ fn ran_at(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
 
 /// The packets of a hop, in a form that two hops can be compared by.
 struct Packets {
-    /// Identities, with their number.
-    idents: BTreeMap<u64, u32>,
+    /// All but TCP: the identities, sorted.
+    idents: Vec<u64>,
     /// TCP: the sequence numbers covered, as sorted disjoint ranges relative to `base`.
     covered: Vec<(i64, i64)>,
     base: Option<u32>,
 }
 
+/// The streams of a hop at the point that it is told by.
+fn sightings(h: &Hop) -> impl Iterator<Item = &Sighting> {
+    h.sightings.iter().filter(move |s| Some(s.point) == h.sample_point)
+}
+
 fn rows<'a>(ctx: Context<'a>, h: &'a Hop) -> impl Iterator<Item = (&'a Sighting, Row)> + use<'a> {
     let point = h.sample_point;
     h.sightings.iter().filter(move |s| Some(s.point) == point).flat_map(move |s| ctx.flows.rows(ctx.captures, s).map(move |r| (s, r)))
+}
+
+fn first_seq(ctx: Context<'_>, h: &Hop) -> Option<u32> {
+    sightings(h).find_map(|s| ctx.flows.of(s)?.first(s.stream)).map(|(seq, _)| seq)
 }
 
 /// Sequence space that a segment takes: its payload, and one each for SYN and FIN (RFC 9293 §3.4).
@@ -144,17 +186,24 @@ fn span(row: &Row, base: u32) -> (i64, i64) {
 }
 
 fn packets(ctx: Context<'_>, h: &Hop, protocol: Protocol, base: Option<u32>) -> Packets {
-    let mut p = Packets { idents: BTreeMap::new(), covered: Vec::new(), base };
+    let mut p = Packets { idents: Vec::new(), covered: Vec::new(), base };
+    if protocol != Protocol::Tcp {
+        p.idents = rows(ctx, h).map(|(_, r)| r.ident).filter(|ident| *ident != 0).collect();
+        p.idents.sort_unstable();
+        return p;
+    }
+    p.base = base.or(first_seq(ctx, h));
+    let Some(base) = p.base else { return p };
     let mut spans = Vec::new();
-    for (_, row) in rows(ctx, h) {
-        if row.ident != 0 {
-            *p.idents.entry(row.ident).or_default() += 1;
-        }
-        if protocol == Protocol::Tcp {
-            let base = *p.base.get_or_insert(row.seq);
-            let (from, to) = span(&row, base);
-            if to > from {
-                spans.push((from, to));
+    for s in sightings(h) {
+        for range in ctx.flows.of(s).into_iter().flat_map(|all| all.covered(s.stream)) {
+            const AROUND: i64 = 1 << 32;
+            let from = i64::from(range.from.wrapping_sub(base) as i32);
+            let to = from + i64::from(range.len);
+            spans.push((from, to));
+            // Numbers half way round count from the base on, or back from it.
+            if to > AROUND / 2 {
+                spans.push((from - AROUND, to - AROUND));
             }
         }
     }
@@ -180,7 +229,7 @@ impl Packets {
             }
             return self.covers(from, to);
         }
-        row.ident == 0 || self.idents.contains_key(&row.ident)
+        row.ident == 0 || self.idents.binary_search(&row.ident).is_ok()
     }
 
     /// Whether it has a part of a segment's payload.
@@ -199,6 +248,14 @@ impl Packets {
         (row.flags & flags::SYN == 0 || one_at(0))
             && (row.flags & flags::FIN == 0 || one_at(row.len))
             && kept_pieces(row, rate).all(|piece| self.has_piece(row, &piece))
+    }
+
+    /// Whether it has all that another has, so that nothing of that can be missing.
+    fn has_all(&self, other: &Self) -> bool {
+        let is_comparable = other.covered.is_empty() || self.base.is_some() && self.base == other.base;
+        is_comparable
+            && other.covered.iter().all(|(from, to)| self.covers(*from, *to))
+            && other.idents.iter().all(|ident| self.idents.binary_search(ident).is_ok())
     }
 
     fn covers(&self, from: i64, to: i64) -> bool {
@@ -318,38 +375,51 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
         .find_map(|s| Some(ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)?.key.flow?.protocol));
     let Some(protocol) = protocol else { return };
     let observed: Vec<usize> = (0..d.hops.len()).filter(|n| d.hops.get(*n).is_some_and(Hop::observed)).collect();
-    let base = observed.first().and_then(|n| d.hops.get(*n)).and_then(|h| rows(ctx, h).next()).map(|(_, r)| r.seq);
+    let base = observed.first().and_then(|n| d.hops.get(*n)).and_then(|h| first_seq(ctx, h));
+    if observed.len() < 2 {
+        return;
+    }
     let sets: Vec<Packets> = observed.iter().filter_map(|n| d.hops.get(*n)).map(|h| packets(ctx, h, protocol, base)).collect();
+    let samples: Vec<_> = observed.iter().filter_map(|n| d.hops.get(*n)).map(|h| sample_of(ctx, h)).collect();
+    let two = |k: usize| observed.get(k).and_then(|n| Some((d.hops.get(*n)?, sets.get(k)?, samples.get(k)?)));
+    let mut found = Vec::new();
     for (k, n) in observed.iter().enumerate().skip(1) {
-        let (Some(before), Some(here), Some(set)) = (observed.get(k - 1).and_then(|b| d.hops.get(*b)), d.hops.get(*n), sets.get(k)) else {
-            continue;
-        };
+        let (Some((before, set_before, sample_before)), Some((here, set, sample_here))) = (two(k - 1), two(k)) else { continue };
         let (Some(p), Some(q)) = (before.sample_point, here.sample_point) else { continue };
-        let is_inside = |r: &Row| r.time == NO_TIME || inside(ctx, q, translate(r.time, p, q, clocks));
+        let by_here = Between::of(p, q, clocks);
+        let is_inside = |r: &Row| r.time == NO_TIME || inside(ctx, q, by_here.translate(r.time));
         let is_estimate = !(is_whole(ctx, before) && is_whole(ctx, here));
         let (missing, missing_range) = if is_estimate {
             estimate(ctx, before, set, protocol, is_inside)
+        } else if set.has_all(set_before) {
+            (0, None)
         } else {
             (rows(ctx, before).filter(|(_, r)| is_inside(r) && !set.has(r, protocol)).count() as u64, None)
         };
-        let mut delays: Vec<(Nanos, u32, u32)> = before
-            .sample
-            .iter()
-            .filter_map(|(k, (t, row))| here.sample.get(k).map(|(u, other)| (translate(*u, q, p, clocks) - t, *row, *other)))
-            .collect();
-        delays.sort_unstable();
-        let median = delays.get(delays.len() / 2).copied();
+        let by_before = Between::of(q, p, clocks);
+        let later = |(left, arrived): (&Sampled, &Sampled)| (by_before.translate(arrived.time) - left.time, left.row, arrived.row);
+        let mut delays: Vec<(Nanos, u32, u32)> = common(sample_before, sample_here).map(later).collect();
+        let middle = delays.len() / 2;
+        let median = if is_estimate {
+            delays.sort_unstable();
+            delays.get(middle).copied()
+        } else {
+            (!delays.is_empty()).then(|| *delays.select_nth_unstable(middle).1)
+        };
         let open = open_between(ctx, p, q, clocks);
-        let range = median_range(ctx, p, protocol, &delays).filter(|_| is_estimate);
+        let range = if is_estimate { median_range(ctx, p, protocol, &delays) } else { None };
         // Fewer packets also leave more open of the clocks.
         let range = range.zip(open).map(|((low, high), open)| (low.saturating_sub(open).max(0), high.saturating_add(open)));
         let median_ns = median.map(|m| m.0).filter(|_| !before.is_mirrored && !here.is_mirrored);
         // A delay is known where it exceeds what the clocks leave open.
         let known = median_ns.filter(|d| open.is_some_and(|open| *d >= 0 && *d > open / 2));
         let ev = median.and_then(|(_, a, b)| pair_evidence(ctx, before, here, (p, a), (q, b), known, protocol, book));
-        if let Some(h) = d.hops.get_mut(*n) {
-            (h.missing, h.missing_range) = (missing, missing_range);
-            (h.delay_ns, h.delay_range_ns) = (known, range.filter(|_| known.is_some()));
+        found.push((*n, (missing, missing_range), (known, range.filter(|_| known.is_some())), ev));
+    }
+    for (n, missing, delay, ev) in found {
+        if let Some(h) = d.hops.get_mut(n) {
+            (h.missing, h.missing_range) = missing;
+            (h.delay_ns, h.delay_range_ns) = delay;
             h.ev.extend(ev);
         }
     }
@@ -451,10 +521,14 @@ fn refusal(ctx: Context<'_>, path: &Path) -> bool {
     if d.hops.iter().flat_map(|h| &h.sightings).any(|s| !ctx.flows.is_whole(ctx.captures, s)) {
         return false;
     }
-    let all: Vec<u8> =
-        d.hops.iter().flat_map(|h| &h.sightings).flat_map(|s| ctx.flows.rows(ctx.captures, s).take(16)).map(|r| r.flags).collect();
+    let seen: Vec<bool> = d
+        .hops
+        .iter()
+        .flat_map(|h| &h.sightings)
+        .filter_map(|s| ctx.flows.of(s).filter(|all| !all.rows(s.stream).is_empty()).map(|all| all.refuses(s.stream)))
+        .collect();
     let tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
-    tcp && !all.is_empty() && all.iter().all(|f| f & flags::RST != 0)
+    tcp && !seen.is_empty() && seen.iter().all(|refuses| *refuses)
 }
 
 /// An ICMP error that says that a packet of this conversation was turned away: no such port, or a rule forbids it

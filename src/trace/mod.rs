@@ -82,9 +82,7 @@ pub struct Hop {
     pub delay_ns: Option<Nanos>,
     /// For an estimate: between which two it lies.
     pub delay_range_ns: Option<(Nanos, Nanos)>,
-    /// Identity → time at `sample_point`, of packets seen once; dropped when the path is judged.
-    pub sample: BTreeMap<u64, (Nanos, u32)>,
-    /// The point that the sample is from.
+    /// The point that its packets are compared at: of several captures of one place the fullest.
     pub sample_point: Option<usize>,
     /// Copies of what crossed this interface, captured where VPC traffic mirroring sent them: their times are the copies'.
     pub is_mirrored: bool,
@@ -206,7 +204,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
         let mut path = Path { legs, rewriters, packets: 0, bytes: 0, directions: Vec::new() };
         for (way, walk) in [(Way::Request, there), (Way::Reply, back)] {
             if let Some(direction) = overlay::overlay(ctx, &path.legs, way, walk, book) {
-                overlay::exchanges(&direction, &mut exchanges);
+                overlay::exchanges(ctx, &direction, &mut exchanges);
                 path.directions.push(direction);
             }
         }
@@ -228,10 +226,9 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
     }
     remarks::lay(ctx, &mut paths, book);
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
+    let taken = judge::Taken::of(ctx);
     for path in &mut paths {
-        judge::judge(ctx, path, &clocks, book);
-        // Nobody compares them any more, and there are many paths.
-        path.directions.iter_mut().flat_map(|d| &mut d.hops).for_each(|h| h.sample = BTreeMap::new());
+        judge::judge(ctx, path, &taken, &clocks, book);
     }
     (paths, clocks)
 }

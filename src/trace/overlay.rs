@@ -10,15 +10,13 @@ use super::{Context, Direction, Hop, Leg};
 use crate::confidence;
 use crate::correlate::clocks::Exchange;
 use crate::correlate::flows::Sighting;
-use crate::digest::{NO_TIME, Row, Stream, is_kept_everywhere};
+use crate::correlate::summary::SAMPLE;
+use crate::digest::{NO_TIME, Row, Stream};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
 use crate::order;
 use crate::report::{Verdict, Way};
-
-/// Packets that are compared between two hops; the lowest identities, so that both choose the same.
-const SAMPLE: usize = 256;
 
 /// One direction with its sightings on their hops; `None` if nothing of it was seen.
 pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book: &mut Book) -> Option<Direction> {
@@ -105,7 +103,6 @@ fn hop(step: Step) -> Hop {
         missing_range: None,
         delay_ns: None,
         delay_range_ns: None,
-        sample: BTreeMap::new(),
         sample_point: None,
         is_mirrored: false,
         logged: None,
@@ -147,35 +144,63 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     let best = by_point.iter().max_by_key(|(point, n)| (**n, std::cmp::Reverse(**point)));
     let Some((point, seen)) = best else { return };
     (h.seen, h.sample_point) = (*seen, Some(*point));
-    h.sample = sample(ctx, h.sightings.iter().filter(|s| s.point == *point));
 }
 
-/// Identity → time and row.
-type Sample = BTreeMap<u64, (Nanos, u32)>;
+/// A packet that was seen once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampled {
+    ident: u64,
+    pub(super) time: Nanos,
+    pub(super) row: u32,
+}
+
+/// By identity.
+type Sample = Vec<Sampled>;
+
+/// The packets seen at a hop, at the point that it is told by.
+pub(super) fn sample_of(ctx: Context<'_>, h: &Hop) -> Sample {
+    sample(ctx, h.sightings.iter().filter(|s| Some(s.point) == h.sample_point))
+}
 
 /// The packets with the lowest identities, of those that were seen once.
 fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting>) -> Sample {
-    let mut sample: BTreeMap<u64, Option<(Nanos, u32)>> = BTreeMap::new();
     let here: Vec<&Sighting> = sightings.collect();
-    let timed = |s| ctx.flows.rows(ctx.captures, s).filter(|r: &Row| r.ident != 0 && r.time != NO_TIME);
-    // Of a packet that is kept here and perhaps not there, a copy sent later would be taken for it.
-    let is_everywhere = |s: &Sighting, row: &Row| {
-        let protocol = stream(ctx, s).and_then(|s| s.key.flow).map(|f| f.protocol);
-        ctx.flows.is_whole(ctx.captures, s) || is_kept_everywhere(protocol, row, ctx.flows.rate)
+    let named = |s: &&Sighting| ctx.flows.of(s).map(|all| all.sample(s.stream)).unwrap_or_default();
+    let sampled = |capture: usize, ident: u64, place: u32| {
+        let digest = ctx.captures.get(capture).map(|c| c.digest);
+        Sampled { ident, time: digest.map_or(NO_TIME, |d| d.time_at(place)), row: digest.map_or(0, |d| d.row_at(place)) }
     };
-    let is_any = !ctx.flows.rate.is_sampled() || !here.iter().any(|s| timed(s).any(|row| is_everywhere(s, &row)));
-    for s in here {
-        for row in timed(s).filter(|row| is_any || is_everywhere(s, row)) {
-            if sample.len() >= SAMPLE && sample.last_key_value().is_some_and(|(k, _)| *k < row.ident) {
-                continue;
-            }
-            sample.entry(row.ident).and_modify(|e| *e = None).or_insert(Some((row.time, row.row)));
-            if sample.len() > SAMPLE {
-                sample.pop_last();
-            }
+    if let [s] = here[..] {
+        let once = named(&s).iter().filter(|n| !n.is_twice);
+        let sample: Sample = once.map(|n| sampled(s.capture, n.ident, n.place)).collect();
+        if !sample.is_empty() || !ctx.flows.rate.is_sampled() {
+            return sample;
         }
     }
-    sample.into_iter().filter_map(|(k, v)| Some((k, v?))).collect()
+    // Identity, capture, place, whether it came twice.
+    let mut all: Vec<(u64, usize, u32, bool)> = Vec::new();
+    all.extend(here.iter().flat_map(|s| named(s).iter().map(|n| (n.ident, s.capture, n.place, n.is_twice))));
+    if all.is_empty() && ctx.flows.rate.is_sampled() {
+        // Nothing here is known to be kept there too: then what is will have to do.
+        for s in &here {
+            let timed = ctx.flows.rows(ctx.captures, s).filter(|r: &Row| r.ident != 0 && r.time != NO_TIME);
+            let digest = ctx.captures.get(s.capture).map(|c| c.digest);
+            all.extend(timed.filter_map(|r| Some((r.ident, s.capture, digest?.place_of(r.row)?, false))));
+        }
+    }
+    all.sort_unstable();
+    let groups = all.chunk_by(|a, b| a.0 == b.0).take(SAMPLE);
+    let once = groups.filter_map(|g| if let [(ident, capture, place, false)] = g { Some((*ident, *capture, *place)) } else { None });
+    once.map(|(ident, capture, place)| sampled(capture, ident, place)).collect()
+}
+
+/// The packets that two hops have in common.
+pub(super) fn common<'a>(a: &'a [Sampled], b: &'a [Sampled]) -> impl Iterator<Item = (&'a Sampled, &'a Sampled)> {
+    let mut others = b.iter().peekable();
+    a.iter().filter_map(move |x| {
+        while others.next_if(|y| y.ident < x.ident).is_some() {}
+        others.next_if(|y| y.ident == x.ident).map(|y| (x, y))
+    })
 }
 
 /// A hop that the model did not expect: after the hops that saw the packets with a higher TTL, or earlier.
@@ -262,7 +287,7 @@ fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
     if apart && gets.0 != gets.1 {
         return gets.1;
     }
-    let there = later(&a.sample, &b.sample);
+    let there = later(&sample_of(ctx, a), &sample_of(ctx, b));
     let back = if apart { later(&opposite(ctx, a, legs), &opposite(ctx, b, legs)) } else { None };
     // With both, the difference is the sum of both ways' delays if `a` is nearer, and its negative if not.
     there.is_some_and(|there| there.saturating_sub(back.unwrap_or_default()) > 0)
@@ -278,8 +303,8 @@ fn opposite(ctx: Context<'_>, h: &Hop, legs: &[Leg]) -> Sample {
 }
 
 /// Median of `b − a` of the packets that both saw: positive if `b` is later.
-fn later(a: &Sample, b: &Sample) -> Option<Nanos> {
-    let mut differences: Vec<Nanos> = a.iter().filter_map(|(k, (t, _))| Some(b.get(k)?.0 - t)).collect();
+fn later(a: &[Sampled], b: &[Sampled]) -> Option<Nanos> {
+    let mut differences: Vec<Nanos> = common(a, b).map(|(x, y)| y.time - x.time).collect();
     differences.sort_unstable();
     differences.get(differences.len() / 2).copied()
 }
@@ -440,27 +465,25 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
 }
 
 /// Time differences between the observed hops of a direction, per pair of points.
-pub(super) fn exchanges(direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
+pub(super) fn exchanges(ctx: Context<'_>, direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
     // How long a mirrored copy took is nobody's knowledge: it says nothing of clocks.
-    let observed: Vec<&Hop> = direction.hops.iter().filter(|h| h.observed() && !h.is_mirrored).collect();
-    for (n, a) in observed.iter().enumerate() {
-        for b in observed.iter().skip(n + 1) {
-            let (Some(p), Some(q)) = (a.sample_point, b.sample_point) else { continue };
-            if p == q {
-                continue;
-            }
-            let mut pairs = a.sample.iter().filter_map(|(k, (t, _))| Some((*t, b.sample.get(k)?.0))).peekable();
+    let observed = direction.hops.iter().filter(|h| h.observed() && !h.is_mirrored);
+    let observed: Vec<(usize, &Hop)> = observed.filter_map(|h| Some((h.sample_point?, h))).collect();
+    if observed.iter().all(|(p, _)| observed.first().is_some_and(|(q, _)| p == q)) {
+        return;
+    }
+    let samples: Vec<(usize, Sample)> = observed.into_iter().map(|(p, h)| (p, sample_of(ctx, h))).collect();
+    for (n, (p, a)) in samples.iter().enumerate() {
+        for (q, b) in samples.iter().skip(n + 1).filter(|(q, _)| q != p) {
+            let mut pairs = common(a, b).peekable();
             if pairs.peek().is_none() {
                 continue;
             }
-            let e = exchanges.entry((p.min(q), p.max(q))).or_default();
-            for (left, arrived) in pairs {
+            let e = exchanges.entry((*p.min(q), *p.max(q))).or_default();
+            let differences = if p < q { &mut e.forth } else { &mut e.back };
+            for (left, arrived) in pairs.take(differences.wanted()) {
                 // Both ways by the clock of the lower point.
-                if p < q {
-                    e.forth.add(left, arrived - left);
-                } else {
-                    e.back.add(arrived, arrived - left);
-                }
+                differences.add(if p < q { left.time } else { arrived.time }, arrived.time - left.time);
             }
         }
     }

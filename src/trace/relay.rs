@@ -298,7 +298,7 @@ fn proxy_of(ctx: Context<'_>, front: &Path, back: &Path) -> Id {
 }
 
 /// What a front message can be found by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
     Short(u64),
     Long(u64),
@@ -310,12 +310,14 @@ enum Key {
 struct Index {
     /// Message numbers, by time of the reference clock.
     messages: FxHashMap<Key, Vec<usize>>,
+    /// When each message was seen: whose clock its point's is compared with, its time, and that clock's time.
+    times: Vec<(Option<usize>, Nanos, Nanos)>,
     /// Paths by a source address and port that they have on some leg.
     by_client: FxHashMap<(IpAddr, u16), Vec<usize>>,
     /// Paths by the proxy that they end at and a source address, by their first time.
     by_address: FxHashMap<(Id, IpAddr), Vec<usize>>,
-    /// What each path's messages are, where they were captured far enough.
-    contents: FxHashMap<usize, BTreeSet<u64>>,
+    /// What each path's messages are, where they were captured far enough: sorted.
+    contents: Vec<Vec<u64>>,
     /// How many paths have a message of a key: what many say is nobody's mark.
     commonness: FxHashMap<Key, usize>,
     /// First and last time of each path, with the point of each.
@@ -339,20 +341,24 @@ impl Index {
                 messages.entry(key).or_default().push(n);
             }
         }
-        let mut holders: FxHashMap<Key, BTreeSet<usize>> = FxHashMap::default();
-        let mut contents: FxHashMap<usize, BTreeSet<u64>> = FxHashMap::default();
+        let mut holders: Vec<(Key, usize)> = Vec::new();
+        let mut contents: Vec<Vec<u64>> = vec![Vec::new(); paths.len()];
         for m in fronts.iter().chain(backs) {
-            if m.long != 0 {
-                contents.entry(m.path).or_default().insert(m.long);
+            if let Some(said) = contents.get_mut(m.path).filter(|_| m.long != 0) {
+                said.push(m.long);
             }
-            for key in keys(m) {
-                holders.entry(key).or_default().insert(m.path);
-            }
+            holders.extend(keys(m).into_iter().map(|key| (key, m.path)));
         }
-        #[allow(clippy::iter_over_hash_type)]
-        let commonness = holders.into_iter().map(|(k, p)| (k, p.len())).collect();
+        for said in &mut contents {
+            said.sort_unstable();
+            said.dedup();
+        }
+        holders.sort_unstable();
+        holders.dedup();
+        let commonness = holders.chunk_by(|a, b| a.0 == b.0).filter_map(|group| Some((group.first()?.0, group.len()))).collect();
         let reference = |m: &Message| clocks.get(&m.point).map_or(m.time, |c| c.1.first_from_second(m.time));
         let order: Vec<Nanos> = fronts.iter().map(reference).collect();
+        let times = fronts.iter().zip(&order).map(|(m, t)| (clocks.get(&m.point).map(|c| c.0), m.time, *t)).collect();
         // Sorted lists: only the nearest in time are weighed.
         #[allow(clippy::iter_over_hash_type)]
         for list in messages.values_mut() {
@@ -384,7 +390,7 @@ impl Index {
         for list in by_address.values_mut() {
             list.sort_by_key(|n| (spans.get(*n).copied().flatten().map(|s| s.1), *n));
         }
-        Self { messages, by_client, by_address, contents, commonness, spans, owners }
+        Self { messages, times, by_client, by_address, contents, commonness, spans, owners }
     }
 
     /// Every connection in front that may have caused a message, with its odds.
@@ -398,8 +404,14 @@ impl Index {
         spoken: Option<Accepted>,
     ) -> Vec<Candidate> {
         let Some(path) = paths.get(back.path) else { return Vec::new() };
-        // Front → the message most like this one.
-        let mut found: BTreeMap<usize, (Likeness, Option<usize>)> = BTreeMap::new();
+        // Front, likeness, message.
+        let mut alike: Vec<(usize, Likeness, Option<usize>, Nanos)> = Vec::new();
+        let clock = clocks.get(&back.point);
+        let at = |n: &usize| match (self.times.get(*n), clock) {
+            (Some((Some(group), _, reference)), Some((own, offset))) if group == own => reference.saturating_add(offset.at(*reference)),
+            (Some((_, time, _)), _) => *time,
+            (None, _) => NO_TIME,
+        };
         for key in keys(back) {
             let Some(list) = self.messages.get(&key) else { continue };
             let likeness = match key {
@@ -408,7 +420,6 @@ impl Index {
                 Key::Long(_) => Likeness::Content,
                 Key::Trace(_) => Likeness::Trace,
             };
-            let at = |n: &usize| fronts.get(*n).map_or(NO_TIME, |m| translate(m.time, m.point, back.point, clocks));
             let middle = list.partition_point(|n| at(n) < back.time);
             let near = list.get(middle.saturating_sub(MOST)..(middle + MOST).min(list.len())).unwrap_or_default();
             for n in near {
@@ -417,18 +428,18 @@ impl Index {
                 if likeness == Likeness::Begins && front.request != back.request {
                     continue;
                 }
-                let distance = |m: &usize| (at(m) - back.time).abs();
-                let slot = found.entry(front.path).or_insert((likeness, Some(*n)));
-                let nearer = slot.1.is_none_or(|m| distance(n) < distance(&m));
-                if likeness > slot.0 || (likeness == slot.0 && nearer) {
-                    *slot = (likeness, Some(*n));
-                }
+                alike.push((front.path, likeness, Some(*n), (at(n) - back.time).abs()));
             }
         }
+        // The most alike, of those the nearest, of those the first.
+        alike.sort_by_key(|(front, likeness, _, distance)| (*front, std::cmp::Reverse(*likeness), *distance));
+        alike.dedup_by_key(|x| x.0);
+        let mut found: Vec<(usize, Likeness, Option<usize>)> =
+            alike.into_iter().map(|(front, likeness, m, _)| (front, likeness, m)).collect();
+        let known = found.len();
         if let Some(a) = spoken {
-            for front in self.by_client.get(&(a.src, a.src_port)).into_iter().flatten().filter(|f| **f != back.path) {
-                found.entry(*front).or_insert((Likeness::None, None));
-            }
+            let there = self.by_client.get(&(a.src, a.src_port)).into_iter().flatten();
+            found.extend(there.map(|front| (*front, Likeness::None, None)));
         }
         if let (Some(ip), Some(proxy)) = (back.forwarded, client_of(path)) {
             let list = self.by_address.get(&(ctx.inv.entity_of_ip(proxy), ip)).map(Vec::as_slice).unwrap_or_default();
@@ -436,16 +447,21 @@ impl Index {
                 |n: &usize| self.spans.get(*n).copied().flatten().is_some_and(|s| translate(s.1, s.0, back.point, clocks) <= back.time);
             let middle = list.partition_point(|n| begun(n));
             let near = list.get(middle.saturating_sub(MOST)..(middle + MOST).min(list.len())).unwrap_or_default();
-            for front in near.iter().filter(|f| **f != back.path) {
-                found.entry(*front).or_insert((Likeness::None, None));
-            }
+            found.extend(near.iter().map(|front| (*front, Likeness::None, None)));
         }
-        let weigh = |(front, (likeness, message)): (usize, (Likeness, Option<usize>))| {
-            let mut odds = self.odds(ctx, clocks, paths, front, back, message.and_then(|m| fronts.get(m)), likeness, spoken)?;
-            odds *= self.rarity(back, likeness) * weight::OTHER_CONTENT.powi(self.strange(back, front));
-            Some(Candidate { front, message, likeness, odds })
+        if found.len() > known {
+            found.sort_by_key(|x| x.0);
+            found.dedup_by_key(|x| x.0);
+        }
+        let said = self.contents.get(back.path).filter(|_| back.request == 0 && back.long != 0).map(Vec::as_slice).unwrap_or_default();
+        let weigh = |(front, likeness, message): (usize, Likeness, Option<usize>)| {
+            let there = message.map_or(NO_TIME, |m| at(&m));
+            let message = message.and_then(|m| Some((m, fronts.get(m)?, there)));
+            let mut odds = self.odds(ctx, clocks, paths, front, back, message.map(|(_, m, there)| (m, there)), likeness, spoken)?;
+            odds *= self.rarity(back, likeness) * weight::OTHER_CONTENT.powi(self.strange(said, front));
+            Some(Candidate { front, message: message.map(|m| m.0), likeness, odds })
         };
-        found.into_iter().filter_map(weigh).collect()
+        found.into_iter().filter(|x| x.0 != back.path).filter_map(weigh).collect()
     }
 
     /// What more than two connections say, they may say by themselves.
@@ -460,10 +476,9 @@ impl Index {
     }
 
     /// Of a protocol that is not HTTP: how many messages behind are not in front. A proxy that does not know it passes on all.
-    fn strange(&self, back: &Message, front: usize) -> i32 {
-        let Some(said) = self.contents.get(&back.path).filter(|_| back.request == 0 && back.long != 0) else { return 0 };
-        let Some(known) = self.contents.get(&front) else { return 0 };
-        i32::try_from(said.iter().filter(|c| !known.contains(c)).count().min(3)).unwrap_or(3)
+    fn strange(&self, said: &[u64], front: usize) -> i32 {
+        let Some(known) = self.contents.get(front).filter(|known| !known.is_empty()) else { return 0 };
+        i32::try_from(said.iter().filter(|c| known.binary_search(c).is_err()).count().min(3)).unwrap_or(3)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -474,7 +489,7 @@ impl Index {
         paths: &[Path],
         front: usize,
         back: &Message,
-        message: Option<&Message>,
+        message: Option<(&Message, Nanos)>,
         likeness: Likeness,
         spoken: Option<Accepted>,
     ) -> Option<f64> {
@@ -502,7 +517,7 @@ impl Index {
             odds *= if legs().any(|t| t.src == ip) { weight::FORWARDED_FOR } else { weight::OTHER_FORWARDED_FOR };
         }
         odds *= match message {
-            Some(m) => self.in_time(ctx, clocks, m, back),
+            Some((m, there)) => self.in_time(ctx, clocks, m, there, back),
             None => match self.spans.get(front).copied().flatten() {
                 Some((point, first, last)) if back.time != NO_TIME => {
                     let t = translate(back.time, back.point, point, clocks);
@@ -516,11 +531,11 @@ impl Index {
     }
 
     /// A proxy passes a request on soon after it got it, never before.
-    fn in_time(&self, ctx: Context<'_>, clocks: &Clocks, front: &Message, back: &Message) -> f64 {
+    /// `there` is the front message's time by the clock of the other's point.
+    fn in_time(&self, ctx: Context<'_>, clocks: &Clocks, front: &Message, there: Nanos, back: &Message) -> f64 {
         if front.time == NO_TIME || back.time == NO_TIME {
             return 1.0;
         }
-        let there = translate(front.time, front.point, back.point, clocks);
         let after = back.time - there;
         match slack(ctx, clocks, front.point, back.point) {
             Some(slack) if after < -slack => weight::AGAINST_TIME,
@@ -534,7 +549,7 @@ impl Index {
 
 /// How wrong the difference of two points' times may be; `None`: nothing compares their clocks.
 fn slack(ctx: Context<'_>, clocks: &Clocks, p: usize, q: usize) -> Option<Nanos> {
-    let host = |id: usize| ctx.points.get(id).and_then(|p| p.owner.clone());
+    let host = |id: usize| ctx.points.get(id).and_then(|p| p.owner.as_ref());
     if p == q || (host(p).is_some() && host(p) == host(q)) {
         return Some(1_000);
     }
