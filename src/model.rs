@@ -129,6 +129,13 @@ pub fn is_acting(c: char) -> bool {
     c.is_control() || invisible || u32::from(c) & 0xfffe == 0xfffe
 }
 
+/// The beginning of a text from an input as it may stand between backticks in a message: these mark what redaction replaces, so that there
+/// are none in it.
+#[must_use]
+pub fn quotable(text: &str) -> String {
+    text.chars().take(60).map(|c| if c == '`' { '\'' } else { c }).collect()
+}
+
 /// `1 packet`, `2 packets`.
 #[must_use]
 pub fn count(n: u64, noun: &str) -> String {

@@ -297,6 +297,9 @@ impl Redactor {
             let digits = self.digest("account", word).iter().map(|b| char::from(b'0' + b % 10)).take(12).collect();
             return Some(digits);
         }
+        if let Some(arn) = self.arn(word) {
+            return Some(arn);
+        }
         // `eni-0240a477542d88466`, `eni-attach-…`, `i-…`: eight or seventeen hexadecimal digits behind what it is.
         if let Some((kind, number)) = word.rsplit_once('-') {
             let is_id = matches!(number.len(), 8 | 17) && number.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -314,18 +317,49 @@ impl Redactor {
         None
     }
 
+    /// `arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/web/3759f02ca8ad46fd`: partition, service and kind of
+    /// resource stay; region, account and names go as they go elsewhere.
+    fn arn(&mut self, word: &str) -> Option<String> {
+        let parts: Vec<&str> = word.splitn(6, ':').collect();
+        let ["arn", partition, service, region, account, resource] = parts.as_slice() else { return None };
+        let is_aws = matches!(*partition, "aws" | "aws-cn" | "aws-us-gov");
+        let is_plain =
+            |s: &str| !s.is_empty() && s.len() <= 30 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !is_aws || !is_plain(service) {
+            return None;
+        }
+        let (region, account) = (self.name(region), self.name(account));
+        let mut shown = String::new();
+        for part in resource.split_inclusive(['/', ':']) {
+            let bare = part.trim_end_matches(['/', ':']);
+            let name = if bare.is_empty() || RESOURCES.contains(&bare) { bare.to_owned() } else { self.name(bare) };
+            shown.push_str(&name);
+            shown.push_str(part.get(bare.len()..).unwrap_or_default());
+        }
+        Some(format!("arn:{partition}:{service}:{region}:{account}:{shown}"))
+    }
+
     /// A sentence. What stands between backticks is quoted from an input.
     fn message(&mut self, text: &str) -> String {
+        // serde_json's way to quote: `invalid type: string "yes", expected a boolean`.
+        const BEFORE: &str = "string \"";
+        if let Some((before, rest)) = text.split_once(BEFORE) {
+            let (quoted, after) = rest.rfind("\", expected").map_or((rest, ""), |end| rest.split_at(end));
+            return format!("{}{BEFORE}{}{}", self.message(before), self.pseudonym(quoted), self.message(after));
+        }
         let mut out = String::with_capacity(text.len());
+        let is_odd = text.matches('`').count() % 2 == 1;
         for (n, part) in text.split('`').enumerate() {
-            let is_quoted = n % 2 == 1;
+            // Where a backtick stands in what is quoted, nobody knows what is.
+            let is_quoted = n % 2 == 1 || is_odd && n > 0;
             if n > 0 {
                 out.push('`');
             }
-            if is_quoted && !part.is_empty() && !is_command(part) {
-                out.push_str(&self.pseudonym(part));
-            } else {
-                out.push_str(&self.text(part));
+            match (is_quoted, part) {
+                (true, "") => {}
+                (true, part) if QUOTED.contains(&part) => out.push_str(part),
+                (true, part) => out.push_str(&self.known_shape(part).unwrap_or_else(|| self.pseudonym(part))),
+                (false, part) => out.push_str(&self.text(part)),
             }
         }
         out
@@ -523,28 +557,54 @@ fn is_number(word: &str) -> bool {
     hex || decimal && plain.len() != 12 && plain.matches('.').count() <= 1
 }
 
-/// Commands that the engine recommends stand between backticks too.
-fn is_command(text: &str) -> bool {
-    let first = text.split_whitespace().next().unwrap_or_default();
-    matches!(
-        first,
-        "ip" | "kubectl"
-            | "aws"
-            | "tcpdump"
-            | "editcap"
-            | "text2pcap"
-            | "iptables"
-            | "iptables-save"
-            | "conntrack"
-            | "arp"
-            | "unxz"
-            | "unlz4"
-            | "bunzip2"
-            | "7z"
-            | "unrar"
-            | "duckdb"
-    )
-}
+/// What the engine itself puts between backticks, in full: of what is quoted from an input nothing may stay because it begins like one.
+const QUOTED: &[&str] = &[
+    "-i any",
+    "-o json",
+    "7z x",
+    "arp -n",
+    "aws ec2 describe-flow-logs --query 'FlowLogs[].LogFormat' --output text",
+    "aws logs filter-log-events --log-group-name GROUP",
+    "bunzip2",
+    "duckdb -c \"COPY 'IN.parquet' TO 'OUT.csv'\"",
+    "editcap -F pcap IN OUT.pcap",
+    "editcap -c 10000000 IN OUT",
+    "hopscope collect",
+    "hopscope digest",
+    "ip route show table all",
+    "ip rule",
+    "kubectl get -A",
+    "tcpdump -nne",
+    "tcpdump -tt",
+    "text2pcap IN OUT.pcap",
+    "unlz4",
+    "unrar x",
+    "unxz",
+];
+
+/// What resources AWS calls by: first words of an ARN's last part, and the kinds of load balancers behind them.
+const RESOURCES: &[&str] = &[
+    "app",
+    "elastic-ip",
+    "gwy",
+    "instance",
+    "internet-gateway",
+    "listener",
+    "loadbalancer",
+    "log-group",
+    "natgateway",
+    "net",
+    "network-interface",
+    "role",
+    "route-table",
+    "security-group",
+    "subnet",
+    "targetgroup",
+    "user",
+    "vpc",
+    "vpc-endpoint",
+    "vpc-flow-log",
+];
 
 /// A member's name with an underscore or digits in it, as iproute2 and AWS write them.
 fn is_member_word(token: &str) -> bool {

@@ -194,3 +194,109 @@ fn odd_names_go_too() {
         assert!(!stands_in(&shown, original), "{original}");
     }
 }
+
+/// Account ids stand in file names, owners of things, ARNs and records. Each becomes the same twelve digits wherever it is shown.
+#[test]
+fn accounts_and_arns_go_the_same_everywhere() {
+    let (a, b) = ("123456789012", "210987654321");
+    let arn =
+        |account: &str, name: &str| format!("arn:aws:elasticloadbalancing:eu-central-1:{account}:loadbalancer/app/{name}/3759f02ca8ad46fd");
+    let lb = |account: &str, name: &str| {
+        format!(
+            r#"{{"LoadBalancerArn":"{}","LoadBalancerName":"{name}","Type":"application","VpcId":"vpc-7b55de9c993ce0da9"}}"#,
+            arn(account, name)
+        )
+    };
+    let balancers = format!(r#"{{"LoadBalancers":[{},{},{}]}}"#, lb(a, "web"), lb(a, "api"), lb(b, "other"));
+    let eni = |n: u8, name: &str| {
+        format!(
+            r#"{{"NetworkInterfaceId":"eni-0000000000000000{n}","OwnerId":"{a}","MacAddress":"0a:00:00:00:00:0{n}","VpcId":"vpc-7b55de9c993ce0da9","SubnetId":"subnet-71c61c77309869560","RequesterId":"{b}","Description":"ELB app/{name}/3759f02ca8ad46fd","PrivateIpAddress":"172.31.16.{n}","PrivateIpAddresses":[{{"PrivateIpAddress":"172.31.16.{n}","Primary":true}}],"Status":"in-use"}}"#
+        )
+    };
+    let enis = format!(r#"{{"NetworkInterfaces":[{},{},{}]}}"#, eni(1, "web"), eni(2, "api"), eni(3, "other"));
+    let log = format!(
+        "2 {a} eni-00000000000000001 172.31.16.1 172.31.16.2 20641 80 6 20 4249 1418530010 1418530070 ACCEPT OK\n\
+         2 {a} eni-00000000000000002 172.31.16.3 172.31.16.2 20641 80 6 20 4249 1418530010 1418530070 REJECT OK\n2 {a} eni-0000 damaged\n"
+    );
+    let packets = "10:00:00.000001 0a:00:00:00:00:01 > 0a:00:00:00:00:02, ethertype IPv4 (0x0800), length 74: 172.31.16.1.20641 > 172.31.16.2.80: Flags [S], seq 1, win 1, length 0\n\
+                   10:00:00.000002 0a:00:00:00:00:03 > 0a:00:00:00:00:02, ethertype IPv4 (0x0800), length 74: 172.31.16.3.20641 > 172.31.16.2.80: Flags [S], seq 1, win 1, length 0\n";
+    let mut inputs = Vec::new();
+    for (name, text) in [
+        (format!("AWSLogs/{a}/elbv2.json"), balancers),
+        (format!("AWSLogs/{a}/enis.json"), enis),
+        (format!("AWSLogs/{a}/{a}_vpcflowlogs_eu-central-1_fl-0123abcd_20260101T0000Z_1a2b3c4d.log"), log),
+        (format!("{b}.txt"), packets.to_owned()),
+        ("odd.txt".to_owned(), format!("default via `{a} dev secret\n10.0.0.1 `acme` {b}: is odd\n")),
+    ] {
+        let mut ingest = Ingest::new(&name);
+        ingest.push(text.as_bytes());
+        inputs.extend(ingest.finish());
+    }
+    let report = analyze(&inputs);
+    let plain = every_view(&report);
+    assert!(stands_in(&plain, a) && stands_in(&plain, b) && stands_in(&plain, &arn(a, "web")), "there must be something to hide");
+    let redacted = redact(&report, "k");
+    let shown = every_view(&redacted);
+    for original in [a, b, "web", "api", "3759f02ca8ad46fd", "secret", "acme", "eu-central-1"] {
+        assert!(!shown.contains(original), "{original}");
+    }
+    let mut accounts: BTreeSet<(String, String)> = BTreeSet::new();
+    for (before, after) in report.entities.iter().zip(&redacted.entities) {
+        for (before, after) in before.aliases.iter().zip(&after.aliases).filter(|(b, _)| b.starts_with("arn:")) {
+            let (was, is): (Vec<&str>, Vec<&str>) = (before.split([':', '/']).collect(), after.split([':', '/']).collect());
+            assert_eq!((was.len(), &is[..3], &is[5..7]), (is.len(), &was[..3], &was[5..7]), "{after}");
+            assert!(is[4].len() == 12 && is[4].bytes().all(|b| b.is_ascii_digit()), "{after}");
+            accounts.insert((was[4].to_owned(), is[4].to_owned()));
+        }
+    }
+    assert_eq!(accounts.len(), 2, "one pseudonym for each account: {accounts:?}");
+    assert_ne!(accounts.first().unwrap().1, accounts.last().unwrap().1);
+}
+
+/// Whatever text a report holds, wherever it stands: of a name that is put there nothing is left. A field that somebody adds and forgets to
+/// redact is found here.
+#[test]
+fn no_field_is_forgotten() {
+    use serde_json::Value;
+    // The words of the report's own schema, and ids that it gives itself.
+    const OWN: &[&str] = &["schema", "kind", "id", "evidence", "input", "capture_points", "relative_to", "link_type", "protocol", "path"];
+    const SECRET: &str = "zq7-secret.x9";
+    fn texts(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::String(_) => found.push(at.to_owned()),
+            Value::Array(list) => list.iter().enumerate().for_each(|(n, v)| texts(v, &format!("{at}/{n}"), found)),
+            Value::Object(map) => map.iter().for_each(|(k, v)| texts(v, &format!("{at}/{k}"), found)),
+            _ => {}
+        }
+    }
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for case in ["overlay-enis-1", "proxy-v2-1"] {
+        let mut report = serde_json::to_value(analyze(&read(&root().join("cases").join(case).join("inputs")))).unwrap();
+        report["inputs"][0]["message"] = Value::from("message");
+        let mut places = Vec::new();
+        texts(&report, "", &mut places);
+        for place in places {
+            let shape: String = place.split('/').filter(|p| p.parse::<u32>().is_err()).collect::<Vec<_>>().join("/");
+            let parts: Vec<&str> = shape.split('/').filter(|p| !p.is_empty()).collect();
+            let is_own = parts.last().is_some_and(|p| OWN.contains(p)) || parts.first() == Some(&"generator");
+            if is_own && parts != ["entities", "id"] || !seen.insert(shape.clone()) {
+                continue;
+            }
+            let mut changed = report.clone();
+            *changed.pointer_mut(&place).unwrap() = Value::from(SECRET);
+            // Where only certain words may stand, nothing from an input can.
+            let Ok(changed) = serde_json::from_value::<Report>(changed) else {
+                seen.remove(&shape);
+                seen.insert(format!("{shape} (words)"));
+                continue;
+            };
+            let shown = redact(&changed, "k").to_json().unwrap();
+            assert!(!shown.contains("zq7") && !shown.contains("secret"), "{shape} is not redacted");
+        }
+    }
+    let tried = seen.iter().filter(|s| !s.ends_with("(words)")).count();
+    assert!(tried >= 25, "{tried} kinds of fields: {seen:?}");
+    for must in ["inputs/name", "inputs/message", "entities/name", "findings/summary", "evidence/statement", "paths/relays/through"] {
+        assert!(seen.iter().any(|s| s.trim_start_matches('/') == must), "{must} is in no case: {seen:?}");
+    }
+}

@@ -10,6 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::json::Reader;
 use super::scan::Step;
 use crate::facts::{Fact, HostInterface, Neighbour, Route, Rule};
+use crate::model::quotable;
 
 /// Link kinds (`info_kind`) that `ip -d` prints as the first word of a line.
 const LINK_KINDS: &[&str] = &[
@@ -354,7 +355,7 @@ pub(crate) fn json_link(reader: &mut Reader<'_>, at: usize) -> Step {
             let text = info.prefixlen.map_or_else(|| local.clone(), |l| format!("{local}/{l}"));
             match prefix(&text) {
                 Some(address) => addresses.push(address),
-                None => reader.loss(&format!("/addr_info/{index}"), &format!("`{text}` is not an interface's address")),
+                None => reader.loss(&format!("/addr_info/{index}"), &format!("`{}` is not an interface's address", quotable(&text))),
             }
         }
         // Tunnels have IP addresses in this member.
@@ -448,7 +449,7 @@ pub(crate) fn json_route(reader: &mut Reader<'_>, at: usize) -> Step {
             "default" => None,
             text => match prefix(text) {
                 Some(prefix) => Some(prefix),
-                None => return reader.loss("/dst", &format!("`{text}` is not an IP prefix")),
+                None => return reader.loss("/dst", &format!("`{}` is not an IP prefix", quotable(text))),
             },
         };
         let gateway = object.gateway.or(object.via.and_then(|v| v.host));
@@ -502,7 +503,7 @@ pub(crate) fn json_rule(reader: &mut Reader<'_>, at: usize) -> Step {
             let text = length.map_or_else(|| address.clone(), |l| format!("{address}/{l}"));
             let found = prefix(&text);
             if found.is_none() {
-                reader.loss(below, &format!("`{text}` is not an IP prefix"));
+                reader.loss(below, &format!("`{}` is not an IP prefix", quotable(&text)));
             }
             found.map(Some)
         };

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::scan::{self, Step, Stop, Why};
 use super::{Import, MOST_FACTS, aws, fdb, flow_log, ip, ipamd, kubectl, nft, session, shape};
 use crate::facts::{Fact, Located};
-use crate::model::{Locator, Note};
+use crate::model::{Locator, Note, quotable};
 
 /// Past this many notes of one input, only their number is told.
 const MAX_NOTES: usize = 50;
@@ -72,7 +72,7 @@ pub(crate) fn import(text: &[u8]) -> Import {
 fn names(text: &[u8], at: usize) -> String {
     let mut names: Vec<String> = Vec::new();
     let _ = scan::members(text, at, |name, at| {
-        names.push(format!("`{}`", name.chars().take(40).collect::<String>()));
+        names.push(format!("`{}`", quotable(&name)));
         scan::skip_value(text, at)
     });
     if names.is_empty() {
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         let text = text.map(str::trim).filter(|t| !t.is_empty())?;
         let value = text.parse().ok();
         if value.is_none() {
-            let shown: String = text.chars().take(60).collect();
+            let shown = quotable(text);
             self.loss(below, &format!("`{shown}` is not {what}"));
         }
         value

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::json::{Maybe, Reader, each};
 use super::scan::{self, Step};
 use crate::facts::{BranchEni, ContainerPort, Endpoint, EndpointPort, Endpoints, Fact, Node, Pod, Service, ServicePort, TargetPort};
-use crate::model::{Nanos, Protocol};
+use crate::model::{Nanos, Protocol, quotable};
 
 /// The kinds that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,7 +251,7 @@ pub(crate) fn branch_enis(text: &str, fault: &mut dyn FnMut(&str)) -> Vec<Branch
         let mut ip = |name: &str| {
             let ip = text(name).map(str::parse);
             if let Some(Err(_)) = ip {
-                fault(&format!("`{name}` is not an IP address"));
+                fault(&format!("`{}` is not an IP address", quotable(name)));
             }
             ip.and_then(Result::ok)
         };

@@ -4,7 +4,7 @@
 use super::kubectl_text::{self, Description, Row, Table};
 use super::{Import, MOST_FACTS, arp, conntrack, fdb, flow_log, ip, iptables, ipvs, nft, sockets, tcpdump};
 use crate::facts::{Fact, HostInterface, Located, Route, Socket, VirtualServer};
-use crate::model::{Locator, Note, count};
+use crate::model::{Locator, Note, count, quotable};
 use crate::sniff::Format;
 
 /// Past this many notes of one input, only their number is told.
@@ -394,7 +394,7 @@ impl Reader {
             || line.contains(" src=") && line.contains(" dst=")
             || first.strip_suffix(':').is_some_and(|n| n.parse::<u32>().is_ok());
         if is_like_a_row && !line.split_whitespace().any(|w| w == "uid") {
-            let shown: String = line.trim().chars().take(60).collect();
+            let shown = quotable(line.trim());
             self.damaged(number, &format!("is not understood: `{shown}`"));
         }
     }
