@@ -13,7 +13,7 @@ use crate::estimate;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
-use crate::model::{Nanos, Protocol};
+use crate::model::{Nanos, Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Verdict, Way};
 use crate::trace::relay::Relays;
@@ -897,7 +897,7 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 n.ip
             );
             let step =
-                Some(format!("ip neigh del {} dev {} on that node, or ask again: ip neigh", n.ip, n.dev.as_deref().unwrap_or("eth0")));
+                Some(format!("ask that node again: ip neigh show to {} dev {}", n.ip, shell_word(n.dev.as_deref().unwrap_or("eth0"))));
             let about = vec![owner.clone(), ctx.inv.entity_of_ip(n.ip)];
             found.push(Finding {
                 kind: "stale_inventory",

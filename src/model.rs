@@ -136,6 +136,14 @@ pub fn quotable(text: &str) -> String {
     text.chars().take(60).map(|c| if c == '`' { '\'' } else { c }).collect()
 }
 
+/// One word of a POSIX shell command line: quoted unless it is plainly harmless. What an input calls something may stand in a command that
+/// a person is told to run.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// `1 packet`, `2 packets`.
 #[must_use]
 pub fn count(n: u64, noun: &str) -> String {

@@ -2,7 +2,6 @@
 //! Knows how formats begin, not how they go on; how inventories look is known to [`crate::import`], which is asked.
 
 use crate::import;
-use crate::model::quotable;
 
 /// At most this many bytes are needed to decide.
 pub const PREFIX: usize = 4096;
@@ -333,6 +332,7 @@ pub fn describe_unknown(prefix: &[u8]) -> String {
         return "JSON, but not from a command that is read".to_owned();
     }
     let line = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
-    let shown = quotable(line);
+    // No backtick inside: it would end the quotation.
+    let shown = line.chars().take(60).collect::<String>().replace('`', "'");
     format!("text, but not from a command that is read; it begins with `{shown}`")
 }

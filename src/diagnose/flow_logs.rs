@@ -9,7 +9,7 @@ use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::FlowLog;
 use crate::identify::inventory::{EniInfo, is_private, short};
-use crate::model::Protocol;
+use crate::model::{Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Way};
 use crate::trace::flow_logs::statement;
@@ -41,9 +41,11 @@ fn place(ctx: Context<'_>, eni: &EniInfo) -> String {
 }
 
 fn step(eni: &str, subnet: Option<&str>) -> String {
-    let acl = subnet.map_or("association.subnet-id,Values=SUBNET".to_owned(), |s| format!("association.subnet-id,Values={s}"));
+    // A log may call its interface anything; a person copies this into a shell.
+    let known = |id: Option<&str>, kind: &str, unknown: &str| id.filter(|i| i.starts_with(kind)).map_or(unknown.to_owned(), shell_word);
+    let (eni, subnet) = (known(Some(eni), "eni-", "ENI"), known(subnet, "subnet-", "SUBNET"));
     format!(
-        "aws ec2 describe-network-interfaces --network-interface-ids {eni} --query 'NetworkInterfaces[].Groups'; aws ec2 describe-security-groups; aws ec2 describe-network-acls --filters Name={acl}"
+        "aws ec2 describe-network-interfaces --network-interface-ids {eni} --query 'NetworkInterfaces[].Groups'; aws ec2 describe-security-groups; aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={subnet}"
     )
 }
 
@@ -180,5 +182,18 @@ fn gaps(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
             format!("AWS skipped records of {eni} {times} times: what its flow log does not have may have been there all the same");
         let about = ctx.inv.enis.get(eni).map(|e| e.owner.clone()).into_iter().collect();
         found.push(Finding { kind: "flow_log_gap", severity: Severity::Info, about, summary, next_step: None, p: 1.0, ev: vec![ev] });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step;
+
+    #[test]
+    fn what_a_log_calls_its_interface_does_not_act_in_a_command() {
+        let text = step("eni-0;$(reboot)'`id`", Some("--endpoint-url=https://example.com"));
+        assert!(text.contains("--network-interface-ids 'eni-0;$(reboot)'\\''`id`' --query"), "{text}");
+        assert!(text.ends_with("Values=SUBNET"), "{text}");
+        assert!(step("eni-0abc", Some("subnet-1")).ends_with("Values=subnet-1"));
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn import(text: &[u8]) -> Import {
 fn names(text: &[u8], at: usize) -> String {
     let mut names: Vec<String> = Vec::new();
     let _ = scan::members(text, at, |name, at| {
-        names.push(format!("`{}`", quotable(&name)));
+        names.push(format!("`{}`", quotable(name)));
         scan::skip_value(text, at)
     });
     if names.is_empty() {

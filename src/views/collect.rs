@@ -58,7 +58,7 @@ pub fn commands(target: &Target) -> Vec<Command> {
     add(here, "which pods stand behind each service", "kubectl get endpointslices -A -o json > endpointslices.json".into());
     for pod in &target.pods {
         let (namespace, name) = pod.split_once('/').unwrap_or(("default", pod));
-        add(here, &format!("which node runs {pod}"), format!("kubectl get pod -n {} {} -o wide", shell(namespace), shell(name)));
+        add(here, &format!("which node runs {pod}"), format!("kubectl get pod -n {} -o wide -- {}", shell(namespace), shell(name)));
     }
     for (what, why) in [
         ("ec2 describe-instances", "instances, their interfaces and subnets"),
@@ -96,14 +96,18 @@ pub fn commands(target: &Target) -> Vec<Command> {
         "aws logs filter-log-events --log-group-name GROUP --start-time $(( ($(date +%s) - 1800) * 1000 )) --output json > flow-log.json"
             .into(),
     );
-    let mut places: Vec<(Place, String)> = target.nodes.iter().map(|n| (Place::Node(n.clone()), n.clone())).collect();
-    places.extend(target.pods.iter().map(|p| (Place::NodeOfPod(p.clone()), format!("node-of-{}", p.replace('/', "-")))));
+    // How files begin; for `None` with the host's own name, which the shell is asked for.
+    let mut places: Vec<(Place, Option<String>)> =
+        target.nodes.iter().map(|n| (Place::Node(n.clone()), Some(n.replace('/', "-")))).collect();
+    places.extend(target.pods.iter().map(|p| (Place::NodeOfPod(p.clone()), Some(format!("node-of-{}", p.replace('/', "-"))))));
     if places.is_empty() {
-        places.push((Place::EachNode, "$(hostname)".to_owned()));
+        places.push((Place::EachNode, None));
     }
     for (place, name) in &places {
-        // A host name is asked for by the shell itself; any other name is quoted.
-        let file = |what: &str| if name.starts_with("$(") { format!("\"{name}-{what}\"") } else { shell(&format!("{name}-{what}")) };
+        let file = |what: &str| match name {
+            Some(name) => shell(&format!("{name}-{what}")),
+            None => format!("\"$(hostname)-{what}\""),
+        };
         for (command, what, why) in [
             ("ip -d addr", "ip-addr.txt", "interfaces with MACs, addresses and the other ends of veth pairs"),
             ("ip neigh", "ip-neigh.txt", "which MAC the host uses for each neighbour"),
@@ -123,7 +127,7 @@ pub fn commands(target: &Target) -> Vec<Command> {
             &format!("what crosses each interface, {SECONDS} s long: per interface, since `-i any` loses the destination's MAC"),
             format!(
                 "for i in $(ls /sys/class/net); do timeout {SECONDS} tcpdump -nn -i \"$i\" -s {SNAP} -w {}\"-$i.pcap\" & done; wait",
-                if name.starts_with("$(") { format!("\"{name}\"") } else { shell(name) }
+                name.as_deref().map_or("\"$(hostname)\"".to_owned(), shell)
             ),
         );
         add(
@@ -178,7 +182,30 @@ mod tests {
     #[test]
     fn every_command_has_its_reason_and_nothing_changes_the_cluster() {
         let target = Target { pods: vec!["shop/orders-1".into()], nodes: vec!["ip-10-0-0-1".into()] };
-        for c in commands(&target) {
+        // Of what may change something, only programs and the words behind them that read are printed.
+        let reads = [
+            "kubectl get ",
+            "aws ec2 describe-",
+            "aws elbv2 describe-",
+            "aws elb describe-",
+            "aws logs filter-log-events ",
+            "ip -d addr >",
+            "ip neigh >",
+            "ip route show ",
+            "ip rule >",
+            "iptables-save -c >",
+            "nft list ",
+            "ipvsadm -Ln >",
+            "ss -tunapi >",
+            "bridge fdb >",
+            "conntrack -L >",
+            "timeout 60 tcpdump ",
+            "timeout 60 nsenter ",
+            "for g in $(aws elbv2 describe-",
+            "for i in $(ls /sys/class/net); do timeout 60 tcpdump ",
+        ];
+        for c in commands(&target).into_iter().chain(commands(&Target::default())) {
+            assert!(reads.iter().any(|r| c.command.starts_with(r)), "{}", c.command);
             assert!(!c.why.is_empty() && !c.command.contains('\n'), "{c:?}");
             for verb in ["apply", "delete", "patch", "exec", "create", "modify", "debug", "edit"] {
                 assert!(!c.command.split([' ', '-']).any(|w| w == verb), "{}", c.command);
@@ -190,7 +217,17 @@ mod tests {
     fn hostile_names_stay_one_word() {
         let target = Target { pods: vec!["a/b; rm -rf ~ #".into()], nodes: vec!["$(reboot)'\n".into()] };
         let script = script(&target);
-        assert!(script.contains("kubectl get pod -n a 'b; rm -rf ~ #' -o wide"));
-        assert!(!script.lines().any(|l| l.starts_with("reboot") || l.contains("> $(reboot)")), "{script}");
+        assert!(script.contains("kubectl get pod -n a -o wide -- 'b; rm -rf ~ #'"));
+        assert!(!script.lines().any(|l| l.starts_with("reboot")), "{script}");
+        // Wherever the name stands outside of a comment, the shell finds it between single quotes.
+        let mut times = 0;
+        for line in script.lines().filter(|l| !l.starts_with('#')) {
+            for (at, _) in line.match_indices("$(reboot)") {
+                let before = line.get(..at).unwrap_or_default().replace("'\\''", "");
+                assert_eq!(before.matches('\'').count() % 2, 1, "{line}");
+                times += 1;
+            }
+        }
+        assert!(times > 10, "{times}");
     }
 }

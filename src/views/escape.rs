@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::is_acting;
+use crate::model::{is_acting, shell_word};
 
 /// Control, bidirectional-override, invisible and non-character code points as `\u{…}`; everything else as it is.
 ///
@@ -87,9 +87,14 @@ pub fn csv(text: &str) -> String {
 /// One word of a POSIX shell command line: quoted unless it is plainly harmless.
 #[must_use]
 pub fn shell(text: &str) -> String {
-    let text = inert(text);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    shell_word(&inert(text))
+}
+
+/// A part of a file's name that is offered to whoever saves an export: letters, digits and hyphens of ASCII, 40 at most. A saved report, too,
+/// is an input, and its ids may be anything.
+#[must_use]
+pub fn file_name_part(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
 }
 
 #[cfg(test)]
@@ -118,5 +123,7 @@ mod tests {
         }
         assert_eq!(csv("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(shell("a'; rm -rf /"), "'a'\\''; rm -rf /'");
+        assert_eq!(file_name_part("../../\u{202e}p1\u{1b}.exe\"\n<b>"), "p1exeb");
+        assert_eq!(file_name_part(&"p".repeat(300)).len(), 40);
     }
 }

@@ -416,6 +416,7 @@ const BEHIND: [(&str, &[&str]); 5] = [
 /// One frame as both read it.
 #[derive(Debug)]
 struct Frame<'a> {
+    plan: &'a Plan<'a>,
     ours: &'a [String],
     theirs: &'a [String],
     service_tags: &'a str,
@@ -428,12 +429,13 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(plan: &Plan<'_>, ours: &'a [String], theirs: &'a [String]) -> Self {
+    fn new(plan: &'a Plan<'a>, ours: &'a [String], theirs: &'a [String]) -> Self {
         let text = |at: usize| theirs.get(at).map_or("", String::as_str);
         let protocols = text(plan.protocols);
         let length = |at: usize| plan.same.get(at).and_then(|(a, _)| ours.get(*a)?.parse::<u64>().ok());
         let (opened, beyond) = opened(protocols);
         Self {
+            plan,
             ours,
             theirs,
             service_tags: text(plan.service_tag),
@@ -473,16 +475,43 @@ impl<'a> Frame<'a> {
         Some((ours, theirs))
     }
 
+    /// The largest of our values of a field.
+    fn most(&self, name: &str) -> u64 {
+        let column = self.plan.columns.iter().find(|c| c.name == name);
+        let text = column.and_then(|c| self.ours.get(c.ours)).map_or("", String::as_str);
+        text.split(',').filter_map(|v| v.parse().ok()).max().unwrap_or(0)
+    }
+
+    /// Whether the packet's IP header claims more octets than the frame has, as it was on the wire.
+    fn claims_more_than_is_there(&self) -> bool {
+        let link = match self.opened.first() {
+            Some(&"eth") => 14,
+            Some(&"sll") => 16,
+            _ => 0,
+        };
+        let claimed = self.most("ip.len").max(self.most("ipv6.plen"));
+        claimed + link > self.most("frame.len")
+    }
+
     /// Why the two differ, as far as it shows.
     fn cause(&self, name: &str, ours: Option<&str>, theirs: Option<&str>) -> &'static str {
         let has = |header: &str| self.opened.contains(&header);
+        // As 32 bits with a sign, a time's fraction is this much less.
+        let is_wrapped = || {
+            let micros = |t: Option<&str>| {
+                t?.split_once('.').and_then(|(s, f)| Some(s.parse::<i64>().ok()? * 1_000_000 + f.get(..6)?.parse::<i64>().ok()?))
+            };
+            micros(ours).zip(micros(theirs)).is_some_and(|(a, b)| a - b == 1 << 31)
+        };
+        let is_fragment = || self.most("ip.flags.mf") > 0 || has("ipv6.fraghdr");
+        let ends_in_ip = || matches!(self.protocols.rsplit(':').next(), Some("ip"));
         let long_fraction =
             || theirs.and_then(|t| t.split_once('.')).is_some_and(|(seconds, f)| f.len() > 9 || f.starts_with('-') || seconds.len() > 10);
         if self.is_malformed {
             "tshark calls the packet malformed"
         } else if self.is_cut && ours.is_none() {
             CUT
-        } else if name == "frame.time_epoch" && long_fraction() {
+        } else if name == "frame.time_epoch" && (long_fraction() || is_wrapped()) {
             "the file's time has a fraction beyond a second, or is beyond the year 2262"
         } else if name.starts_with("arp.") && ours.is_none() {
             "ARP for other addresses than IPv4 over Ethernet, or RARP"
@@ -490,6 +519,26 @@ impl<'a> Frame<'a> {
             "ICMP messages other than echo that have an identifier (RFC 8335), or echo in a packet that is not opened"
         } else if name == "ipv6.plen" && theirs == Some("0") {
             "a jumbogram: Hopscope gives the length of its option, tshark the header's 0"
+        } else if name == "tcp.len" && ours.is_some() && theirs.is_none() && is_fragment() {
+            "a fragment with a TCP header: tshark tells no length of what it carries of the segment"
+        } else if name == "tcp.len" && ours.is_some() && theirs.is_some() && self.claims_more_than_is_there() {
+            "IP's length reaches beyond the frame: Hopscope counts the segment as its headers say, tshark as far as the frame goes"
+        } else if name.starts_with("tcp.") && ours.is_none() && theirs.is_some() && self.protocols.contains(":tcp") && !has("gre") {
+            "a TCP header that says that it is shorter than 20 octets, or that a fragment cuts: tshark shows its first fields"
+        } else if name == "ip.dst" && ours.is_some() && theirs.is_some() && !ends_in_ip() {
+            "a source route: tshark gives its last address for the destination, Hopscope the header's"
+        } else if name.starts_with("ip.") && ends_in_ip() || (ends_in_ip() && theirs.is_none() && !name.starts_with("eth.")) {
+            "an IPv4 header whose lengths contradict one another or its packet: tshark stops within it, Hopscope reads on or not at all"
+        } else if name.starts_with("eth.") && self.protocols.contains(":cfp:") {
+            "Cisco FabricPath, which tshark opens"
+        } else if name.starts_with("eth.") && ours.is_some_and(|mac| mac.starts_with("01:00:0c:00:00")) {
+            "Cisco ISL, which tshark opens"
+        } else if ours.is_none() && self.protocols.starts_with("null:ip") {
+            "an address family that no system has, whose second half tshark takes for an EtherType"
+        } else if name == "vxlan.vni" && self.protocols.contains(":nsh") {
+            "VXLAN-GPE around a network service header, which tshark opens"
+        } else if ours.is_none() && self.protocols.contains("gre:ip:tcp") && has("gre") {
+            "GRE around a packet that WCCP redirects, which tshark opens"
         } else if (has("icmp") || has("icmpv6")) && self.opened.iter().filter(|h| matches!(**h, "ip" | "ipv6")).count() > 1 {
             "in a packet that an ICMP message quotes"
         } else {

@@ -54,7 +54,10 @@ pub fn export(report: &Report, form: Form, path: Option<&str>, is_redacted: bool
         Form::Html => (views::html(chosen), "text/html", "html"),
         Form::Csv => (views::csv(chosen), "text/csv", "csv"),
     };
-    let file_name =
-        format!("hopscope{}{}.{ending}", path.map_or(String::new(), |id| format!("-{id}")), if is_redacted { "-redacted" } else { "" });
+    let file_name = format!(
+        "hopscope{}{}.{ending}",
+        path.map_or(String::new(), |id| format!("-{}", views::escape::file_name_part(id))),
+        if is_redacted { "-redacted" } else { "" }
+    );
     Ok(Answer::Export { text, media_type: media_type.to_owned(), file_name })
 }
