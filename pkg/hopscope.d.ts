@@ -25,9 +25,18 @@ export function analyze(inputs: AnalysisInput[]): Report;
 /** The report as text, byte for byte what `hopscope analyze --format json` writes for the same names and bytes. */
 export function analyzeToJson(inputs: AnalysisInput[]): string;
 
+/** How an `Analysis` is to be done. */
+export interface AnalysisOptions {
+  /**
+   * How many bytes packets may take: of captures with more, the same one in two, four, eight … is examined at every capture point, and
+   * `report.sampling` says so, as with the command line's `--memory`. Without it, all are.
+   */
+  memory?: number;
+}
+
 /** Reads inputs piece by piece, so that none need be in memory as a whole. */
 export class Analysis {
-  constructor();
+  constructor(options?: AnalysisOptions);
   /** Begin an input; gives its handle. */
   add(name: string): number;
   /** The input's next bytes, any number of them. */

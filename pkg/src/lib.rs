@@ -3,8 +3,10 @@
 //! stand in `hopscope.d.ts`, what people read about it in `README.md`.
 
 use hopscope::analysis::analyze as analyze_inputs;
+use hopscope::digest::Rate;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::report::Report;
+use hopscope::sample::{self, PACKET_BYTES};
 use js_sys::{Array, Error, JSON, Reflect, Uint8Array};
 use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
@@ -39,20 +41,41 @@ pub fn analyze_to_json(inputs: &Array) -> Result<String, Error> {
 
 /// Reads inputs piece by piece, so that none need be in memory as a whole.
 #[wasm_bindgen]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Analysis {
     /// By handle; `None` once it is finished.
     reading: Vec<Option<Ingest>>,
     read: Vec<Ingested>,
+    /// So many packets are kept at most.
+    most: u64,
+}
+
+/// `AnalysisOptions` of `hopscope.d.ts`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    memory: Option<f64>,
 }
 
 #[wasm_bindgen]
 impl Analysis {
-    /// No inputs yet.
+    /// No inputs yet. `options`: `{memory?: number}`, how many bytes packets may take.
+    ///
+    /// # Errors
+    /// The options are not of that shape.
     #[wasm_bindgen(constructor)]
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(options: JsValue) -> Result<Self, Error> {
+        let Options { memory } = match options.is_undefined() {
+            true => Options::default(),
+            false => serde_wasm_bindgen::from_value(options).map_err(|e| Error::new(&format!("options: {e}")))?,
+        };
+        if memory.is_some_and(|bytes| bytes.is_nan() || bytes < 0.0) {
+            return Err(Error::new("options: memory is a number of bytes"));
+        }
+        // What is beyond the largest number becomes that: no bound.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "neither negative nor no number")]
+        let most = memory.map_or(u64::MAX, |bytes| bytes as u64 / PACKET_BYTES);
+        Ok(Self { reading: Vec::new(), read: Vec::new(), most })
     }
 
     /// Begin an input called `name`; gives the handle that [`Analysis::push`] and [`Analysis::finish`] take.
@@ -68,6 +91,7 @@ impl Analysis {
     pub fn push(&mut self, handle: usize, bytes: &Uint8Array) -> Result<(), Error> {
         let ingest = self.reading.get_mut(handle).and_then(Option::as_mut).ok_or_else(|| not_being_read(handle))?;
         push(ingest, bytes);
+        self.bound();
         Ok(())
     }
 
@@ -78,15 +102,34 @@ impl Analysis {
     pub fn finish(&mut self, handle: usize) -> Result<(), Error> {
         let ingest = self.reading.get_mut(handle).and_then(Option::take).ok_or_else(|| not_being_read(handle))?;
         self.read.extend(ingest.finish());
+        self.bound();
         Ok(())
+    }
+
+    /// Thins out all captures alike where they hold more packets than fit.
+    fn bound(&mut self) {
+        let reading = || self.reading.iter().flatten();
+        let kept = reading().map(Ingest::kept).sum::<u64>() + self.read.iter().map(Ingested::kept).sum::<u64>();
+        if kept <= self.most {
+            return;
+        }
+        let now = reading().map(Ingest::rate).chain(self.read.iter().map(Ingested::rate)).fold(Rate::ALL, Rate::max);
+        for rate in std::iter::successors(Some(now), |rate| rate.coarser()) {
+            self.reading.iter_mut().flatten().for_each(|one| one.sample(rate));
+            self.read.iter_mut().for_each(|one| one.sample(rate));
+            let kept = self.reading.iter().flatten().map(Ingest::kept).sum::<u64>() + self.read.iter().map(Ingested::kept).sum::<u64>();
+            if kept <= self.most {
+                return;
+            }
+        }
     }
 
     /// The report over the finished inputs, as a plain object. More inputs may follow, and another report.
     ///
     /// # Errors
     /// None that an input could cause.
-    pub fn report(&self) -> Result<JsValue, Error> {
-        to_object(&analyze_inputs(&self.read))
+    pub fn report(&mut self) -> Result<JsValue, Error> {
+        to_object(&self.analysed())
     }
 
     /// The report over the finished inputs as the command line's text.
@@ -94,8 +137,14 @@ impl Analysis {
     /// # Errors
     /// None that an input could cause.
     #[wasm_bindgen(js_name = reportToJson)]
-    pub fn report_to_json(&self) -> Result<String, Error> {
-        to_text(&analyze_inputs(&self.read))
+    pub fn report_to_json(&mut self) -> Result<String, Error> {
+        to_text(&self.analysed())
+    }
+
+    fn analysed(&mut self) -> Report {
+        // One rate for all, whatever each was thinned out to while others were still to come.
+        sample::fit(&mut self.read, self.most, Rate::ALL);
+        analyze_inputs(&self.read)
     }
 }
 

@@ -69,6 +69,53 @@ test('pieces of any size give the same report', () => {
   analysis.free();
 });
 
+/** A capture of UDP packets between two hosts, each with an IP id and a content of its own. */
+function capture(packets) {
+  const PAYLOAD = 24;
+  const FRAME = 14 + 20 + 8 + PAYLOAD;
+  const bytes = Buffer.alloc(24 + packets * (16 + FRAME));
+  [0xa1b2c3d4, 0x00040002, 0, 0, 65535, 1].forEach((word, i) => bytes.writeUInt32LE(word, 4 * i));
+  for (let i = 0; i < packets; i += 1) {
+    let at = 24 + i * (16 + FRAME);
+    [1_700_000_000, i, FRAME, FRAME].forEach((word, j) => bytes.writeUInt32LE(word, at + 4 * j));
+    at += 16;
+    bytes.set(Buffer.from('020000000002020000000001' + '0800' + '4500', 'hex'), at);
+    bytes.writeUInt16BE(FRAME - 14, at + 16);
+    bytes.writeUInt16BE(i & 0xffff, at + 18);
+    bytes.set(Buffer.from('000040110000' + '0a000001' + '0a000002' + '13881389', 'hex'), at + 20);
+    bytes.writeUInt16BE(8 + PAYLOAD, at + 38);
+    bytes.writeUInt32BE(Math.imul(i, 2654435761) >>> 0, at + 42);
+  }
+  return bytes;
+}
+
+test('within bounded memory a sample is examined, the command line\'s', () => {
+  const below = join(folder, 'large');
+  mkdirSync(below);
+  const names = ['a.pcap', 'b.pcap'];
+  names.forEach((name, i) => writeFileSync(join(below, name), capture(20_000 + i * 5_000)));
+  const memory = 10_000 * 39;
+  const reports = [names, [...names].reverse()].map((order) => {
+    const analysis = new hopscope.Analysis({ memory });
+    for (const name of order) {
+      const handle = analysis.add(name);
+      const bytes = readFileSync(join(below, name));
+      for (let at = 0; at < bytes.length; at += 100_000) analysis.push(handle, bytes.subarray(at, at + 100_000));
+      analysis.finish(handle);
+    }
+    const text = analysis.reportToJson();
+    analysis.free();
+    return text;
+  });
+  assert.ok(JSON.parse(reports[0]).sampling.one_in > 1, reports[0].slice(0, 400));
+  assert.equal(reports[0], reports[1]);
+  const done = spawnSync(HOPSCOPE, ['analyze', '--format', 'json', '--memory', String(memory), ...names], { cwd: below, encoding: 'utf8', maxBuffer: 1 << 28 });
+  assert.equal(reports[0], done.stdout);
+  assert.throws(() => new hopscope.Analysis({ memory: 'much' }), /options/);
+  assert.throws(() => new hopscope.Analysis({ memroy: 1 }), /memroy/);
+  assert.throws(() => new hopscope.Analysis({ memory: -1 }), /memory/);
+});
+
 test('what is no input is an error, what cannot be read is not', () => {
   assert.throws(() => hopscope.analyze([{ name: 'a.pcap' }]), /inputs\[0\]: .*bytes/);
   assert.throws(() => hopscope.analyze([{ name: 'a.pcap', bytes: 'text' }]), /inputs\[0\]: .*Uint8Array/);

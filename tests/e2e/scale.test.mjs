@@ -9,9 +9,10 @@ startAndStop();
 
 /**
  * Runs in a page: adds a capture made there. `packets` TCP segments go round `conversations` connections that each begin with
- * a handshake; at the end of the file, two hosts of which nothing was seen before exchange some UDP.
+ * a handshake; at the end of the file, two hosts of which nothing was seen before exchange some UDP. `point` 1 is a hop behind `point` 0,
+ * and one in `lost` of the clients' data packets does not get there; `window.lost` counts them for each connection.
  */
-function addCapture({ name, packets, conversations }) {
+function addCapture({ name, packets, conversations, point = 0, lost = 0 }) {
   const RECORD = 16 + 14 + 20 + 20 + 74;
   const last = 10;
   const bytes = new Uint8Array(24 + (packets + last) * RECORD);
@@ -19,22 +20,32 @@ function addCapture({ name, packets, conversations }) {
   [[0, 0xa1b2c3d4], [4, 0x00040002], [16, 65535], [20, 1]].forEach(([at, value]) => view.setUint32(at, value, true));
   const sequence = new Uint32Array(conversations);
   const acknowledged = new Uint32Array(conversations);
+  window.lost = new Array(conversations).fill(0);
+  let written = 0;
   for (let i = 0; i < packets + last; i += 1) {
-    const at = 24 + i * RECORD;
     const isLast = i >= packets;
     const [k, turn] = [i % conversations, Math.floor(i / conversations)];
     const isBack = turn % 2 === 1;
+    const isLost = lost > 0 && !isLast && !isBack && turn >= 2 && (Math.imul(i, 2654435761) >>> 16) % lost === 0;
+    if (isLost) {
+      window.lost[k] += 1;
+      sequence[k] += 74;
+      continue;
+    }
+    const at = 24 + written * RECORD;
+    written += 1;
+    const late = (isBack ? 1 - point : point);
     view.setUint32(at, 1_700_000_000 + Math.floor(i / 100_000), true);
-    view.setUint32(at + 4, (i % 100_000) * 10, true);
+    view.setUint32(at + 4, (i % 100_000) * 10 + late * 3, true);
     view.setUint32(at + 8, RECORD - 16, true);
     view.setUint32(at + 12, RECORD - 16, true);
     const ethernet = at + 16;
-    bytes.set(isBack ? [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0] : [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0], ethernet);
+    bytes.set(isBack ? [2, 0, 0, 0, point, 2, 2, 0, 0, 0, point, 1, 8, 0] : [2, 0, 0, 0, point, 1, 2, 0, 0, 0, point, 2, 8, 0], ethernet);
     const ip = ethernet + 14;
     const [client, server] = isLast ? [0x0a630001, 0x0a630002] : [0x0a000000 + (k >> 4), 0x0a010000 + (k % 500)];
     view.setUint32(ip, 0x45000000 + RECORD - 16 - 14);
     view.setUint32(ip + 4, ((i & 0xffff) << 16 | 0x4000) >>> 0);
-    view.setUint32(ip + 8, isLast ? 0x40110000 : 0x40060000);
+    view.setUint32(ip + 8, (isLast ? 0x40110000 : 0x40060000) - late * 0x01000000);
     view.setUint32(ip + 12, isBack ? server : client);
     view.setUint32(ip + 16, isBack ? client : server);
     const transport = ip + 20;
@@ -55,7 +66,7 @@ function addCapture({ name, packets, conversations }) {
     view.setUint32(transport + 24, Math.imul(i, 2654435761));
   }
   const data = new DataTransfer();
-  data.items.add(new File([bytes], name));
+  data.items.add(new File([bytes.subarray(0, 24 + written * RECORD)], name));
   // Making it was not the page's work.
   setTimeout(() => {
     window.longTasks = [];
@@ -65,8 +76,8 @@ function addCapture({ name, packets, conversations }) {
   }, 500);
 }
 
-const settled = (page) => page.waitForFunction(() => window.droppedAt && document.querySelector('[data-testid="state"]')?.dataset.settled === 'true'
-  && document.querySelector('[data-testid="state"]').dataset.inputs === '1', undefined, { timeout: 200_000 });
+const settled = (page, inputs = 1) => page.waitForFunction((count) => window.droppedAt && document.querySelector('[data-testid="state"]')?.dataset.settled === 'true'
+  && document.querySelector('[data-testid="state"]').dataset.inputs === String(count), inputs, { timeout: 200_000 });
 
 test('a large capture: a first answer while it is being read, and a far frame read from near by', LONG, async () => {
   const { context, page, faults } = await open(site.url);
@@ -145,6 +156,111 @@ test('many conversations: the page stays at hand, and its list scrolls to the en
   const { tasks, slowest } = await page.evaluate(() => ({ tasks: window.longTasks, slowest: Math.round(Math.max(...window.frames_)) }));
   // Told, not judged: on a busy machine a time says nothing of the page.
   console.log(`${total} conversations: longest tasks of the page [${[...tasks].sort((a, b) => b - a).slice(0, 5)}] ms, slowest frame while scrolling ${slowest} ms`);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('of more packets than fit a sample is examined: which part is said, and what is missing is told with its error', LONG, async () => {
+  const { context, page, faults } = await open(`${site.url}#packets=24000`);
+  const made = { packets: 60_000, conversations: 20 };
+  await page.evaluate(addCapture, { name: 'before.pcap', ...made });
+  await settled(page);
+  await page.evaluate(addCapture, { name: 'behind.pcap', point: 1, lost: 12, ...made });
+  await settled(page, 2);
+  const lost = await page.evaluate(() => window.lost);
+  const said = await page.locator('[data-testid="sampled"]').innerText();
+  const report = JSON.parse(await page.evaluate(() => window.hopscopeReport()));
+  const rate = report.sampling.one_in;
+  assert.ok(rate >= 4, said);
+  assert.match(said, new RegExp(`^1 in ${rate} of the packets examined`));
+  assert.ok(report.sampling.examined <= 24_000 && report.sampling.packets > 110_000, JSON.stringify(report.sampling));
+  // What the sample tells of each connection's loss holds what was lost.
+  let within = 0;
+  for (let k = 0; k < made.conversations; k += 1) {
+    const path = report.paths.find((p) => p.flow.client.ip === `10.0.0.${k >> 4}` && p.flow.client.port === 1024 + (k & 15) + (k >> 4));
+    const [low, high] = path.directions.find((d) => d.direction === 'request').hops.find((hop) => hop.missing > 0).missing_range;
+    assert.ok(low < high, 'an estimate has an interval');
+    within += low <= lost[k] && lost[k] <= high;
+  }
+  assert.ok(within >= made.conversations * 0.85, `${within} of ${made.conversations} intervals hold what was lost`);
+  // And a person reads it so.
+  await page.locator('[data-testid="conversation"]', { hasText: 'TCP' }).first().click();
+  const hops = page.locator('[data-testid="direction"][data-direction="request"] [data-testid="hop"]');
+  await hops.filter({ hasText: /[\d,]+ to [\d,]+ missing/ }).first().waitFor();
+  assert.ok(await page.locator('[data-testid="hop"] [title^="an estimate: "]').count() > 0, 'delays are told as estimates');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a list longer than an element can be high is scrolled through, to its end and back', LONG, async () => {
+  // ROWS=1000000 takes a minute and 3 GB.
+  const rows = Number(process.env.ROWS ?? 200_000);
+  const { context, page, faults } = await open(site.url);
+  await page.evaluate((count) => {
+    const [head, tail] = ['{"schema": "hopscope.report/1", "generator": {"name": "x", "version": "1"}, "inputs": [], "capture_points": [], "entities": [], "links": [], "paths": [',
+      '], "findings": [], "evidence": []}'];
+    const path = (n) => `{"id":"p${n + 1}","flow":{"protocol":"tcp","client":{"entity":null,"ip":"10.${n >> 16}.${(n >> 8) & 255}.${n & 255}","port":${1024 + n % 60_000}},`
+      + '"server":{"entity":null,"ip":"10.200.0.1","port":443},"via":null},"packets":1,"bytes":1,"directions":[]}';
+    const parts = [head];
+    for (let from = 0; from < count; from += 10_000) {
+      const some = Array.from({ length: Math.min(10_000, count - from) }, (_, i) => path(from + i));
+      parts.push((from ? ',' : '') + some.join(','));
+    }
+    const data = new DataTransfer();
+    data.items.add(new File([...parts, tail], 'saved.json'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, rows);
+  await page.locator('[data-testid="conversation"]').first().waitFor({ timeout: 200_000 });
+  const list = page.locator('[data-testid="list"]');
+  const at = (position) => page.locator(`[data-testid="conversation"][data-position="${position}"]`);
+  /** Where a row stands below the list's upper edge. */
+  const place = async (position) => {
+    await at(position).waitFor({ timeout: 20_000 });
+    return (await at(position).boundingBox()).y - (await list.boundingBox()).y;
+  };
+  const height = await list.evaluate((e) => e.clientHeight);
+  assert.ok(await list.evaluate((e) => e.scrollHeight) < rows * 80, 'the element is lower than its rows');
+  const top = await place(0);
+  assert.ok(top >= 0 && top < 10, `the first row is at the top: ${top}`);
+
+  await page.evaluate(() => {
+    window.frames_ = { times: [], blank: 0 };
+    const list = document.querySelector('[data-testid="list"]');
+    const box = list.getBoundingClientRect();
+    let last = performance.now();
+    const next = (now) => {
+      window.frames_.times.push(now - last);
+      last = now;
+      window.frames_.blank += !document.elementFromPoint(box.x + 20, box.y + box.height / 2)?.closest('[data-testid="conversation"]');
+      if (!window.framesEnded) requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+  });
+  await list.hover();
+  // A notch is as many pixels of rows as in any list.
+  const notches = 60;
+  for (let i = 0; i < notches; i += 1) await page.mouse.wheel(0, 400);
+  assert.ok(Math.abs(await place(notches * 5) - top) < 1, 'sixty notches of five rows');
+  const { times, blank } = await page.evaluate(() => {
+    window.framesEnded = true;
+    return window.frames_;
+  });
+  times.sort((a, b) => a - b);
+  // Told, not judged, as above.
+  console.log(`${rows} rows: frames while scrolling: median ${times[times.length >> 1].toFixed(1)} ms, slowest ${times.at(-1).toFixed(1)} ms, ${blank} of ${times.length} without rows`);
+
+  await list.evaluate((e) => { e.scrollTop = e.scrollHeight; });
+  const end = await place(rows - 1) + 80;
+  assert.ok(Math.abs(end - height) <= top + 2, `the last row ends where the list does: ${end} of ${height}`);
+  assert.ok(await page.locator('[data-testid="conversation"]').count() < 60, 'only rows in sight are in the document');
+  await list.evaluate((e) => { e.scrollTop = e.scrollHeight / 2; });
+  await at(rows / 2).waitFor({ timeout: 20_000 });
+  // A key goes on from the selected row, wherever the list was.
+  await at(rows / 2).click();
+  await page.keyboard.press('n');
+  await page.locator(`[data-testid="conversation"][data-position="${rows / 2 + 1}"][aria-selected="true"]`).waitFor({ timeout: 20_000 });
+  await list.evaluate((e) => { e.scrollTop = 0; });
+  assert.ok(Math.abs(await place(0) - top) < 1);
   assert.deepEqual(faults, []);
   await context.close();
 });

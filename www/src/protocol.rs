@@ -20,6 +20,8 @@ pub type Key = u32;
 pub enum ToWorker {
     /// To a reader: read this file. Attached: the `File`.
     Read { key: Key, name: String, room: Room },
+    /// To a reader: there will be something to read.
+    Prepare,
     /// To the analyst: an input was read, whole or so far. Attached: one buffer for each `Ingested`. `is_last`: no other is being read, so
     /// there is nothing to wait for.
     Add { key: Key, room: Room, is_last: bool },

@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: how fast captures are read and joined, beside raw reading, tcpdump, capinfos and tshark in the same run, natively
-//! and in Chromium.
+//! and in browsers.
 //! Makes its captures itself, always the same bytes. Times are this machine's; ratios within one run are what can be compared.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     /// Whether the engine's own benchmarks run too.
     pub(crate) with_micro: bool,
-    /// Whether the page is built and measured in Chromium.
+    /// Whether the page is built and measured in browsers.
     pub(crate) with_browser: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn bench(options: Options) -> Result<()> {
     reading(&mut text, options, &command, &folder)?;
     growth(&mut text, options, &command, &folder)?;
     if options.with_browser {
-        in_chromium(&mut text, options, &folder)?;
+        in_browsers(&mut text, options, &folder)?;
     }
     say(&text);
     fs::write(root().join("BENCHMARKS.md"), text)?;
@@ -202,29 +202,43 @@ fn growth(text: &mut String, options: Options, command: &Path, folder: &Path) ->
 }
 
 /// The same captures in the page, beside reading them into WebAssembly's memory and nothing else.
-fn in_chromium(text: &mut String, options: Options, folder: &Path) -> Result<()> {
+fn in_browsers(text: &mut String, options: Options, folder: &Path) -> Result<()> {
     let page = build::site()?;
     setup::npm_tools()?;
     let mut files = Vec::new();
     for (_, snaplen, conversations) in kinds(options) {
         files.extend(Wanted { packets: options.packets, conversations, points: 1, snaplen }.make(folder)?);
     }
+    writeln!(
+        text,
+        "\n## In browsers\nMilliseconds that passed. `raw reading`: a worker copies the file into WebAssembly's memory, two slices in flight, and does nothing else; the \
+         best of four sizes of slices.\n`ingest`: by the reader's own clock, until the file is read, dissected, digested and ready to be handed over. `read`: from the drop until the page calls \
+         the input read.\n`first rows`: from the drop until the first conversation is shown; the drop is 3 s after the page has answered, or as soon as it has (`at once`). `whole`: until the report over\n\
+         the whole file is shown; `analysis` is what the last analysis took. `longest task`: of the page itself, which cannot answer meanwhile, before the drop and from then on; in \
+         Firefox, how late\na timer came where that is more than 50 ms.\n"
+    )?;
+    writeln!(
+        text,
+        "| browser | capture | MB | packets | raw reading | ingest | raw : ingest | read | first rows | at once | whole | analysis | longest task | peak MB of the page's process |"
+    )?;
+    writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+    for (browser, variable, program) in [("Chromium", "CHROME", setup::chromium()), ("Firefox", "FIREFOX", setup::firefox())] {
+        in_browser(text, options, &page, &files, (browser, variable, &program?))?;
+    }
+    Ok(())
+}
+
+fn in_browser(
+    text: &mut String,
+    options: Options,
+    page: &build::Page,
+    files: &[PathBuf],
+    (browser, variable, program_of): (&str, &str, &Path),
+) -> Result<()> {
     let mut node = program("node");
-    node.current_dir(root().join("tests/e2e")).arg("bench.mjs").arg(options.runs.to_string()).args(&files);
+    node.current_dir(root().join("tests/e2e")).arg("bench.mjs").arg(options.runs.to_string()).args(files);
     node.env("HOPSCOPE_SITE", &page.folder).env("HOPSCOPE_HTML", &page.single_html).env("HOPSCOPE", "not used");
-    let output = step("Chromium", || node.env("CHROME", setup::chromium()?).text())?;
-    writeln!(
-        text,
-        "\n## In Chromium\nMilliseconds that passed. `raw reading`: a worker copies the file into WebAssembly's memory, two slices in flight, and does nothing else; the \
-         best of four sizes of slices.\n`read`: from the drop until the input is called read: read, dissected, digested and handed over. `first rows`: from the drop until the first \
-         conversation is shown. `whole`: until the report over\nthe whole file is shown; `analysis` is what the last analysis took. `longest task`: of the page itself, \
-         which cannot answer meanwhile.\n"
-    )?;
-    writeln!(
-        text,
-        "| capture | MB | packets | raw reading | read | raw : read | first rows | whole | analysis | longest task | peak MB of the page's process |"
-    )?;
-    writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|")?;
+    let output = step(browser, || node.env_remove("CHROME").env_remove("FIREFOX").env(variable, program_of).text())?;
     for ((name, ..), (file, line)) in kinds(options).into_iter().zip(files.iter().zip(output.lines().filter(|l| l.starts_with('{')))) {
         let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
         let of = |what: &str| {
@@ -232,16 +246,19 @@ fn in_chromium(text: &mut String, options: Options, folder: &Path) -> Result<()>
             middle(&mut runs.iter().filter_map(serde_json::Value::as_f64).collect::<Vec<_>>())
                 .with_context(|| format!("{what} was not measured"))
         };
-        let (raw, read) = (of("raw")?, of("read")?);
+        let (raw, ingest) = (of("raw")?, of("ingest")?);
         writeln!(
             text,
-            "| {name} | {:.0} | {} | {raw:.0} | {read:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {browser} | {name} | {:.0} | {} | {raw:.0} | {ingest:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}, {:.0} | {:.0} |",
             file.metadata()?.len() as f64 / 1e6,
             options.packets,
-            raw / read,
+            raw / ingest,
+            of("read")?,
             of("firstRows")?,
+            of("firstRowsAtOnce")?,
             of("whole")?,
             of("analysis")?,
+            of("longestBefore")?,
             of("longest")?,
             of("peak")? / 1024.0,
         )?;

@@ -39,7 +39,7 @@ cargo xtask COMMAND
   dist [--check]                   the site, the single HTML file and the npm package, with a bill of materials and checksums, into dist/;
                                    with --check all of it is built again elsewhere, and every byte must be the same
   bench [--packets N] [--conversations N] [--points N] [--runs N] [--no-micro] [--no-browser]
-                                   how fast captures are read and joined, beside tcpdump, capinfos and tshark, and in Chromium
+                                   how fast captures are read and joined, beside tcpdump, capinfos and tshark, and in Chromium and Firefox
                                    beside raw reading; writes BENCHMARKS.md
   fuzz [--seconds N]               every fuzz target for N seconds (60)
   setup                            only install what the other commands need

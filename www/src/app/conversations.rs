@@ -8,16 +8,15 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::{KeyboardEvent, WheelEvent};
 
+use super::scroll::Scroll;
 use super::state::App;
-use super::ui;
+use super::{scroll, ui};
 use crate::protocol::{Answer, Conversation, Order, Question};
 
 /// Height of a row in pixels; the style sheet says the same.
 const ROW: f64 = 80.0;
 /// Rows are asked for in steps of so many, with as many before and after: scrolling finds them there.
 const STEP: u32 = 50;
-/// Browsers lay out no element that is higher than some 17 million pixels; a longer list is scrolled by a proportion.
-const TALLEST: f64 = 12_000_000.0;
 
 const ORDERS: [(&str, &str, Order); 5] = [
     ("report", "in order", Order::Report),
@@ -36,55 +35,33 @@ struct Rows {
     rows: Vec<Arc<Conversation>>,
 }
 
-/// Where the list is, in pixels of all its rows, which may be more than the element that scrolls can have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Scroll {
-    /// Of the element.
-    element: f64,
-    /// Of the rows.
-    rows: f64,
-    /// Of what is in sight.
-    height: f64,
-}
-
 /// The list with its filter.
 pub fn conversations(app: App) -> AnyView {
     let rows = RwSignal::new(Rows::default());
-    let scroll = RwSignal::new(Scroll { element: 0.0, rows: 0.0, height: 600.0 });
+    let scroll = RwSignal::new(Scroll::default());
     let list = NodeRef::<leptos::html::Div>::new();
-    // How many pixels of rows one pixel of the element stands for.
-    let proportion = move || {
-        let height = scroll.get_untracked().height;
-        let all = f64::from(rows.with_untracked(|r| r.total)) * ROW;
-        if all > TALLEST { (all - height) / (TALLEST - height) } else { 1.0 }
-    };
+    let all = move || f64::from(rows.with_untracked(|r| r.total)) * ROW;
     let scrolled = move || {
         let Some(element) = list.get_untracked() else { return };
         let (at, height) = (f64::from(element.scroll_top().max(0)), f64::from(element.client_height()).max(ROW));
-        let by = proportion();
-        scroll.update(|s| {
-            // A position that was set here is known better than by proportion.
-            if (at - s.element).abs() >= 1.0 {
-                (s.element, s.rows) = (at, at * by);
-            }
-            s.height = height;
-        });
+        let next = scroll.get_untracked().scrolled(at, height, all());
+        if next != scroll.get_untracked() {
+            scroll.set(next);
+        }
     };
     let go_to = move |target: f64| {
         let Some(element) = list.get_untracked() else { return };
-        let all = f64::from(rows.with_untracked(|r| r.total)) * ROW;
-        let target = target.clamp(0.0, (all - scroll.get_untracked().height).max(0.0));
-        let at = (target / proportion()).round();
-        scroll.update(|s| (s.element, s.rows) = (at, target));
-        element.set_scroll_top(at as i32);
+        let next = scroll.get_untracked().at(target, all());
+        scroll.set(next);
+        element.set_scroll_top(next.element as i32);
     };
     let wheel = move |event: WheelEvent| {
-        let by = proportion();
+        let s = scroll.get_untracked();
         // By its own measure the element would move by many rows at a notch.
-        if by > 1.0 && !event.ctrl_key() {
+        if s.proportion(all()) > 1.0 && !event.ctrl_key() {
             event.prevent_default();
             let pixels = event.delta_y() * if event.delta_mode() == 1 { 20.0 } else { 1.0 };
-            go_to(scroll.get_untracked().rows + pixels);
+            go_to(s.rows + pixels);
         }
     };
 
@@ -132,10 +109,7 @@ pub fn conversations(app: App) -> AnyView {
     on_cleanup(move || on_resize.remove());
 
     // Which rows are drawn, and from where: changes only when a row comes into sight.
-    let drawn = Memo::new(move |_| {
-        let s = scroll.get();
-        (((s.rows / ROW) as u32).saturating_sub(2), (s.height / ROW) as u32 + 5)
-    });
+    let drawn = Memo::new(move |_| scroll.get().drawn(ROW));
     let shown = move || {
         let (from, count) = drawn.get();
         rows.with(|r| {
@@ -143,12 +117,9 @@ pub fn conversations(app: App) -> AnyView {
             some.map(|(c, i)| row(app, i, i.saturating_sub(from), c)).collect_view()
         })
     };
-    let height = move || format!("{}px", (f64::from(rows.with(|r| r.total)) * ROW).min(TALLEST));
+    let height = move || format!("{}px", scroll::tall(f64::from(rows.with(|r| r.total)) * ROW));
     // Rows stand where the first of those drawn does, and that within the element as far as it has been scrolled.
-    let shift = move || {
-        let s = scroll.get();
-        format!("translateY({}px)", f64::from(drawn.get().0) * ROW - s.rows + s.element)
-    };
+    let shift = move || format!("translateY({}px)", scroll.get().shift(drawn.get().0, ROW));
     let counted = move || {
         let (all, some) = (app.overview.with(|o| o.conversations), rows.with(|r| r.total));
         if all == some || app.list.with(|l| l.filter.trim().is_empty() && l.through.is_none()) {

@@ -177,7 +177,7 @@ impl Painter {
             areas.chain(ports).for_each(|text| self.text(&c, text));
         } else {
             let _ = c.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0);
-            c.set_font("600 11px \"Helvetica Neue\", Helvetica, Arial, \"Liberation Sans\", sans-serif");
+            c.set_font("600 11px Helvetica, Arial, sans-serif");
             c.set_fill_style_str(&self.colour("--ink"));
             for area in self.picture.boxes.iter().filter(|a| sight.has(&a.rect)) {
                 name(&c, area, view);
@@ -245,10 +245,10 @@ impl Painter {
 
     fn text(&self, c: &CanvasRenderingContext2d, text: &Text) {
         let (font, colour) = match text.style {
-            TextStyle::Caption => ("11px Helvetica, Arial, \"Liberation Sans\", sans-serif", "--soft"),
-            TextStyle::Name => ("600 12px Helvetica, Arial, \"Liberation Sans\", sans-serif", "--ink"),
+            TextStyle::Caption => ("11px Helvetica, Arial, sans-serif", "--soft"),
+            TextStyle::Name => ("600 12px Helvetica, Arial, sans-serif", "--ink"),
             TextStyle::Address => ("10px ui-monospace, Menlo, Consolas, \"DejaVu Sans Mono\", monospace", "--soft"),
-            TextStyle::Remark => ("italic 10px Helvetica, Arial, \"Liberation Sans\", sans-serif", "--soft"),
+            TextStyle::Remark => ("italic 10px Helvetica, Arial, sans-serif", "--soft"),
         };
         c.set_font(font);
         c.set_fill_style_str(&self.colour(colour));

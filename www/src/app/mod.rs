@@ -14,6 +14,7 @@ mod path;
 mod picture;
 mod pool;
 mod rehearsal;
+mod scroll;
 mod session;
 mod shell;
 mod start;
@@ -39,6 +40,7 @@ pub fn start() {
         app.keep_address();
         app.bring_engine();
         offer_report(app);
+        rehearsal::letters();
         gather::listen(app);
         shell::shell(app)
     });

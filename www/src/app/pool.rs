@@ -295,8 +295,11 @@ impl Pool {
         self.readers.retain(|r| r.key.is_some() || std::mem::take(&mut is_first));
         // It is there before the first file, too: starting it would be a good part of what the first rows take.
         if self.readers.is_empty() {
-            // Said where it matters: when there is a file to read.
+            // That it could not be started is said where it matters: when there is a file to read.
             let _ = self.start_reader(app);
+            if let Some(reader) = self.readers.first() {
+                reader.worker.tell(&ToWorker::Prepare, &[]);
+            }
         }
     }
 
@@ -307,6 +310,8 @@ impl Pool {
                 FromWorker::Read { key, found, took_ms } => {
                     // What may yet be a report is not called rejected meanwhile.
                     if !may_be_report(&found) {
+                        // Before the input is called read: it is not settled in between.
+                        app.is_analysing.set(true);
                         app.hear(FromWorker::Read { key, found: found.clone(), took_ms });
                     }
                     after_this(move || {
@@ -348,8 +353,11 @@ impl Pool {
         match (self.analyst(app), file) {
             (Ok(_), Some(file)) if may_be_report(found) => open_if_report(app, key, file, found.to_vec(), buffers),
             (Ok(analyst), Some(_)) => analyst.change(app, &ToWorker::Add { key, room, is_last }, &buffers),
-            (Ok(_), None) => {}
-            (Err(why), _) => app.fault.set(Some(format!("The analysis could not be started: {why}"))),
+            (Ok(_), None) => app.is_analysing.set(false),
+            (Err(why), _) => {
+                app.is_analysing.set(false);
+                app.fault.set(Some(format!("The analysis could not be started: {why}")));
+            }
         }
         self.go_on(app);
     }

@@ -4,6 +4,7 @@
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Promise;
+use leptos::html::{div, p};
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -17,6 +18,40 @@ use crate::protocol::{Found, FromWorker, Overview};
 
 /// Between two parts, so that whatever the person does comes first.
 const PAUSE_MS: u32 = 60;
+
+/// What is written in the page's kinds of letters, by element and class: those of the lists, of tables, of the picture.
+const LETTERS: [&[&str]; 4] = [
+    &["badge", "protocol", "end-port", "heading", "input-what"],
+    &["about", "owner", "interface", "number", "input-name"],
+    &["mono", "kind", "chip", "number-badge", "next"],
+    &["source", "message", "state", "brand", "through"],
+];
+const PICTURE_LETTERS: [&str; 5] = ["caption", "name", "address", "remark", "mark"];
+/// What is in no font that has the usual letters.
+const SIGNS: &str = "a1→−·…±µ✕⤢";
+
+/// Looks for the fonts, a few at a time, as soon as the page is there: a file may come before the rehearsal.
+pub fn letters() {
+    spawn_local(async move {
+        TimeoutFuture::new(PAUSE_MS).await;
+        let Ok((host, stage)) = host::stage() else { return };
+        let mut written = Vec::new();
+        for classes in LETTERS {
+            written.push(mount_to(stage.clone(), move || {
+                classes.iter().map(|class| p().class(*class).child(SIGNS)).collect_view().into_any()
+            }));
+            TimeoutFuture::new(PAUSE_MS).await;
+        }
+        written.push(mount_to(stage, || {
+            let texts = PICTURE_LETTERS.map(|class| leptos::svg::text().attr("class", class).child(SIGNS)).collect_view();
+            div().class("picture").child(leptos::svg::svg().child(texts)).into_any()
+        }));
+        frame().await;
+        TimeoutFuture::new(PAUSE_MS).await;
+        drop(written);
+        host.remove();
+    });
+}
 
 /// Has the analyst make up a report, soon after the engine has come.
 pub fn begin(app: App) {

@@ -306,7 +306,9 @@ impl App {
                 Tab::Corrections => "corrections",
             };
             if let (Some(path), Ok(history)) = (path, window().history()) {
-                let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#path={path}&tab={tab}")));
+                // How much room packets have stays as it was given.
+                let room = address("packets").map_or(String::new(), |n| format!("&packets={n}"));
+                let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#path={path}&tab={tab}{room}")));
             }
         });
     }

@@ -23,6 +23,8 @@ use crate::protocol::{Answer, Found, FromWorker, Key, Question, Room};
 
 /// Readings that end this close together make one report.
 const QUIET_MS: u32 = 40;
+/// After a report the page asks for what it shows of it: so long the next one waits, or those questions would.
+const ASKED_MS: f64 = 80.0;
 /// While readings keep ending, a report is made at least this often.
 const AT_LATEST_MS: f64 = 700.0;
 
@@ -47,6 +49,8 @@ struct State {
     /// Counts changes and reports: a timer that finds another number than its own has been overtaken.
     changes: u32,
     waiting_since: Option<f64>,
+    /// When the last report was told.
+    told_at: f64,
 }
 
 impl Analyst {
@@ -121,19 +125,21 @@ impl Analyst {
     /// `is_last`: nothing that would make another report at once is to be expected.
     fn changed(&mut self, is_last: bool) {
         let now = js_sys::Date::now();
-        let mine = {
+        let (mine, wait) = {
             let mut state = self.state.borrow_mut();
             state.heard = state.heard.wrapping_add(1);
             state.changes = state.changes.wrapping_add(1);
-            if is_last || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS {
+            let asked = (state.told_at + ASKED_MS - now).clamp(0.0, ASKED_MS) as u32;
+            let wait = if is_last { asked } else { asked.max(QUIET_MS) };
+            if wait == 0 || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS {
                 drop(state);
                 return make_report(&self.out, &self.state);
             }
-            state.changes
+            (state.changes, wait)
         };
         let (out, state) = (self.out.clone(), Rc::clone(&self.state));
         spawn_local(async move {
-            TimeoutFuture::new(QUIET_MS).await;
+            TimeoutFuture::new(wait).await;
             if state.borrow().changes == mine {
                 make_report(&out, &state);
             }
@@ -199,6 +205,7 @@ fn make_report(out: &Out, state: &RefCell<State>) {
     state.shown = Rc::new(Shown::new(report));
     let said = FromWorker::Report { overview: Box::new(state.shown.overview()), heard: state.heard };
     out.say(&said, &[JsValue::from_f64(took)]);
+    state.told_at = js_sys::Date::now();
 }
 
 async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Option<Near>) -> Result<Answer, String> {

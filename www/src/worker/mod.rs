@@ -52,6 +52,7 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
                     wasm_bindgen_futures::spawn_local(reader::read(out.clone(), key, name, file, room));
                 }
             }
+            ToWorker::Prepare => reader::prepare(),
             ToWorker::Add { key, room, is_last } => analyst.borrow_mut().add(key, room, is_last, message.iter().skip(1)),
             ToWorker::Remove { key } => analyst.borrow_mut().remove(key),
             ToWorker::Open { key } => {

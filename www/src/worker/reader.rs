@@ -1,6 +1,7 @@
 //! One file → its digests: reads slices, pushes them into the engine, reports progress.
-//! Holds at most two slices of the file at a time, whatever its size.
+//! Holds at most three slices of the file at a time, whatever its size.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use hopscope::facts::{Correction, Fact};
@@ -19,8 +20,11 @@ use crate::protocol::{Found, FromWorker, Key, Room};
 /// Two slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
 const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
 
-/// The first slice is smaller, so that something is there to show at once.
-const FIRST_SLICE: f64 = 256.0 * 1024.0;
+/// The first slice is smaller, so that something is there to show at once: some hundred packets, which are analysed at once too.
+const FIRST_SLICE: f64 = 64.0 * 1024.0;
+
+/// What a digest is going to need, at least: about half a million packets.
+const HEADROOM: usize = 16 << 20;
 
 /// Often enough to look alive, too seldom to cost anything.
 const PROGRESS_EVERY_MS: f64 = 100.0;
@@ -136,26 +140,53 @@ impl Total {
     }
 }
 
+thread_local! {
+    /// The buffer in the module's memory that every slice is copied into. The memory cannot shrink again, so it is kept for the next file.
+    static CHUNK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes room for a slice before there is one: getting new memory from the system takes as long as reading some.
+pub fn prepare() {
+    CHUNK.with_borrow_mut(|chunk| chunk.resize(SLICE as usize, 0));
+    touch(HEADROOM);
+}
+
+/// Memory that was written to once is had at once the next time.
+pub fn touch(bytes: usize) {
+    std::hint::black_box(vec![1_u8; bytes]);
+}
+
 /// Hands the blob's bytes to `push` in order, two slices ahead, until it says `false`.
 ///
 /// # Errors
 /// The offset at which reading stopped, and the browser's words.
-pub async fn feed(blob: &Blob, mut push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
+pub async fn feed(blob: &Blob, push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
+    let mut chunk = CHUNK.take();
+    let outcome = feed_by(blob, &mut chunk, push).await;
+    CHUNK.set(chunk);
+    outcome
+}
+
+async fn feed_by(blob: &Blob, chunk: &mut Vec<u8>, mut push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
     let size = blob.size();
     let mut next = 0.0;
     let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
     let mut in_flight: VecDeque<Promise> = VecDeque::new();
-    // One buffer in the module's memory that every slice is copied into: the memory cannot shrink again.
-    let mut chunk = Vec::new();
-    loop {
+    let mut ask = |in_flight: &mut VecDeque<Promise>, at: u64| {
         while in_flight.len() < 2 && next < size {
             let end = (next + if next == 0.0 { FIRST_SLICE } else { SLICE }).min(size);
-            let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (total.bytes, host::text_of(&e)))?;
+            let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (at, host::text_of(&e)))?;
             in_flight.push_back(slice.array_buffer());
             next = end;
         }
+        Ok(())
+    };
+    ask(&mut in_flight, 0)?;
+    loop {
         let Some(promise) = in_flight.pop_front() else { return Ok(()) };
         let buffer = JsFuture::from(promise).await.map_err(|e| (total.bytes, host::text_of(&e)))?;
+        // Asked before this one is looked at: else only one would be on its way meanwhile.
+        ask(&mut in_flight, total.bytes)?;
         let array = Uint8Array::new(&buffer);
         let length = array.length() as usize;
         if chunk.len() < length {

@@ -12,6 +12,9 @@ use crate::protocol::{List, Order};
 /// So long each of the two parts is repeated: long enough for a browser to see what is called often.
 const EACH_MS: f64 = 150.0;
 
+/// What the first capture is going to need at the analyst, at least.
+const HEADROOM: usize = 24 << 20;
+
 const CONVERSATIONS: u32 = 40;
 const PACKETS: u32 = 3000;
 /// Of a frame without the record's header: Ethernet, IPv4, TCP with timestamps, some payload.
@@ -19,6 +22,7 @@ const FRAME: usize = 14 + 20 + 32 + 40;
 
 /// The report over the made-up captures, with its look-ups. `None` as soon as `is_over` says that there is something real to do.
 pub async fn rehearse(is_over: impl Fn() -> bool) -> Option<Shown> {
+    super::reader::touch(HEADROOM);
     let captures = [capture(0), capture(1)];
     let mut found = Vec::new();
     let begun = js_sys::Date::now();
