@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import {
-  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hopsShown, native, singleHtml, startCanary, startSite,
+  actWithText, assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hopsShown, leakFromWorkers, native, singleHtml, startCanary, startSite,
   tryToLeak, wrongInputs,
 } from './lib.mjs';
 import { browser, open, reportOver, site, startAndStop } from './chromium.mjs';
@@ -170,6 +170,39 @@ test('nothing gets out, of the page or of any of its workers, however it is trie
   }
   await context.close();
   canary.stop();
+});
+
+test('nothing gets out of the workers that the page starts for itself, from their first moment on', LONG, async () => {
+  const canary = await startCanary();
+  for (const url of [site.url, singleHtml]) {
+    const context = await browser.newContext();
+    await context.addInitScript({ content: leakFromWorkers(canary.port) });
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.locator('[data-testid="example"]').click();
+    const report = await reportOver(page, filesBelow(example).length);
+    assertSame(report, native(example, filesBelow(example)));
+    await page.waitForFunction(() => self.workersStarted >= 2 && self.leakTries.length === self.workersStarted, undefined, { timeout: 60_000 });
+    for (const tried of await page.evaluate(() => self.leakTries)) {
+      for (const way of ['fetch', 'xhr', 'webSocket', 'importScripts']) assert.ok(tried.includes(way), `${way}: ${tried}`);
+    }
+    assert.deepEqual(canary.hits, []);
+    await context.close();
+  }
+  canary.stop();
+});
+
+test('no text becomes markup or code: Trusted Types and the policy refuse it', LONG, async () => {
+  const { context, page } = await open(site.url);
+  await page.locator('[data-testid="example"]').click();
+  await reportOver(page, filesBelow(example).length);
+  // Given as text: the debugger may evaluate where the page may not.
+  assert.deepEqual(await page.evaluate(`(${actWithText})()`), []);
+  const plain = await context.newPage();
+  await plain.goto(site.plain);
+  const done = await plain.evaluate(`(${actWithText})()`);
+  for (const act of ['innerHTML', 'functionOfText', 'script', 'policy']) assert.ok(done.includes(act), `without a policy ${act} goes: ${done}`);
+  await context.close();
 });
 
 test('the second visit needs no network', LONG, async () => {

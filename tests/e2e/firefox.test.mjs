@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import puppeteer from 'puppeteer-core';
 import {
-  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, native, singleHtml, startCanary, startSite, tryToLeak,
+  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, leakFromWorkers, native, singleHtml, startCanary, startSite, tryToLeak,
 } from './lib.mjs';
 
 const LONG = { timeout: 180_000 };
@@ -82,6 +82,25 @@ test('nothing gets out of the page, however it is tried', LONG, async () => {
   for (const way of ['fetch', 'xhr', 'webSocket', 'image', 'frame']) {
     assert.ok(canary.hits.includes(`/plain/${way}`), `the canary hears ${way}: ${canary.hits}`);
   }
+  await context.close();
+  canary.stop();
+});
+
+test('nothing gets out of the workers that the page starts for itself, from their first moment on', LONG, async () => {
+  const canary = await startCanary();
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  await page.evaluateOnNewDocument(leakFromWorkers(canary.port));
+  await page.goto(site.url);
+  await page.waitForSelector('[data-testid="example"]', { timeout: 30_000 });
+  await page.click('[data-testid="example"]');
+  await page.waitForFunction(hasReportOver, { timeout: 60_000 }, filesBelow(example).length);
+  assertSame(await page.evaluate(() => window.hopscopeReport()), native(example, filesBelow(example)));
+  await page.waitForFunction(() => self.workersStarted >= 2 && self.leakTries.length === self.workersStarted, { timeout: 60_000 });
+  for (const tried of await page.evaluate(() => self.leakTries)) {
+    for (const way of ['fetch', 'xhr', 'webSocket', 'importScripts']) assert.ok(tried.includes(way), `${way}: ${tried}`);
+  }
+  assert.deepEqual(canary.hits, []);
   await context.close();
   canary.stop();
 });

@@ -173,6 +173,65 @@ export async function tryToLeak(port, who) {
   return tried;
 }
 
+/**
+ * A script for before the page's own: whatever worker the page then starts, of whichever kind, tries to leak as `worker-N` before it does
+ * anything else. The page tells in `leakTries` what each has tried, and in `workersStarted` how many there were. Workers are kept from
+ * being ended, so that each gets to the end of its tries.
+ */
+export function leakFromWorkers(port) {
+  return `(() => {
+    const leak = ${JSON.stringify(`;(${tryToLeak})`)};
+    self.workersStarted = 0;
+    self.leakTries = [];
+    const said = new BroadcastChannel('leaks');
+    said.onmessage = (event) => self.leakTries.push(event.data);
+    let texts = 0;
+    self.Blob = new Proxy(Blob, {
+      construct(Plain, [parts, options]) {
+        if (options?.type !== 'text/javascript') return new Plain(parts, options);
+        texts += 1;
+        const who = "'worker-" + texts + "-' + Math.random().toString(36).slice(2)";
+        const told = '.then((tried) => new BroadcastChannel("leaks").postMessage(tried));';
+        return new Plain([...parts, leak + '(${port}, ' + who + ')' + told], options);
+      },
+    });
+    self.Worker = new Proxy(Worker, {
+      construct(Plain, made) {
+        self.workersStarted += 1;
+        const worker = new Plain(...made);
+        worker.terminate = () => {};
+        return worker;
+      },
+    });
+  })();`;
+}
+
+/** Runs in a page: what must not be done where the browser has Trusted Types, and whether it can be; an empty list, or why not. */
+export async function actWithText() {
+  // What the debugger evaluates may use eval; what runs later may do only what the page may.
+  await new Promise((done) => setTimeout(done, 10));
+  if (!self.trustedTypes) return ['this browser has no Trusted Types'];
+  const acts = {
+    innerHTML: () => { document.createElement('div').innerHTML = '<b>x</b>'; },
+    eval: () => (0, eval)('1'),
+    functionOfText: () => new Function('return 1')(),
+    script: () => { document.createElement('script').text = '1'; },
+    worker: () => new Worker('data:text/javascript,1'),
+    policy: () => self.trustedTypes.createPolicy('another', { createHTML: (text) => text }),
+    policyAgain: () => self.trustedTypes.createPolicy('hopscope', { createHTML: (text) => text }),
+  };
+  const done = [];
+  for (const [name, act] of Object.entries(acts)) {
+    try {
+      act();
+      done.push(name);
+    } catch (error) {
+      if (!(error instanceof TypeError || error instanceof EvalError)) done.push(`${name}: ${error}`);
+    }
+  }
+  return done;
+}
+
 /** Runs in a page: drop files, as {name, base64}, anywhere on it. */
 export function dropFiles(files) {
   const data = new DataTransfer();

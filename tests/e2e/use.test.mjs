@@ -363,3 +363,75 @@ test('names from inputs are text in every part of the page, and none of their ch
   assert.deepEqual(faults, []);
   await context.close();
 });
+
+/** What a button puts on the clipboard. */
+async function copied(page, button) {
+  await page.evaluate(() => navigator.clipboard.writeText(''));
+  await button.click();
+  for (;;) {
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    if (text !== '') return text;
+    await page.waitForTimeout(20);
+  }
+}
+
+test('what is saved and copied is inert, names of files too, whatever a saved report holds', LONG, async () => {
+  const first = await opened();
+  const plain = await reportOver(first.page, COUNT);
+  await first.context.close();
+  const { context, page, faults } = await open(site.url, { acceptDownloads: true, permissions: ['clipboard-read', 'clipboard-write'] });
+  // Ids that a report of ours never has, and names that any input may have.
+  const hostile = JSON.stringify(HOSTILE).slice(1, -1);
+  const saved = plain
+    .replaceAll('"id": "p1"', `"id": "../../p1${hostile}"`)
+    .replaceAll('"path": "p1"', `"path": "../../p1${hostile}"`)
+    .replaceAll('"id":"p1"', `"id":"../../p1${hostile}"`)
+    .replaceAll(/iksoon-deployment-tomcat-[a-z0-9]+-[a-z0-9]+/g, hostile);
+  assert.ok(saved.includes(`../../p1${hostile}`) && saved.includes(`pod:default/${hostile}`), 'there is something to show');
+  await page.locator('[data-testid="file-input"]').first().setInputFiles([{ name: 'saved.json', mimeType: 'application/json', buffer: Buffer.from(saved) }]);
+  await reportOver(page, COUNT);
+  await page.locator('[data-testid="conversation"]').first().click();
+  await page.locator('[data-testid="picture"] .port').first().waitFor();
+  await page.locator('[data-testid="export"] summary').click();
+  await page.locator('[data-testid="export-only-path"]').check();
+  for (const form of ['json', 'text', 'svg', 'html', 'mermaid', 'dot', 'graphml', 'csv']) {
+    const download = page.waitForEvent('download');
+    await page.locator(`[data-testid="export-${form}"]`).click();
+    const file = await download;
+    // What the page asked for: browsers change names that would lead elsewhere, and a test must not lean on that.
+    assert.match(file.suggestedFilename(), /^hopscope-p1ximgsrcxonerrorwindowpwned1[0-9m]*\.[a-z]{3,7}$/, form);
+    const text = readFileSync(await file.path(), 'utf8');
+    assert.ok(text.length > 500 && !ACTING.exec(text), `${form}: ${JSON.stringify(text.slice(Math.max(0, (ACTING.exec(text)?.index ?? 0) - 60)).slice(0, 90))}`);
+    if (form === 'svg' || form === 'html') assert.ok(!text.includes('<img'), form);
+    const onClipboard = await copied(page, page.locator(`[data-testid="export-${form}-copy"]`));
+    assert.equal(onClipboard.replaceAll('\r\n', '\n'), text.replaceAll('\r\n', '\n'), `${form} is copied as it is saved`);
+  }
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the commands that collect what is missing: each with its reason, to be copied, and what was typed stays one word of them', LONG, async () => {
+  const { context, page, faults } = await open(site.url, { permissions: ['clipboard-read', 'clipboard-write'] });
+  await page.locator('[data-testid="commands"]').first().click();
+  const command = page.locator('[data-testid="command"]');
+  await command.first().waitFor();
+  const before = await command.count();
+  await page.locator('.fields input').nth(0).fill('shop/cart-0');
+  await page.locator('.fields input').nth(1).fill('$(reboot);node');
+  await page.waitForFunction((n) => document.querySelectorAll('[data-testid="command"]').length > n, before);
+  const shown = await command.locator('pre').allInnerTexts();
+  assert.ok(shown.length > 30 && shown.some((c) => c.includes('nsenter')) && shown.some((c) => c.startsWith('aws ec2 describe-')), String(shown.length));
+  for (const text of shown) {
+    assert.ok(!/\b(apply|delete|patch|exec|create|modify|edit|rm)\b/.test(text), text);
+    for (const { index } of text.matchAll(/\$\(reboot\)/g)) assert.equal(text.slice(0, index).split("'").length % 2, 0, `not quoted: ${text}`);
+  }
+  for (const n of [0, 7, shown.length - 1]) {
+    assert.equal(await copied(page, command.nth(n).getByRole('button')), shown[n]);
+  }
+  const script = await copied(page, page.locator('[data-testid="copy-all"]'));
+  assert.ok(script.startsWith('# Collects'), script.slice(0, 80));
+  for (const text of shown) assert.ok(script.includes(`\n${text}\n`), text);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
