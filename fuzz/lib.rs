@@ -10,7 +10,8 @@ use hopscope::container::{Container, ContainerKind, Limits, MemberSink};
 use hopscope::dissect::{describe, dissect};
 use hopscope::ingest::Ingest;
 use hopscope::redact::redact;
-use hopscope::views;
+use hopscope::report::Report;
+use hopscope::views::{self, Selection};
 
 /// Any bytes as a capture, in one chunk and in many: the same end, every frame dissected and described.
 pub fn capture(data: &[u8]) {
@@ -53,12 +54,44 @@ pub fn pipeline(data: &[u8]) {
     let report = analyze(&inputs);
     inputs.reverse();
     assert_eq!(report, analyze(&inputs));
-    let selection = views::Selection::default();
+    let selection = Selection::default();
     black_box((views::text(&report), views::mermaid(&report, &selection), views::dot(&report, &selection)));
     let redacted = redact(&report, "key");
     assert_eq!(redacted.paths.len(), report.paths.len());
     black_box((views::csv(&redacted), views::text(&redacted)));
     black_box((views::graphml(&report, &selection), views::svg(&report, &selection, views::Theme::Auto), views::html(&report)));
+}
+
+/// A digest of a real capture with octets changed: each three octets of `data` are a place (from its end, where what describes the rest
+/// stands) and a value. It is read or refused, and what is read is analysed.
+pub fn digest(data: &[u8]) {
+    let mut ingest = Ingest::new("a.pcap");
+    ingest.push(include_bytes!("../tests/formats/captures/tcpdump-4.99.3/any-sll2.pcap"));
+    let mut bytes = Vec::new();
+    for one in ingest.finish() {
+        one.write_digest(&mut |part| bytes.extend_from_slice(part));
+    }
+    for change in data.chunks_exact(3) {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % bytes.len();
+        let at = bytes.len() - 1 - at;
+        bytes[at] = change[2];
+    }
+    let mut ingest = Ingest::new("a.pcap.parquet");
+    ingest.push(&bytes);
+    black_box(analyze(&ingest.finish()));
+}
+
+/// Any bytes as a saved report, which the page and the command line show as they show their own: in every view, redacted too, one path and all.
+pub fn report(data: &[u8]) {
+    let Ok(report) = serde_json::from_slice::<Report>(data) else { return };
+    for report in [&report, &redact(&report, "key")] {
+        let first = report.paths.first().map_or(Selection::all(), |p| Selection::path(&p.id));
+        for chosen in [&Selection::all(), &first] {
+            black_box((views::svg(report, chosen, views::Theme::Auto), views::mermaid(report, chosen)));
+            black_box((views::dot(report, chosen), views::graphml(report, chosen)));
+        }
+        black_box((views::text(report), views::html(report), views::csv(report)));
+    }
 }
 
 /// Dissects and describes every frame, as Ethernet where the link type is none that is read.

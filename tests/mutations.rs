@@ -123,3 +123,31 @@ fn inventories() {
 fn the_whole_road() {
     run("pipeline", &["tests/formats", "tests/cases/seed-icmp-1/inputs"], 300, targets::pipeline);
 }
+
+/// Each seed is a list of changes to a digest, so that any bytes will do.
+#[test]
+fn digests() {
+    run("digest", &["tests/formats/captures/wireshark-4.0.17", "tests/formats/inventory/iproute2"], 400, targets::digest);
+}
+
+#[test]
+fn saved_reports() {
+    run("report", &["tests/views/fixtures", "tests/formats/inventory/awscli"], 60, targets::report);
+    // What is cut is no report: whole ones, with other names in them.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/views/fixtures");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for (from, to) in [
+            ("\"", "\""),
+            ("pod:", "unknown:"),
+            ("/eth0", ""),
+            ("10.", "\\u202e"),
+            ("1", "0"),
+            ("p1", ""),
+            ("node", "vpc"),
+            ("if:", "if:/"),
+        ] {
+            targets::report(text.replace(from, to).as_bytes());
+        }
+    }
+}

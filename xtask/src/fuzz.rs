@@ -30,22 +30,24 @@ pub(crate) fn fuzz(seconds: u64) -> Result<bool> {
         // What is found new goes to the first folder; the others are where it starts from: every real file there is.
         let found = format!("fuzz/corpus/{target}");
         std::fs::create_dir_all(root().join(&found)).context("fuzz/corpus")?;
-        let dictionary = "-dict=fuzz/dictionaries/import.dict";
-        let mut arguments = vec![
+        let dictionary = match target {
+            "capture" | "container" => format!("-dict=fuzz/dictionaries/{target}.dict"),
+            _ => "-dict=fuzz/dictionaries/import.dict".to_owned(),
+        };
+        let arguments = [
             "run",
             target,
             &found,
             "tests/formats",
             "tests/cases",
+            "tests/views/fixtures",
             "--",
             &limit,
             "-rss_limit_mb=4096",
             "-timeout=20",
             "-max_len=65536",
+            &dictionary,
         ];
-        if matches!(target, "import" | "pipeline") {
-            arguments.push(dictionary);
-        }
         let result = step(&format!("fuzz {target}"), || cargo_fuzz(&arguments).run());
         if result.is_err() {
             failed.push(target);

@@ -12,6 +12,7 @@ mod cases;
 mod fields;
 mod fuzz;
 mod http;
+mod limits;
 mod sbom;
 mod serve;
 mod setup;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::sh::{Run, cargo, find_program, program, root, say, seconds};
-use crate::{budget, build, cases, fields, setup, tidy, weight};
+use crate::{budget, build, cases, fields, limits, setup, tidy, weight};
 
 /// The repository's own cases score at least this, each and in the mean.
 const CASE_MIN: &str = "0.95";
@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     Step { name: "lint", what: "clippy, native", needs: &[], run: lint },
     Step { name: "test", what: "cargo test, native", needs: &[], run: test_native },
     Step { name: "cases", what: "whole cases against their truth", needs: &[], run: own_cases },
+    Step { name: "limits", what: "a hundred million lines", needs: &[], run: |_| verdict(limits::long_texts()) },
     Step { name: "fields", what: "headers as tshark reads them", needs: &[], run: |_| verdict(fields::own()) },
     Step { name: "budget", what: "instructions and growth", needs: &[], run: |_| verdict(budget::instructions()) },
     Step { name: "duckdb", what: "digests as DuckDB reads them", needs: &[], run: |_| verdict(budget::duckdb()) },
