@@ -172,12 +172,12 @@ fn bombs_stop_at_their_limits() {
     let limits = Limits { total: 1 << 20, ..Limits::default() };
     let (_, end) = unpack_with(ContainerKind::Gzip, limits, &bomb, 512);
     assert!(end.bytes <= 1 << 20);
-    assert_eq!(end.notes[0].message, "it unpacks to more than 1048576 bytes; the rest was not read");
+    assert_eq!(end.notes[0].message, "it unpacks to more than 1048576 bytes; the rest was not read: unpack it, and take what matters");
 
     let limits = Limits { members: 1, ..Limits::default() };
     let (members, end) = unpack_with(ContainerKind::Tar, limits, &archive("gnu-1.34.tar"), 100);
     assert_eq!(members.0.len(), 1);
-    assert_eq!(end.notes[0].message, "it has more than 1 members; the rest was not read");
+    assert_eq!(end.notes[0].message, "it has more than 1 members; the rest was not read: unpack it, and take what matters");
 }
 
 /// A tar header as small as it can be.

@@ -86,6 +86,20 @@ fn an_archive_with_a_million_members() {
     assert!(inputs.iter().all(|i| !i.name.contains("..")), "{:?}", inputs.iter().find(|i| i.name.contains("..")));
 }
 
+/// A zip says of each member that it follows; none of them has a byte, and none is kept.
+#[test]
+fn a_zip_with_too_many_members() {
+    let mut member = b"PK\x03\x04\x14\x00".to_vec();
+    member.resize(30, 0);
+    member[26] = 4;
+    member.extend_from_slice(b"../x");
+    let inputs = read("million.zip", &[&member.repeat(200_000)]);
+    let archive = inputs.iter().find(|i| i.name == "million.zip").unwrap();
+    let message = archive.message.as_deref().unwrap();
+    assert!(message.contains("more than 100000 members") && message.contains("unpack it"), "{message}");
+    assert!(inputs.len() <= 2 && inputs.iter().all(|i| !i.name.contains("..")), "{} inputs", inputs.len());
+}
+
 /// Zeros pack a thousand to one, and what is packed packs again: what comes out of both layers is read as it comes, and kept nowhere.
 #[test]
 fn a_bomb_in_a_bomb() {

@@ -164,7 +164,7 @@ impl Output {
     fn begin_member(&mut self, raw_name: &[u8], sink: &mut impl MemberSink) {
         self.end_member(sink);
         if self.members >= self.limits.members {
-            self.stop(format!("it has more than {} members; the rest was not read", self.limits.members));
+            self.stop(format!("it has more than {} members; the rest was not read: unpack it, and take what matters", self.limits.members));
             return;
         }
         let (name, was_hostile) = clean(raw_name);
@@ -192,11 +192,14 @@ impl Output {
         let Limits { total, ratio, .. } = self.limits;
         let unpacked = self.unpacked.saturating_add(bytes.len() as u64);
         if unpacked > total {
-            self.stop(format!("it unpacks to more than {total} bytes; the rest was not read"));
+            self.stop(format!("it unpacks to more than {total} bytes; the rest was not read: unpack it, and take what matters"));
             return;
         }
         if unpacked > Limits::FREE && unpacked / ratio > self.packed {
-            self.stop(format!("{} bytes unpack to more than {ratio} times as many; the rest was not read", self.packed));
+            self.stop(format!(
+                "{} bytes unpack to more than {ratio} times as many; the rest was not read: if it is no bomb, unpack it",
+                self.packed
+            ));
             return;
         }
         self.unpacked = unpacked;

@@ -123,7 +123,10 @@ impl Tar {
             _ => {
                 let name = self.long_name.take().unwrap_or_else(|| short_name(header));
                 if kind == b'S' {
-                    out.note(Note::loss(format!("{} is stored as a sparse file, which is not read", super::clean(&name).0)));
+                    out.note(Note::loss(format!(
+                        "{} is stored as a sparse file, which is not read: pack it without --sparse",
+                        super::clean(&name).0
+                    )));
                 }
                 // Links, devices and folders have no data whatever their size says, except what is unknown.
                 self.state = State::Skip { left: if (b'1'..=b'6').contains(&kind) { 0 } else { padded } };

@@ -135,11 +135,11 @@ impl Zip {
         }
         let is_folder = raw_name.ends_with(b"/") || raw_name.ends_with(b"\\");
         let trouble = if flags & ENCRYPTED != 0 {
-            Some("is encrypted".to_owned())
+            Some("is encrypted (unpack it)".to_owned())
         } else if !matches!(method, 0 | 8) {
-            Some(format!("is packed by method {method}, which is not read"))
+            Some(format!("is packed by method {method}, which is not read (unpack it)"))
         } else if method == 0 && entry.has_descriptor && entry.packed == 0 && !is_folder {
-            Some("is stored without its length in front".to_owned())
+            Some("is stored without its length in front (unpack it)".to_owned())
         } else {
             None
         };
