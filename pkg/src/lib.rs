@@ -7,7 +7,7 @@ use hopscope::digest::Rate;
 use hopscope::ingest::{Ingest, Ingested};
 use hopscope::report::Report;
 use hopscope::sample::{self, PACKET_BYTES};
-use js_sys::{Array, Error, JSON, Reflect, Uint8Array};
+use js_sys::{Array, Error, JSON, Object, Reflect, Uint8Array};
 use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::prelude::*;
@@ -52,7 +52,7 @@ pub struct Analysis {
 
 /// `AnalysisOptions` of `hopscope.d.ts`.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct Options {
     memory: Option<f64>,
 }
@@ -65,6 +65,10 @@ impl Analysis {
     /// The options are not of that shape.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue) -> Result<Self, Error> {
+        // A bound that is misspelt would be none.
+        if let Some(unknown) = options.dyn_ref::<Object>().and_then(|o| Object::keys(o).iter().find(|key| *key != "memory")) {
+            return Err(Error::new(&format!("options: there is no {}", unknown.as_string().unwrap_or_default())));
+        }
         let Options { memory } = match options.is_undefined() {
             true => Options::default(),
             false => serde_wasm_bindgen::from_value(options).map_err(|e| Error::new(&format!("options: {e}")))?,
