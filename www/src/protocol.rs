@@ -101,11 +101,10 @@ pub struct List {
 /// How the list of conversations is sorted; equals stay in the report's order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// As in the report.
+    /// Lost first, then rejected: what somebody looks for in an incident.
     #[default]
+    Trouble,
     Report,
-    /// Lost and rejected first.
-    Verdict,
     /// Most packets first.
     Packets,
     Client,

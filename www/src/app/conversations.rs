@@ -19,8 +19,8 @@ const ROW: f64 = 80.0;
 const STEP: u32 = 50;
 
 const ORDERS: [(&str, &str, Order); 5] = [
+    ("trouble", "trouble first", Order::Trouble),
     ("report", "in order", Order::Report),
-    ("verdict", "by verdict", Order::Verdict),
     ("packets", "by packets", Order::Packets),
     ("client", "by client", Order::Client),
     ("server", "by server", Order::Server),

@@ -119,8 +119,10 @@ pub struct App {
     pub took_ms: RwSignal<Option<f64>>,
     /// The `key` of the selected conversation.
     pub selected: RwSignal<Option<String>>,
-    /// Whether the person chose it; else it is the first one, whichever that is while inputs are being read.
+    /// Whether the person chose it, or looks at something of it; else it is the one that the list begins with, whichever that becomes.
     is_by_hand: StoredValue<bool>,
+    /// The path that a link led here for.
+    linked: StoredValue<Option<String>>,
     pub detail: RwSignal<Option<Arc<Detail>>>,
     /// The picture of `detail`, or why there is none; nothing while it is being drawn.
     pub picture: RwSignal<Option<Result<Arc<Picture>, String>>>,
@@ -184,6 +186,7 @@ impl App {
             took_ms: RwSignal::new(None),
             selected: RwSignal::new(None),
             is_by_hand: StoredValue::new(false),
+            linked: StoredValue::new(address("path")),
             detail: RwSignal::new(None),
             picture: RwSignal::new(None),
             is_map: RwSignal::new(false),
@@ -253,12 +256,10 @@ impl App {
         Effect::new(move |_| {
             self.overview.track();
             let asked = self.selected.get();
-            // While inputs are being read, the first conversation may become another one.
-            let is_settled = self.is_by_hand.get_value() || !untrack(move || self.is_reading());
-            let key = asked.clone().filter(|_| is_settled);
+            let key = asked.clone().filter(|_| self.is_by_hand.get_value());
             spawn_local(async move {
                 let is_current = move || self.selected.with_untracked(|s| *s == asked);
-                let detail = match self.ask(Question::Path { key, id: address("path") }, None).await {
+                let detail = match self.ask(Question::Path { key, id: self.linked.get_value() }, None).await {
                     Ok(Answer::Path(detail)) => detail,
                     Ok(_) => return,
                     // That there is no engine is said already.
@@ -434,9 +435,10 @@ impl App {
             self.selected.set(None);
             self.is_map.set(false);
             self.list.set(List::default());
-            self.is_by_hand.set_value(false);
             self.look_at(Focus::Nothing);
             self.tab.set(Tab::Findings);
+            self.is_by_hand.set_value(false);
+            self.linked.set_value(None);
         }
     }
 
@@ -601,6 +603,7 @@ impl App {
 
     /// Turns the evidence panel to something.
     pub fn look_at(self, focus: Focus) {
+        self.is_by_hand.set_value(true);
         self.focus.set(focus);
         self.viewer.set(Viewer::Closed);
         self.tab.set(Tab::Evidence);

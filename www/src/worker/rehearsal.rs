@@ -42,7 +42,7 @@ pub async fn rehearse(is_over: impl Fn() -> bool) -> Option<Shown> {
             return None;
         }
         shown.overview();
-        for order in [Order::Report, Order::Verdict, Order::Client] {
+        for order in [Order::Report, Order::Trouble, Order::Client] {
             shown.rows(&List { filter: "tcp".to_owned(), order, ..List::default() }, 0, 100);
         }
         if let Some(path) = shown.path(None, None) {

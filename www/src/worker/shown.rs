@@ -146,12 +146,12 @@ impl Shown {
         let of = |i: &u32| self.rows.get(*i as usize).map(|row| &row.conversation);
         match list.order {
             Order::Report => {}
-            Order::Verdict => indexes.sort_by_key(|i| {
+            Order::Trouble => indexes.sort_by_key(|i| {
                 of(i).map(|c| match c.verdict {
                     Verdict::Lost => 0,
                     Verdict::Rejected => 1,
-                    Verdict::Unknown => 2,
-                    Verdict::Delivered => 3,
+                    // A flow that one capture has a part of is no trouble yet.
+                    Verdict::Unknown | Verdict::Delivered => 2,
                 })
             }),
             Order::Packets => indexes.sort_by_key(|i| of(i).map(|c| std::cmp::Reverse(c.packets))),
@@ -175,9 +175,13 @@ impl Shown {
         }
     }
 
-    /// The conversation `key`, else the path `id`, else the first one, with all that its table shows.
+    /// The conversation `key`, else the path `id`, else the one that a list begins with, with all that its table shows.
     pub fn path(&self, key: Option<&str>, id: Option<&str>) -> Option<Detail> {
-        let index = key.and_then(|k| self.by_key.get(k)).or_else(|| id.and_then(|id| self.by_id.get(id))).copied().unwrap_or(0);
+        let asked = key.and_then(|k| self.by_key.get(k)).or_else(|| id.and_then(|id| self.by_id.get(id))).copied();
+        let index = match asked {
+            Some(index) => index,
+            None => self.with_list(&List::default(), |indexes| indexes.first().copied())? as usize,
+        };
         let (path, row) = (self.report.paths.get(index)?, self.rows.get(index)?);
         let ids: BTreeSet<&String> =
             path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface)).collect();
@@ -407,7 +411,8 @@ mod tests {
         let shown = Shown::new(report(&[5, 9, 5]));
         assert_eq!(ids(&shown, "", Order::Report), ["p1", "p2", "p3"]);
         assert_eq!(ids(&shown, "", Order::Packets), ["p2", "p1", "p3"]);
-        assert_eq!(ids(&shown, "", Order::Verdict), ["p2", "p1", "p3"]);
+        assert_eq!(ids(&shown, "", Order::Trouble), ["p2", "p1", "p3"]);
+        assert_eq!(shown.path(None, None).map(|d| d.conversation.id).as_deref(), Some("p2"), "trouble is shown without being asked for");
         assert_eq!(ids(&shown, "LOST 10.0.9.9:443", Order::Report), ["p2"]);
         assert_eq!(ids(&shown, "10.0.0.2 lost", Order::Report), [""; 0]);
         match shown.rows(&List::default(), 1, 1) {
@@ -427,7 +432,7 @@ mod tests {
         let shown = Shown::new(report);
         let through = |id: &str| {
             let name = Name { id: id.to_owned(), kind: EntityKind::Unknown, label: String::new() };
-            match shown.rows(&List { through: Some(name), ..List::default() }, 0, 100) {
+            match shown.rows(&List { through: Some(name), order: Order::Report, ..List::default() }, 0, 100) {
                 Answer::Rows { rows, .. } => rows.into_iter().map(|c| c.id).collect::<Vec<_>>(),
                 other => unreachable!("{other:?}"),
             }
