@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { open, reportOver, site, startAndStop } from './chromium.mjs';
+import { browser, open, reportOver, site, startAndStop } from './chromium.mjs';
 import { dropFiles, example, exampleFiles, filesBelow } from './lib.mjs';
 
 const LONG = { timeout: 120_000 };
@@ -433,5 +433,45 @@ test('the commands that collect what is missing: each with its reason, to be cop
   assert.ok(script.startsWith('# Collects'), script.slice(0, 80));
   for (const text of shown) assert.ok(script.includes(`\n${text}\n`), text);
   assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a worker that stops at a defect costs one input or a moment, and never the page', LONG, async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  // A worker that is given this file dies of it, as one does whose module has stopped: with an error event and no answer.
+  await page.addInitScript(() => {
+    const holds = (value, depth = 0) => value instanceof File ? value.name === 'deadly.pcap'
+      : depth < 3 && Array.isArray(value) && value.some((one) => holds(one, depth + 1));
+    const dies = (worker) => setTimeout(() => worker.dispatchEvent(new ErrorEvent('error', { message: 'unreachable', cancelable: true })));
+    self.everyWorker = [];
+    self.Worker = new Proxy(Worker, {
+      construct(Plain, made) {
+        const worker = new Plain(...made);
+        const post = worker.postMessage.bind(worker);
+        worker.postMessage = (message, ...rest) => holds(message) || rest.some((one) => holds(one)) ? dies(worker) : post(message, ...rest);
+        self.everyWorker.push(worker);
+        return worker;
+      },
+    });
+    self.allDie = () => self.everyWorker.forEach(dies);
+  });
+  await page.goto(site.url);
+  await page.locator('[data-testid="example"]').waitFor({ timeout: 30_000 });
+  const files = exampleFiles().map(({ name, base64 }) => ({ name: name.replace('/', '-'), base64 }));
+  const deadly = { name: 'deadly.pcap', base64: files.find((f) => f.name.endsWith('.pcap')).base64 };
+  await page.evaluate(dropFiles, [deadly, ...files]);
+  // The one that died is an input of which nothing is known; all others are read.
+  await page.locator('[data-testid="input"][data-name="deadly.pcap"][data-status="rejected"]').waitFor();
+  assert.match(await page.locator('[data-testid="input"][data-name="deadly.pcap"]').innerText(), /stopped at a defect.*unreachable/s);
+  await page.waitForFunction((n) => document.querySelectorAll('[data-testid="input"][data-status="ok"]').length === n, files.length);
+  await page.locator('[data-testid="conversation"]').first().click();
+  await page.locator('[data-testid="hop"]').first().waitFor();
+  // All workers die, the one that analyses too: it is started again, and everything is read again for it.
+  const started = await page.evaluate(() => { self.allDie(); return self.everyWorker.length; });
+  await page.waitForFunction((n) => self.everyWorker.length > n, started);
+  await page.waitForFunction((n) => document.querySelectorAll('[data-testid="input"][data-status="ok"]').length === n, files.length);
+  await page.locator('[data-testid="conversation"]', { hasText: 'ICMP' }).first().click();
+  await page.locator('[data-testid="hop"]').first().waitFor();
   await context.close();
 });
