@@ -26,6 +26,7 @@ pub(crate) fn is_packet_line(line: &str) -> bool {
 pub fn frames(text: &str, sink: &mut dyn FrameSink) -> Vec<Note> {
     let mut reader = Reader::new(sink);
     let indent = super::indent(text);
+    reader.are_steps = are_steps(text);
     let mut open: Option<Open<'_>> = None;
     for (number, line) in (1_u64..).zip(text.lines()) {
         let line = line.get(indent..).unwrap_or_default().trim_end();
@@ -57,6 +58,19 @@ pub fn frames(text: &str, sink: &mut dyn FrameSink) -> Vec<Note> {
         reader.packet(packet);
     }
     reader.finish()
+}
+
+/// Whether times are each counted from the packet before (`-ttt`): the first is nothing, and one in eight at least is less than the one before
+/// it. Counted from the first packet (`-ttttt`) they grow, but where a capture of several CPUs is out of order here and there.
+fn are_steps(text: &str) -> bool {
+    const ENOUGH: usize = 1000;
+    let of_day = |line: &str| match time(line) {
+        (Some(Time::Day(of_day)), rest) => head(rest).is_some().then_some(of_day),
+        _ => None,
+    };
+    let times: Vec<Nanos> = text.lines().filter_map(of_day).take(ENOUGH).collect();
+    let less = times.windows(2).filter(|pair| matches!(pair, [a, b] if b < a)).count();
+    times.first() == Some(&0) && less > 0 && less * 8 >= times.len()
 }
 
 /// First and last line of the packet that is frame `number`.
@@ -302,6 +316,8 @@ struct Reader<'s> {
     frames: u64,
     understood: u64,
     has_times: bool,
+    /// Times count from the packet before, and `day` is the last one.
+    are_steps: bool,
     is_from_file: bool,
     day: Nanos,
     last_of_day: Nanos,
@@ -321,6 +337,7 @@ impl<'s> Reader<'s> {
             frames: 0,
             understood: 0,
             has_times: false,
+            are_steps: false,
             is_from_file: false,
             day: 0,
             last_of_day: 0,
@@ -369,6 +386,11 @@ impl<'s> Reader<'s> {
         self.frames += 1;
         let time_ns = open.time.map(|time| match time {
             Time::Date(nanos) => nanos,
+            Time::Day(step) if self.are_steps => {
+                self.is_dateless = true;
+                self.day = self.day.saturating_add(step);
+                self.day
+            }
             Time::Day(of_day) => {
                 self.is_dateless = true;
                 if of_day + DAY / 2 < self.last_of_day {
