@@ -54,11 +54,6 @@ pub enum Fact {
     Fdb(FdbEntry),
     FlowLog(FlowLog),
     FlowLogGap(FlowLogGap),
-    /// A name for an address: pcapng name resolution blocks, hosts files.
-    Name {
-        ip: IpAddr,
-        name: String,
-    },
     /// What a person stated in a session file.
     Correction(Correction),
 }

@@ -115,3 +115,47 @@ fn the_eks_log_collectors_files_are_read() {
     assert_eq!((inputs[0].kind.as_str(), inputs[0].status), ("iptables", Status::Ok));
     assert!(count(&facts(&inputs), |f| matches!(f, Fact::Iptables(r) if r.to_destination.is_some())) >= 2);
 }
+
+/// Whole bundles, packed as people send them: each member is read as what it is, and logs as nothing.
+#[test]
+fn packed_bundles_are_read_whole() {
+    let bundle = |name: &str| {
+        let mut ingest = Ingest::new(name);
+        let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/bundles").join(name)).unwrap();
+        bytes.chunks(1000).for_each(|c| ingest.push(c));
+        ingest.finish()
+    };
+    let has_packets = |inputs: &[Ingested]| inputs.iter().any(|i| matches!(&i.data, Data::Capture(d) if d.len() == 16));
+    type Is = fn(&Fact) -> bool;
+    let (assigned, interface, rule, route): (Is, Is, Is, Is) = (
+        |f| matches!(f, Fact::Pod(_)),
+        |f| matches!(f, Fact::HostInterface(_)),
+        |f| matches!(f, Fact::Rule(_)),
+        |f| matches!(f, Fact::Route(_)),
+    );
+    let (iptables, conntrack, socket): (Is, Is, Is) =
+        (|f| matches!(f, Fact::Iptables(_)), |f| matches!(f, Fact::Conntrack(_)), |f| matches!(f, Fact::Socket(_)));
+    let (pod, node, service): (Is, Is, Is) =
+        (|f| matches!(f, Fact::Pod(_)), |f| matches!(f, Fact::Node(_)), |f| matches!(f, Fact::Service(_)));
+    for (name, members, others, wanted) in [
+        ("eks_i-0a1b2c3d4e5f60718_2026-11-22_2200-UTC_0.7.8.tar.gz", 10, 4, vec![assigned, interface, rule, route, iptables, conntrack]),
+        ("aws-cni-support.tar.gz", 6, 0, vec![assigned, interface, rule, route, iptables]),
+        ("retina-capture-node1-20261122220000UTC.tar.gz", 4, 0, vec![interface, rule, route, iptables, socket]),
+        ("cluster-info-dump.zip", 4, 1, vec![pod, node, service]),
+    ] {
+        let inputs = bundle(name);
+        assert!(inputs.iter().all(|i| i.status == Status::Ok), "{name}: {inputs:?}");
+        let archive = inputs.iter().find(|i| i.kind == "archive").unwrap();
+        assert_eq!(inputs.len() - 1, members, "{name}: {:?}", inputs.iter().map(|i| &i.name).collect::<Vec<_>>());
+        let left_out = archive.message.as_deref().and_then(|m| m.split(", ").nth(1)?.split(' ').next()?.parse().ok()).unwrap_or(0);
+        assert_eq!(left_out, others, "{name}: {:?}", archive.message);
+        let all = facts(&inputs);
+        for (n, is_one) in wanted.iter().enumerate() {
+            assert!(count(&all, is_one) > 0, "{name}: kind {n} is missing");
+        }
+        assert_eq!(has_packets(&inputs), name.starts_with("retina"), "{name}");
+        if name.starts_with("cluster") {
+            assert_eq!(count(&all, route), 0, "a log is no routing table");
+        }
+    }
+}

@@ -80,13 +80,21 @@ fn around_documents(text: &str) -> String {
         at = document.end;
     }
     keep(at, text.len(), true);
-    if !around.contains("==== START logs for container") {
+    without_logs(around)
+}
+
+/// The heading of a container's log in `kubectl cluster-info dump`.
+pub(crate) const LOG_BEGINS: &str = "==== START logs for container";
+
+/// The same without containers' logs, each line where it was.
+fn without_logs(around: String) -> String {
+    if !around.contains(LOG_BEGINS) {
         return around;
     }
     let mut is_log = false;
     let mut out = String::with_capacity(around.len());
     for line in around.split_inclusive('\n') {
-        is_log |= line.starts_with("==== START logs for container");
+        is_log |= line.starts_with(LOG_BEGINS);
         out.push_str(if is_log { "\n" } else { line });
         is_log &= !line.starts_with("==== END logs for container");
     }
@@ -148,6 +156,8 @@ pub fn import(format: Format, bytes: &[u8]) -> Import {
                 let mut import = text::import(&around_documents(&text));
                 import.add(json::import(text.as_bytes()));
                 import
+            } else if text.contains(LOG_BEGINS) {
+                text::import(&without_logs(text.into_owned()))
             } else {
                 text::import(&text)
             }
