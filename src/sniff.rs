@@ -188,6 +188,8 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"XCP\0", "it is a NetXRay capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (b"TRSNIFF data    \x1a", "it is a Sniffer capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (b"\x7fver", "it is an EtherPeek capture; convert it with `editcap -F pcap IN OUT.pcap`"),
+    (b"\xaa\xaa\xaa\xaa\x20\0\0\0", "it is a 5Views capture; convert it with `editcap -F pcap IN OUT.pcap`"),
+    (b"TR\0d\0", "it is an HP-UX nettl capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (b"iptrace ", "it is an AIX iptrace capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (b"\0\0\x02\0\x12\x05\0\x10", "it is a K12 capture; convert it with `editcap -F pcap IN OUT.pcap`"),
     (

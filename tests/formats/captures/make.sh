@@ -75,6 +75,9 @@ editcap -s 60 -F pcap $tcpdump/veth.pcap $wireshark/editcap-snaplen-60.pcap
 editcap -F pcapng -a "1:first comment" -a "3:third comment" --capture-comment "whole file" $tcpdump/veth.pcap $wireshark/editcap-comments.pcapng
 printf '10.9.0.1 client.shop.example\n10.9.0.2 web.shop.example\n10.9.0.2 www.shop.example\nfd09::1 client6.shop.example\n' > /tmp/hosts
 tshark -P -N n -W n -H /tmp/hosts -r $tcpdump/veth.pcap -w $wireshark/tshark-names.pcapng > /dev/null
+mkdir -p foreign; editcap -F pcapng -r $tcpdump/veth.pcap foreign/really-pcapng.pcap 1-3
+for format in snoop netmon1 netmon2 ngsniffer k12text nettl 5views; do editcap -F $format -r $tcpdump/veth.pcap foreign/veth.$format 1-2; done
+: > foreign/empty.pcap; head -c 4096 /dev/zero > foreign/zeros.pcap
 mergecap -w $wireshark/mergecap-ethernet-and-sll2.pcapng $tcpdump/veth.pcap $tcpdump/any-sll2.pcap
 
 cp $tcpdump/vxlan-snaplen-128.pcap /tmp/small.pcap; cp $wireshark/editcap-comments.pcapng /tmp/comments.pcapng; cd /tmp
