@@ -70,6 +70,52 @@ test('where the engine cannot be loaded, the page says so, keeps what was droppe
   await context.close();
 });
 
+/** A page that counts the stages on which it rehearses out of sight: `stages` has how many came, and how many have gone. */
+async function openCounting() {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  await page.addInitScript(() => {
+    window.stages = { came: 0, gone: 0 };
+    const isStage = (node) => node.className === 'rehearsal';
+    new MutationObserver((changes) => {
+      for (const { addedNodes, removedNodes } of changes) {
+        window.stages.came += [...addedNodes].filter(isStage).length;
+        window.stages.gone += [...removedNodes].filter(isStage).length;
+      }
+    }).observe(document, { childList: true, subtree: true });
+  });
+  await page.goto(site.url);
+  return { context, page, faults };
+}
+
+test('what the page rehearses leaves nothing behind', LONG, async () => {
+  const { context, page, faults } = await openCounting();
+  // The letters, then the parts.
+  await page.waitForFunction(() => window.stages.came === 2 && window.stages.gone === 2);
+  assert.equal(new URL(page.url()).hash, '');
+  assert.equal(await page.locator('[data-testid="input"], [data-testid="conversation"], [data-testid="hop"]').count(), 0);
+  const report = JSON.parse(await page.evaluate(() => window.hopscopeReport()));
+  assert.deepEqual([report.inputs, report.paths], [[], []]);
+  // One reader, one analyst.
+  assert.equal(page.workers().length, 2);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('what is given while the page rehearses is what is shown', LONG, async () => {
+  const { context, page, faults } = await openCounting();
+  await page.waitForFunction(() => window.stages.came === 2);
+  await page.evaluate(dropFiles, exampleFiles());
+  assertSame(await reportOver(page, filesBelow(example).length), native(example, filesBelow(example)));
+  await page.waitForFunction(() => window.stages.gone === 2);
+  assert.equal(await page.locator('[data-testid="input"]').count(), filesBelow(example).length);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('from the address to a page that answers', LONG, async () => {
   const times = [];
   for (let run = 0; run < RUNS; run += 1) {
