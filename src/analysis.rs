@@ -55,12 +55,13 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
     let mut points = place::place(&captures, &mut inv, &mut book);
     let flows = flows::flows(&captures, &points);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
-    let (mut paths, clocks) = trace::trace(ctx, &mut book);
+    let traced = trace::trace(ctx, &mut book);
     let crossed: BTreeSet<Id> =
-        paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).filter_map(|h| h.interface.clone()).collect();
+        traced.paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).filter_map(|h| h.interface.clone()).collect();
     place::by_elimination(&mut points, &crossed, &inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
-    let mut findings = diagnose::diagnose(ctx, &paths, &clocks, &mut book);
+    let mut findings = diagnose::diagnose(ctx, &traced, &mut book);
+    let trace::Traced { mut paths, clocks, .. } = traced;
     findings.extend(damaged(&sorted, &mut book));
     sort_paths(ctx, &mut paths);
     let relays = trace::relay::relays(ctx, &paths, &clocks, &mut book);
@@ -179,8 +180,11 @@ impl Publisher<'_> {
             }
             for leg in &path.legs {
                 for ip in [leg.tuple.src, leg.tuple.dst] {
-                    let id = inv.entity_of_ip(ip);
+                    let id = path.holder(ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip));
                     self.entity(&id, 1.0, &leg.ev);
+                    if let Some(d) = self.entities.get_mut(&id).filter(|_| path.holder(ip).is_some()) {
+                        d.ips.insert(ip);
+                    }
                 }
             }
         }
@@ -607,7 +611,7 @@ impl Publisher<'_> {
         let (first, last) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple));
         let inv = self.ctx.inv;
         let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd {
-            entity: Some(inv.entity_of_ip(ip)),
+            entity: Some(p.holder(ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip))),
             ip: ip.to_string(),
             port: port_of(port, protocol),
         };

@@ -39,6 +39,8 @@ pub const ANSWER_NS: [i64; 3] = [16_500, 13_800, 11_400];
 /// on another, below 0.9 11 and 6, to 1.2 3 and 6, above 1 and 9. Hence far less than the first machine alone would say; and a kernel
 /// that takes very long was kept from answering, which says nothing.
 pub const OWN_END_BY_ANSWER: [(i64, f64); 6] = [(500, 5.0), (900, 3.0), (1_200, 1.2), (1_500, 0.7), (2_000, 0.4), (8_000, 0.25)];
+/// That a capture whose packets have no link layer is of an Ethernet device: only a program that took the headers off would make one.
+pub const NO_LINK_LAYER: f64 = 300.0;
 /// Captures of a pod's link are more often taken on the node than in the pod: the node has tcpdump.
 pub const PRIOR_NODE_SIDE: f64 = 1.3;
 /// Fewer people capture at a bridge than at its port, and there one pod is seldom alone.

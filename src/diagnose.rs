@@ -16,8 +16,9 @@ use crate::identify::inventory::{Id, is_special, short};
 use crate::model::{Nanos, Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Verdict, Way};
+use crate::trace::filters::LeftOut;
 use crate::trace::relay::Relays;
-use crate::trace::{Context, Direction, Hop, Path, judge};
+use crate::trace::{Context, Direction, Hop, Path, Traced, judge};
 
 /// A finding in the making.
 #[derive(Clone, Debug)]
@@ -39,7 +40,8 @@ pub struct Finding {
 }
 
 /// Everything that is worth saying.
-pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usize, Offset)>, book: &mut Book) -> Vec<Finding> {
+pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Finding> {
+    let Traced { paths, clocks, left_out } = traced;
     let mut found = Vec::new();
     for path in paths {
         translated(ctx, path, book, &mut found);
@@ -56,7 +58,38 @@ pub fn diagnose(ctx: Context<'_>, paths: &[Path], clocks: &BTreeMap<usize, (usiz
     routers(ctx, &mut found);
     stale(ctx, book, &mut found);
     sampled(ctx, book, &mut found);
+    filtered(ctx, left_out, book, &mut found);
     merge_alike(found)
+}
+
+/// Captures that left out what crossed their interface: what they do not have is not lost.
+fn filtered(ctx: Context<'_>, left_out: &[LeftOut], book: &mut Book, found: &mut Vec<Finding>) {
+    for one in left_out {
+        let place = ctx.points.get(one.point).and_then(|p| {
+            let row = crate::identify::place::streams(ctx.captures, p).map(|s| s.1.first_row).min()?;
+            Some((p.p, Place::frame(ctx.captures.get(p.capture)?.input, row)))
+        });
+        let other = ctx.captures.get(one.row.0).map(|c| Place::frame(c.input, one.row.1));
+        let (Some((p, place)), Some(other)) = (place, other) else { continue };
+        let (at, what) = (short(&one.interface), ends(ctx, one.tuple));
+        let ev = book.add("left_out", format!("the capture at {at} ran while {what} crossed it, and has none of it"), vec![other, place]);
+        let more = match one.others {
+            0 => String::new(),
+            1 => " and of 1 other conversation".to_owned(),
+            n => format!(" and of {n} other conversations"),
+        };
+        found.push(Finding {
+            kind: "filtered_capture",
+            severity: Severity::Info,
+            about: vec![one.interface.clone()],
+            summary: format!(
+                "the capture at {at} has nothing of {what}{more}, which crossed it: it was taken with a filter, or lost packets; what it does not have is not taken for lost"
+            ),
+            next_step: Some(format!("capture at {at} without a filter")),
+            p: 0.9_f64.min(p),
+            ev: vec![ev],
+        });
+    }
 }
 
 /// What all figures of a sample have in common.
@@ -359,14 +392,14 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
     let observed: Vec<&Hop> = d.hops.iter().filter(|h| h.observed()).collect();
     for pair in observed.windows(2) {
         let [before, here] = pair else { continue };
-        if here.missing == 0 || here.seen == 0 {
+        if here.gone == 0 || here.seen == 0 {
             continue;
         }
         let ev: Vec<Ev> = [before, here].iter().filter_map(|h| h.ev.first()).copied().collect();
         let (a, b) = (short(before.interface.as_deref().unwrap_or(&before.owner)), short(here.interface.as_deref().unwrap_or(&here.owner)));
         let missing = match here.missing_range {
             Some((low, high)) if low < high => format!("about {} ({low} to {high})", here.missing),
-            _ => here.missing.to_string(),
+            _ => here.gone.to_string(),
         };
         let summary = format!("{missing} of {} packets of {} that passed {a} never reach {b}", before.seen, ends(ctx, t));
         let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
@@ -746,7 +779,8 @@ fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec
     for leg in paths.iter().flat_map(|p| &p.legs) {
         for ip in [leg.tuple.src, leg.tuple.dst] {
             let id = ctx.inv.entity_of_ip(ip);
-            if !id.starts_with("unknown:") || known.contains_key(&id) {
+            // A link-local address is nobody's in particular.
+            if is_special(ip) || !id.starts_with("unknown:") || known.contains_key(&id) {
                 continue;
             }
             let Some(s) = leg.flow.and_then(|f| ctx.flows.flows.get(f)).and_then(|f| f.sightings.first()) else { continue };

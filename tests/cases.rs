@@ -31,8 +31,12 @@ macro_rules! cases {
 }
 
 cases! {
+    calico_ipip_1: "calico-ipip-1",
+    dns_local_1: "dns-local-1",
     drop_midway_1: "drop-midway-1",
     drop_midway_2: "drop-midway-2",
+    filtered_host_1: "filtered-host-1",
+    loss_upstream_1: "loss-upstream-1",
     overlay_enis_1: "overlay-enis-1",
     proxy_alb_1: "proxy-alb-1",
     proxy_v2_1: "proxy-v2-1",

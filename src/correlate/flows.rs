@@ -110,9 +110,11 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     all
 }
 
-/// Neighbour discovery, router advertisements and multicast chatter are no conversation between two ends.
+/// Neighbour discovery, router advertisements and multicast chatter are no conversation between two ends. IPv4's link-local
+/// addresses are: metadata, time and names are asked for there.
 fn is_conversation(key: &StreamKey, tuple: Tuple) -> bool {
-    let special = |ip: std::net::IpAddr| crate::identify::inventory::is_special(ip);
+    use crate::identify::inventory::{is_link_local, is_special};
+    let special = |ip: std::net::IpAddr| is_special(ip) && !is_link_local(ip);
     let group = key.dst_mac.is_some_and(crate::model::Mac::is_group);
     !(special(tuple.src) || special(tuple.dst) || group)
 }

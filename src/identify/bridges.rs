@@ -16,12 +16,17 @@ use crate::model::Mac;
 /// Kinds of device (`ip -d link`) that put a packet into another.
 const TUNNELS: &[&str] = &["vxlan", "geneve", "ipip", "gre", "gretap", "sit", "ip6tnl"];
 
+/// Those of them that carry Ethernet frames.
+const WITH_ETHERNET: &[&str] = &["vxlan", "geneve", "gretap"];
+
 /// A node's routes and devices, as far as packets of pods cross them.
 #[derive(Clone, Debug, Default)]
 pub struct NodeTables {
     /// Port → bridge.
     masters: BTreeMap<String, (String, Place)>,
     tunnels: BTreeSet<String>,
+    /// Those of them whose packets have no Ethernet header: IP in IP, GRE.
+    bare: BTreeSet<String>,
     /// Routes by a bridge or a tunnel: destination, device, and where it says so.
     routes: Vec<(IpNet, String, Ev)>,
 }
@@ -31,6 +36,12 @@ impl NodeTables {
     #[must_use]
     pub fn tunnel_to(&self, ip: IpAddr) -> Option<(&str, Ev)> {
         self.route(ip).filter(|(dev, _)| self.tunnels.contains(*dev))
+    }
+
+    /// As [`Self::tunnel_to`], of devices whose packets have no Ethernet header.
+    #[must_use]
+    pub fn bare_tunnel_to(&self, ip: IpAddr) -> Option<(&str, Ev)> {
+        self.tunnel_to(ip).filter(|(dev, _)| self.bare.contains(*dev))
     }
 
     /// Whether a device is a bridge's port.
@@ -67,6 +78,9 @@ impl Inventory {
                 }
                 if i.kind.as_deref().is_some_and(|k| TUNNELS.contains(&k)) {
                     t.tunnels.insert(i.name.clone());
+                    if i.kind.as_deref().is_some_and(|k| !WITH_ETHERNET.contains(&k)) {
+                        t.bare.insert(i.name.clone());
+                    }
                 }
             }
             for (e, place) in &host.fdb {

@@ -258,6 +258,19 @@ pub fn is_special(ip: IpAddr) -> bool {
     }
 }
 
+/// IPv4's link-local addresses (RFC 3927): no router forwards them, so they are of the host that gets them, or on its link.
+#[must_use]
+pub fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if v4.is_link_local())
+}
+
+/// Link-local addresses that EC2 answers beyond an instance's ENI: instance metadata, the Amazon DNS server, the time service
+/// (EC2 user guide: "Link-local addresses").
+#[must_use]
+pub fn is_behind_eni(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if matches!(v4.octets(), [169, 254, 169, 123 | 249..=254]))
+}
+
 impl Inventory {
     /// Merges the facts of all inputs. `facts` pairs each input's index (in the analysis's order) with its name and statements.
     pub fn build<'a>(inputs: impl IntoIterator<Item = (usize, &'a str, &'a [Located])>, book: &mut Book) -> Self {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::capture::{FileLayout, LinkType};
 use crate::confidence as weight;
 use crate::digest::{CaptureDigest, NO_TIME, Stream, StreamKey};
 use crate::evidence::{Book, Ev, Place};
@@ -332,6 +333,7 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
     }
     trunks(capture, &seen, inv, book, &mut found);
     pod_links(capture, &seen, inv, book, &mut found);
+    bare_tunnels(capture, point, &seen, inv, book, &mut found);
     // A pod's address in every packet, yet no packet fresh from it: the wire of its node, most likely.
     if found.iter().all(|c| c.odds < 2.0 * weight::POD_IP_IN_EVERY_FRAME * weight::TTL_STARTS_ELSEWHERE) {
         strangers(capture, &seen, &everywhere, inv, book, &mut found);
@@ -450,6 +452,37 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
                 link: Some((pod.id.clone(), true)),
             },
         );
+    }
+}
+
+/// Tunnel devices whose packets have no link layer (`tunl0`): one end of every packet is behind the device, the other one of its node's
+/// pods. Both nodes' devices show the same.
+fn bare_tunnels(capture: &Capture<'_>, point: &Point, seen: &Seen, inv: &Inventory, book: &mut Book, found: &mut Vec<Candidate>) {
+    let info = capture.digest.interfaces.iter().find(|i| i.index == point.interface);
+    let is_bare = |l: LinkType| matches!(l, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6);
+    if seen.ip_frames == 0 || !info.and_then(|i| i.link_type).is_some_and(is_bare) {
+        return;
+    }
+    // What `tcpdump` printed has no link layer either, unless it was asked to: no capture file has that layout.
+    if capture.digest.layout != FileLayout::default() {
+        found.iter_mut().for_each(|c| c.odds /= weight::NO_LINK_LAYER);
+    }
+    for (node, tables) in &inv.tables {
+        let is_own = |ip: IpAddr| {
+            inv.owner_of_ip(ip).is_some_and(|c| &c.owner == node || inv.pods.get(&c.owner).and_then(|p| p.node.as_ref()) == Some(node))
+        };
+        let mut ends = seen.ips.iter();
+        let Some((dev, ev)) = ends.clone().find_map(|(ip, _)| tables.bare_tunnel_to(*ip).filter(|_| !is_own(*ip))) else { continue };
+        if !ends.all(|(ip, _)| is_own(*ip) || tables.bare_tunnel_to(*ip).is_some_and(|t| t.0 == dev)) {
+            continue;
+        }
+        let Some(row) = seen.ips.values().map(|x| x.1).min() else { continue };
+        let mut places = vec![Place::frame(capture.input, row)];
+        places.extend_from_slice(book.sources(ev));
+        let statement = format!("no packet has a link layer, and all are between pods of {} and what it sends by {dev}", short(node));
+        let ev = book.add("tunnel_device", statement, places);
+        let (interface, owner, name) = (interface_id(node, dev), node.clone(), dev.to_owned());
+        push(found, Candidate { interface, owner, name, odds: weight::OWN_MAC_IN_EVERY_FRAME, trust: 1.0, ev: vec![ev], link: None });
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::filters::{LeftOut, lets_through};
 use super::overlay::{Sampled, common, sample_of};
-use super::{Context, Direction, Hop, Logged, Path};
+use super::{Context, Direction, Hop, Leg, Logged, Path};
 use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
-use crate::digest::{NO_TIME, Piece, Rate, Row, is_control, is_kept_everywhere, kept_pieces};
+use crate::digest::{NO_TIME, Piece, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
 use crate::estimate;
 use crate::evidence::{Book, Place};
@@ -27,17 +28,29 @@ const MARGIN: Nanos = 1_000_000_000;
 const SURE: f64 = 0.6;
 
 /// So must the way: silence where the packets perhaps never had to pass is no loss.
-const SURE_STEP: f64 = 0.9;
+pub(super) const SURE_STEP: f64 = 0.9;
 
 /// Where packets may have gone on under other addresses, so many of those that were looked for must be unseen before that counts:
 /// if half of them had gone on, one of these would show it in 63 of 64 cases.
 const LOOKED_FOR: u64 = 6;
 
 /// Fills in counts, delays and verdicts.
-pub(super) fn judge(ctx: Context<'_>, path: &mut Path, taken: &Taken<'_>, clocks: &Clocks, book: &mut Book) {
+pub(super) fn judge(
+    ctx: Context<'_>,
+    path: &mut Path,
+    taken: &Taken<'_>,
+    clocks: &Clocks,
+    left_out: &BTreeMap<usize, LeftOut>,
+    book: &mut Book,
+) {
     for d in &mut path.directions {
         compare(ctx, d, clocks, book);
-        silences(ctx, d, taken, clocks);
+        silences(ctx, d, &path.legs, taken, clocks, left_out);
+    }
+    let silent = || path.directions.iter().flat_map(|d| &d.silent).map(|s| s.0);
+    let blind: BTreeSet<usize> = order::set(silent().filter(|id| is_blind(ctx, path, *id)));
+    for d in &mut path.directions {
+        d.silent.retain(|(id, _)| !blind.contains(id));
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
     let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
@@ -63,7 +76,7 @@ impl<'a> Taken<'a> {
 }
 
 /// What a capture's silence beyond a hop would be told by.
-fn silences(ctx: Context<'_>, d: &mut Direction, taken: &Taken<'_>, clocks: &Clocks) {
+fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>, clocks: &Clocks, left_out: &BTreeMap<usize, LeftOut>) {
     let Some(last) = d.hops.iter().rposition(Hop::observed) else { return };
     let Some(end) = d.hops.get(last) else { return };
     // What the VPC's own log has further on was not lost before.
@@ -98,6 +111,9 @@ fn silences(ctx: Context<'_>, d: &mut Direction, taken: &Taken<'_>, clocks: &Clo
     let mut rests_on_sample = false;
     let mut silent = Vec::new();
     for (h, interface, id) in beyond {
+        if left_out.contains_key(&id) || legs.get(h.leg).is_some_and(|l| !is_let_through(ctx, id, &l.tuple)) {
+            continue;
+        }
         if times.iter().any(|(point, t)| ran_at(ctx, id, translate(*t, *point, id, clocks))) {
             // Under the addresses that they have here they would have been counted, kept or not.
             if !is_certain && h.leg != leg {
@@ -111,6 +127,25 @@ fn silences(ctx: Context<'_>, d: &mut Direction, taken: &Taken<'_>, clocks: &Clo
     }
     d.silent.extend(silent);
     d.looked_for = rests_on_sample.then_some(looked_for);
+}
+
+/// Whether a point has none of a direction of this conversation that crossed its interface: packets were seen there by another capture,
+/// or behind it. Whatever the reason, a filter or that it did not run yet, it is no witness in this matter.
+fn is_blind(ctx: Context<'_>, path: &Path, id: usize) -> bool {
+    let Some(p) = ctx.points.get(id) else { return true };
+    let is_here = |h: &Hop| h.interface.as_ref().is_some_and(|i| p.at.as_ref() == Some(i) || p.stream_at.values().any(|at| at == i));
+    path.directions.iter().any(|d| {
+        let last = d.hops.iter().rposition(Hop::observed);
+        let crossed = last.and_then(|last| d.hops.get(..=last)).unwrap_or_default();
+        crossed.iter().any(|h| h.p >= SURE_STEP && is_here(h)) && !d.hops.iter().filter(|h| is_here(h)).any(|h| h.points().contains(&id))
+    })
+}
+
+/// Whether the filter that a point's capture states, if it states one, is known to let a conversation's packets through.
+fn is_let_through(ctx: Context<'_>, point: usize, tuple: &Tuple) -> bool {
+    let Some((capture, p)) = ctx.points.get(point).and_then(|p| Some((ctx.captures.get(p.capture)?, p))) else { return true };
+    let stated = capture.digest.interfaces.iter().find(|i| i.index == p.interface).and_then(|i| i.filter.as_deref());
+    stated.is_none_or(|f| lets_through(f, tuple))
 }
 
 fn protocol_of(ctx: Context<'_>, s: &Sighting) -> Option<Protocol> {
@@ -159,9 +194,13 @@ fn ran_at(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
 struct Packets {
     /// All but TCP: the identities, sorted.
     idents: Vec<u64>,
+    /// All but TCP: packets that have none: so little of them was captured.
+    nameless: u64,
     /// TCP: the sequence numbers covered, as sorted disjoint ranges relative to `base`.
     covered: Vec<(i64, i64)>,
     base: Option<u32>,
+    /// TCP: whether some sequence numbers came again.
+    repeats: bool,
 }
 
 /// The streams of a hop at the point that it is told by.
@@ -186,16 +225,20 @@ fn span(row: &Row, base: u32) -> (i64, i64) {
 }
 
 fn packets(ctx: Context<'_>, h: &Hop, protocol: Protocol, base: Option<u32>) -> Packets {
-    let mut p = Packets { idents: Vec::new(), covered: Vec::new(), base };
+    let mut p = Packets { idents: Vec::new(), nameless: 0, covered: Vec::new(), base, repeats: false };
     if protocol != Protocol::Tcp {
-        p.idents = rows(ctx, h).map(|(_, r)| r.ident).filter(|ident| *ident != 0).collect();
+        p.idents = rows(ctx, h).map(|(_, r)| r.ident).collect();
         p.idents.sort_unstable();
+        let named = p.idents.partition_point(|ident| *ident == 0);
+        p.nameless = named as u64;
+        p.idents.drain(..named);
         return p;
     }
     p.base = base.or(first_seq(ctx, h));
     let Some(base) = p.base else { return p };
     let mut spans = Vec::new();
     for s in sightings(h) {
+        p.repeats |= ctx.flows.of(s).is_some_and(|all| !all.advances(s.stream));
         for range in ctx.flows.of(s).into_iter().flat_map(|all| all.covered(s.stream)) {
             const AROUND: i64 = 1 << 32;
             let from = i64::from(range.from.wrapping_sub(base) as i32);
@@ -293,7 +336,14 @@ const LONGEST_PACKET: u32 = 9216;
 
 /// What of a hop's packets is missing in a set, as far as what was kept tells. Openings and ends are all known; of the rest, what
 /// every point has kept is the sample, in clusters that are kept or left together.
-fn estimate(ctx: Context<'_>, before: &Hop, set: &Packets, protocol: Protocol, is_inside: impl Fn(&Row) -> bool) -> Missing {
+fn estimate(
+    ctx: Context<'_>,
+    before: &Hop,
+    set: &Packets,
+    lost: &BTreeSet<u32>,
+    protocol: Protocol,
+    is_inside: impl Fn(&Row) -> bool,
+) -> Missing {
     let rate = ctx.flows.rate;
     let (mut control, mut control_missing, mut kept, mut found) = (0_u64, 0_u64, 0.0, 0_u64);
     let (mut packets, mut joined) = (Stratum::default(), Stratum::default());
@@ -303,7 +353,7 @@ fn estimate(ctx: Context<'_>, before: &Hop, set: &Packets, protocol: Protocol, i
         let inside = is_inside(&r);
         if is_control(Some(protocol), &r) {
             control += 1;
-            control_missing += u64::from(inside && !set.has_control(&r, protocol, rate));
+            control_missing += u64::from(inside && (lost.contains(&r.row) || !set.has_control(&r, protocol, rate)));
         } else if protocol == Protocol::Tcp && r.len > 0 {
             let mut is_missing = false;
             for piece in kept_pieces(&r, rate) {
@@ -312,7 +362,7 @@ fn estimate(ctx: Context<'_>, before: &Hop, set: &Packets, protocol: Protocol, i
                 if !inside {
                     continue;
                 }
-                let lacks = !set.has_piece(&r, &piece);
+                let lacks = lost.contains(&r.row) || !set.has_piece(&r, &piece);
                 is_missing |= lacks;
                 if r.len > LONGEST_PACKET {
                     joined.add(u64::from(piece.block), part, 1.0, lacks);
@@ -339,7 +389,9 @@ fn estimate(ctx: Context<'_>, before: &Hop, set: &Packets, protocol: Protocol, i
     // this kind, for its part of what was counted.
     let (by_rate, by_count) = (rate.of() as f64, if kept > 0.0 { others / kept } else { 0.0 });
     let of = |weight: f64| (weight * by_rate.min(by_count), (weight * by_rate).min(others), (weight * by_rate.max(by_count)).min(others));
-    let (of_packets, of_joined) = (if kept > 0.0 { of(packets.weight) } else { (0.0, 0.0, others) }, of(joined.weight));
+    // Of acknowledgements alone nothing follows for the rest.
+    let is_told = packets.weight + joined.weight > 0.0;
+    let (of_packets, of_joined) = (if is_told { of(packets.weight) } else { (0.0, 0.0, others) }, of(joined.weight));
     let (p, q) = (packets.share(), joined.share());
     // Each part of a joined packet is missing for itself (the estimate), with all its other parts, or alone in it.
     let total: f64 = blocks.values().sum();
@@ -389,12 +441,20 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
         let by_here = Between::of(p, q, clocks);
         let is_inside = |r: &Row| r.time == NO_TIME || inside(ctx, q, by_here.translate(r.time));
         let is_estimate = !(is_whole(ctx, before) && is_whole(ctx, here));
-        let (missing, missing_range) = if is_estimate {
-            estimate(ctx, before, set, protocol, is_inside)
+        let copies = if set_before.repeats { lost_copies(ctx, before, here, is_inside) } else { BTreeSet::new() };
+        let (missing, missing_range, gone) = if is_estimate {
+            let (missing, range) = estimate(ctx, before, set, &copies, protocol, is_inside);
+            (missing, range, missing)
         } else if set.has_all(set_before) {
-            (0, None)
+            (copies.len() as u64, None, copies.len() as u64)
         } else {
-            (rows(ctx, before).filter(|(_, r)| is_inside(r) && !set.has(r, protocol)).count() as u64, None)
+            let lacks = || rows(ctx, before).filter(|(_, r)| is_inside(r) && !set.has(r, protocol));
+            // What has no name here may be what is looked for.
+            let missing = (lacks().count() as u64).saturating_sub(set.nameless);
+            let beyond = sets.get(k + 1..).unwrap_or_default();
+            let gone = lacks().filter(|(_, r)| beyond.iter().all(|s| s.nameless == 0 && !s.has(r, protocol))).count() as u64;
+            let copies = copies.len() as u64;
+            (missing + copies, None, gone.min(missing) + copies)
         };
         let by_before = Between::of(q, p, clocks);
         let later = |(left, arrived): (&Sampled, &Sampled)| (by_before.translate(arrived.time) - left.time, left.row, arrived.row);
@@ -414,15 +474,66 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
         // A delay is known where it exceeds what the clocks leave open.
         let known = median_ns.filter(|d| open.is_some_and(|open| *d >= 0 && *d > open / 2));
         let ev = median.and_then(|(_, a, b)| pair_evidence(ctx, before, here, (p, a), (q, b), known, protocol, book));
-        found.push((*n, (missing, missing_range), (known, range.filter(|_| known.is_some())), ev));
+        found.push((*n, (missing, missing_range, gone), (known, range.filter(|_| known.is_some())), ev));
     }
     for (n, missing, delay, ev) in found {
         if let Some(h) = d.hops.get_mut(n) {
-            (h.missing, h.missing_range) = missing;
+            (h.missing, h.missing_range, h.gone) = missing;
             (h.delay_ns, h.delay_range_ns) = delay;
             h.ev.extend(ev);
         }
     }
+}
+
+/// Rows of segments that came by more often before than here, since their sender had to send them again: the bytes arrived, those
+/// packets did not.
+fn lost_copies(ctx: Context<'_>, before: &Hop, here: &Hop, is_inside: impl Fn(&Row) -> bool) -> BTreeSet<u32> {
+    /// The same bytes without an IP id, this soon after one another, may be one packet captured twice.
+    const TWICE: Nanos = 1_000_000;
+    type Copies = Vec<(u16, Nanos, u32)>;
+    let segments = |h: &Hop, is_counted: &dyn Fn(&Row) -> bool| {
+        let mut segments: BTreeMap<(u32, u32, u8), Copies> = BTreeMap::new();
+        for (_, r) in rows(ctx, h).filter(|(_, r)| is_counted(r)) {
+            let opening = r.flags & (flags::SYN | flags::FIN);
+            // A keep-alive repeats one byte that was acknowledged long ago (RFC 9293 §3.8.4).
+            let is_probe = r.len <= 1 && r.flags & (flags::SYN | flags::FIN | flags::PSH) == 0;
+            if r.len == 0 && opening == 0 || is_probe || r.flags & flags::RST != 0 {
+                continue;
+            }
+            let copies = segments.entry((r.seq, r.len, opening)).or_default();
+            let is_known = |(id, time, _): &(u16, Nanos, u32)| *id == r.ip_id && (*id != 0 || (r.time - time).abs() < TWICE);
+            if !copies.iter().any(is_known) && copies.len() < 64 {
+                copies.push((r.ip_id, r.time, r.row));
+            }
+        }
+        segments
+    };
+    let mut there = segments(before, &is_inside);
+    there.retain(|_, copies| copies.len() > 1);
+    if there.is_empty() {
+        return BTreeSet::new();
+    }
+    // Here the same bytes may be cut otherwise, or be a part of a longer segment: what counts is how often their first or last one came.
+    let base = there.keys().next().map_or(0, |k| k.0);
+    let from = |seq: u32| i64::from(seq.wrapping_sub(base) as i32);
+    let arrived = segments(here, &|_| true);
+    let mut by_seq: Vec<(i64, i64, usize)> =
+        arrived.iter().map(|((seq, len, _), c)| (from(*seq), i64::from((*len).max(1)), c.len())).collect();
+    by_seq.sort_unstable();
+    let longest = by_seq.iter().map(|s| s.1).max().unwrap_or(0);
+    let times = |byte: u32| {
+        let byte = from(byte);
+        let first = by_seq.partition_point(|s| s.0 <= byte - longest);
+        let near = by_seq.get(first..).unwrap_or_default().iter().take_while(|s| s.0 <= byte);
+        near.filter(|s| byte < s.0 + s.1).map(|s| s.2).sum::<usize>()
+    };
+    let lost = there.iter().flat_map(|((seq, len, _), copies)| {
+        let came = times(*seq).max(times(seq.wrapping_add(len.saturating_sub(1))));
+        // The last one came, or it would have been sent once more.
+        let lost = if came > 0 { copies.len().saturating_sub(came) } else { 0 };
+        copies.iter().take(lost).map(|c| c.2)
+    });
+    order::set(lost)
 }
 
 /// Between which two the median of all delays lies, of which these, sorted, are a sample: (delay, row at point `p`, row). Segments
@@ -443,7 +554,7 @@ fn median_range(ctx: Context<'_>, p: usize, protocol: Protocol, delays: &[(Nanos
 }
 
 /// Well inside a point's capture: the margin at its ends is for verdicts on whole conversations, not for counting packets.
-fn inside(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
+pub(super) fn inside(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
     let Some(capture) = ctx.points.get(point).and_then(|p| ctx.captures.get(p.capture)) else { return false };
     capture.span.is_some_and(|(first, last)| (first..=last).contains(&time)) && ran_at(ctx, point, time)
 }

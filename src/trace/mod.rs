@@ -5,9 +5,10 @@
 //! 2. [`model`] walks them through the network.
 //! 3. `overlay` puts every sighting on its step, and inserts hops that the model did not expect.
 //! 4. `flow_logs` adds what the VPC itself counted at ENIs.
-//! 5. `judge` counts what is missing where and says what became of each direction, with clocks compared first.
+//! 5. `filters` finds captures that left something out; `judge` counts what is missing where and says what became of each direction, with clocks compared first.
 //! 6. `relay` finds the connections that a proxy ended and continued by others.
 
+pub mod filters;
 pub mod flow_logs;
 pub mod judge;
 mod legs;
@@ -25,7 +26,7 @@ use crate::digest::{StreamKey, Tuple};
 use crate::dissect::TunnelKind;
 use crate::evidence::{Book, Ev};
 use crate::facts::Correction;
-use crate::identify::inventory::{Id, Inventory, interface_id};
+use crate::identify::inventory::{Id, Inventory, interface_id, is_behind_eni, is_link_local};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Mac, Nanos};
 use crate::order;
@@ -78,6 +79,8 @@ pub struct Hop {
     pub missing: u64,
     /// For an estimate, where not every packet was kept: between how many are missing.
     pub missing_range: Option<(u64, u64)>,
+    /// Those of the missing that no hop behind this one has either.
+    pub gone: u64,
     /// Median delay since the last observed hop.
     pub delay_ns: Option<Nanos>,
     /// For an estimate: between which two it lies.
@@ -160,6 +163,15 @@ pub struct Path {
 }
 
 impl Path {
+    /// The node that holds an end's link-local address, which every node may have: the one at which the requests end.
+    #[must_use]
+    pub fn holder(&self, ip: std::net::IpAddr) -> Option<&Id> {
+        let is_local = is_link_local(ip) && !is_behind_eni(ip) && self.legs.last().is_some_and(|l| l.tuple.dst == ip);
+        let last = self.direction(Way::Request).or_else(|| self.direction(Way::Reply)).filter(|_| is_local)?;
+        let end = if last.way == Way::Request { last.hops.last() } else { last.hops.first() };
+        end.map(|h| &h.owner).filter(|o| o.starts_with("node:") || o.starts_with("instance:") || o.starts_with("host:"))
+    }
+
     /// One way of it.
     #[must_use]
     pub fn direction(&self, way: Way) -> Option<&Direction> {
@@ -178,8 +190,19 @@ pub fn mirrored(inv: &Inventory, key: &StreamKey) -> Option<Id> {
     Some(interface_id(&eni.owner, &inv.eni_name(eni)))
 }
 
-/// Traces every conversation. Also returns how each point's clock compares (point → reference point, offset).
-pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (usize, Offset)>) {
+/// What tracing finds.
+#[derive(Debug)]
+pub struct Traced {
+    /// Every conversation.
+    pub paths: Vec<Path>,
+    /// How each point's clock compares: point → (reference point, offset).
+    pub clocks: BTreeMap<usize, (usize, Offset)>,
+    /// By point: the first conversation that it must have seen and does not have.
+    pub left_out: Vec<filters::LeftOut>,
+}
+
+/// Traces every conversation.
+pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     let mut paths = Vec::new();
     let mut exchanges: BTreeMap<(usize, usize), Exchange> = BTreeMap::new();
     let mut views: BTreeMap<Scope, Inventory> = BTreeMap::new();
@@ -227,10 +250,11 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> (Vec<Path>, BTreeMap<usize, (
     remarks::lay(ctx, &mut paths, book);
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     let taken = judge::Taken::of(ctx);
+    let left_out = filters::left_out(ctx, &paths, &clocks);
     for path in &mut paths {
-        judge::judge(ctx, path, &taken, &clocks, book);
+        judge::judge(ctx, path, &taken, &clocks, &left_out, book);
     }
-    (paths, clocks)
+    Traced { paths, clocks, left_out: left_out.into_values().collect() }
 }
 
 /// Offsets that a person has given, by point; of several for one capture the last.

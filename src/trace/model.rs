@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::digest::Tuple;
 use crate::evidence::Ev;
-use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id, is_private};
+use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id, is_behind_eni, is_link_local, is_private};
 use crate::model::Protocol;
 
 /// One interface that a packet should cross, or one device inside which nobody sees.
@@ -121,6 +121,17 @@ impl<'a> Walker<'a> {
             }
             return At::Node(node);
         }
+        if is_link_local(tuple.src) {
+            // Whoever answers at a link-local address is the host of whoever asked, or on that host's link.
+            let owner = inv.entity_of_ip(tuple.dst);
+            let host = inv.pods.get(&owner).and_then(|p| p.node.clone()).or_else(|| inv.nodes.contains_key(&owner).then_some(owner));
+            if let Some(host) = host {
+                if is_behind_eni(tuple.src) {
+                    self.first_eni(&host);
+                }
+                return At::Node(host);
+            }
+        }
         let owner = inv.entity_of_ip(tuple.src);
         let ev = inv.owner_of_ip(tuple.src).map(|c| c.ev.clone()).unwrap_or_default();
         if inv.nodes.contains_key(&owner) {
@@ -208,6 +219,13 @@ impl<'a> Walker<'a> {
             self.step(&pod.id, Some(interface_id(&pod.id, "eth0")), self.known(tuple.dst), &pod.ev);
             return At::Done(End::Arrived);
         }
+        if is_link_local(tuple.dst) {
+            // A cache of names, an agent: the node's own; what EC2 answers is reached by the ENI, and no address is on the way there.
+            if is_behind_eni(tuple.dst) {
+                self.first_eni(node);
+            }
+            return At::Done(End::Arrived);
+        }
         if own(tuple.dst) {
             // Behind a node port is another address, and behind one that an ENI has beside its own a pod that nobody listed.
             let is_port = matches!(tuple.protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp) && NODE_PORTS.contains(&tuple.dst_port);
@@ -236,6 +254,15 @@ impl<'a> Walker<'a> {
         self.step(node, Some(interface), p, &ev);
         self.trunk(node, eni);
         At::Wire(eni)
+    }
+
+    /// A node's primary ENI, or the interface that its address is on.
+    fn first_eni(&mut self, node: &Id) {
+        let inv = self.inv;
+        let eni = inv.nodes.get(node).and_then(|n| n.enis.first()).and_then(|e| inv.enis.get(e));
+        let name = eni.map_or_else(|| "eth0".to_owned(), |e| inv.eni_name(e));
+        let ev = eni.map(|e| e.ev.clone()).or_else(|| inv.nodes.get(node).map(|n| n.ev.clone())).unwrap_or_default();
+        self.step(node, Some(interface_id(node, &name)), eni.map_or(guessed(node), listed), &ev);
     }
 
     /// What a branch ENI's device sends and gets crosses the trunk ENI's, under a VLAN tag.

@@ -101,6 +101,7 @@ fn hop(step: Step) -> Hop {
         seen: 0,
         missing: 0,
         missing_range: None,
+        gone: 0,
         delay_ns: None,
         delay_range_ns: None,
         sample_point: None,
