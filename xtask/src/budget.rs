@@ -17,6 +17,13 @@ const READ_INSTRUCTIONS: f64 = 2050.0;
 /// Doubling packets, points or conversations may multiply the instructions of a whole analysis by this.
 const GROWTH: f64 = 2.3;
 
+/// Of one conversation, what twice the packets add over what half of them added: n log n adds between 2 and 2.3 times as much at these
+/// numbers, what is quadratic 4 times.
+const ONE_BY_PACKETS: f64 = 2.3;
+
+/// And what twice the points add: what is linear adds twice as much.
+const ONE_BY_POINTS: f64 = 2.1;
+
 /// `Ok(None)`: all within its budget; a text says why nothing was measured.
 pub(crate) fn instructions() -> Result<Option<String>> {
     let Some(valgrind) = find_program(&["valgrind"]) else { return Ok(Some("valgrind is not installed".to_owned())) };
@@ -52,6 +59,19 @@ pub(crate) fn instructions() -> Result<Option<String>> {
         let factor = analysis(wanted)? as f64 / first as f64;
         say(&format!("twice the {what}: {factor:.2} times the instructions; the budget is {GROWTH}"));
         ensure!(factor <= GROWTH, "twice the {what} takes more than {GROWTH} times the instructions");
+    }
+    // All packets of one conversation: nothing is shared out among others.
+    let base = Wanted { conversations: 1, ..base };
+    let grown = |by: fn(Wanted, u64) -> Wanted| {
+        let [one, two, four] = [1, 2, 4].map(|n| analysis(by(base, n)));
+        let (one, two, four) = (one? as f64, two? as f64, four? as f64);
+        anyhow::Ok((four - two) / (two - one))
+    };
+    let by_packets = grown(|base, n| Wanted { packets: base.packets * n, ..base })?;
+    let by_points = grown(|base, n| Wanted { points: base.points * n, ..base })?;
+    for (what, factor, most) in [("packets", by_packets, ONE_BY_PACKETS), ("points", by_points, ONE_BY_POINTS)] {
+        say(&format!("of one conversation, {what} that double again add {factor:.2} times as many instructions; the budget is {most}"));
+        ensure!(factor <= most, "one conversation costs more than it should for its {what}");
     }
     Ok(None)
 }
