@@ -153,7 +153,7 @@ fn slashed(path: &Path) -> String {
 }
 
 /// Large enough that system calls do not show, small enough for many threads.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 1 << 18;
 
 fn ingest(number: usize, source: &Source, bar: &ProgressBar, pool: &Mutex<Pool>) -> Vec<Ingested> {
     let mut ingest = Ingest::new(&source.name);

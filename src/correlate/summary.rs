@@ -28,6 +28,8 @@ const BOTH: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) ident: u64,
+    /// Of the first of several.
+    pub(crate) time: Nanos,
     /// Its place among the rows that are kept; of several the first.
     pub(crate) place: u32,
     /// Whether several packets of the stream have it.
@@ -245,18 +247,18 @@ impl Summary {
             found.clear();
             if is_whole && !is_mixed {
                 found.extend(idents.get(range).unwrap_or_default().iter().copied().zip(places.iter().copied()).filter(|x| x.0 != 0));
-                lowest(&mut found, SAMPLE, &mut self.named);
+                lowest(&mut found, SAMPLE, digest, &mut self.named);
                 self.lists.push([begin, BOTH]);
                 continue;
             }
             let rows: Vec<(Row, u32)> = digest.kept_rows(places).zip(places.iter().copied()).filter(|(r, _)| r.ident != 0).collect();
             let fits = |r: &Row| r.time != NO_TIME && (is_whole || is_kept_everywhere(protocol, r, rate));
             found.extend(rows.iter().filter(|(r, _)| fits(r)).map(|(r, place)| (r.ident, *place)));
-            lowest(&mut found, SAMPLE, &mut self.named);
+            lowest(&mut found, SAMPLE, digest, &mut self.named);
             let middle = u32::try_from(self.named.len()).unwrap_or(u32::MAX);
             found.clear();
             found.extend(rows.iter().filter(|(r, _)| !is_common(protocol, r)).map(|(r, place)| (r.ident, *place)));
-            lowest(&mut found, SKETCH, &mut self.named);
+            lowest(&mut found, SKETCH, digest, &mut self.named);
             self.lists.push([begin, middle]);
         }
         self.named.shrink_to_fit();
@@ -347,7 +349,7 @@ fn sum_up(counts: &mut [u32]) {
 }
 
 /// Appends the packets with the lowest `most` identities, each identity once.
-fn lowest(found: &mut [(u64, u32)], most: usize, to: &mut Vec<Named>) {
+fn lowest(found: &mut [(u64, u32)], most: usize, digest: &CaptureDigest, to: &mut Vec<Named>) {
     let begin = to.len();
     // Some come twice: with half as many more it is seldom looked at again.
     for enough in [most + most / 2, found.len()] {
@@ -360,7 +362,7 @@ fn lowest(found: &mut [(u64, u32)], most: usize, to: &mut Vec<Named>) {
         to.truncate(begin);
         for group in chosen.chunk_by(|a, b| a.0 == b.0).take(most) {
             if let Some((ident, place)) = group.first().copied() {
-                to.push(Named { ident, place, is_twice: group.len() > 1 });
+                to.push(Named { ident, time: digest.time_at(place), place, is_twice: group.len() > 1 });
             }
         }
         // The last identity that was sorted may go on beyond.
@@ -418,7 +420,11 @@ mod tests {
         for r in rows.iter().filter(|r| r.ident != 0 && fits(r)) {
             all.entry(r.ident).or_default().push(r.row);
         }
-        all.into_iter().take(most).map(|(ident, rows)| Named { ident, place: rows[0], is_twice: rows.len() > 1 }).collect()
+        let time_of = |row: u32| rows.iter().find(|r| r.row == row).unwrap().time;
+        all.into_iter()
+            .take(most)
+            .map(|(ident, rows)| Named { ident, time: time_of(rows[0]), place: rows[0], is_twice: rows.len() > 1 })
+            .collect()
     }
 
     proptest! {

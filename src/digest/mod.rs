@@ -681,20 +681,24 @@ impl DigestBuilder {
         }
         let mut known = [const { None }; AHEAD];
         for ((look, guess), to) in looked.iter().zip(guesses).zip(&mut known).take(frames.len()) {
-            *to = look.as_ref().and_then(|(_, words)| self.streams.confirm(words, guess)).map(|k| (k, self.marker.is_read(k.stream)));
+            *to = look.as_ref().and_then(|(_, words)| self.streams.confirm(words, guess));
         }
         for ((frame, look), known) in frames.iter().zip(&looked).zip(known) {
             let (row, marks) = (self.digest.frames, self.digest.marks.len());
-            let ((Some((headers, words)), Some((known, is_read))), true) = ((look, known), row < u32::MAX) else {
+            let ((Some((headers, words)), Some(known)), true) = ((look, known), row < u32::MAX) else {
                 self.frame(*frame);
                 continue;
             };
             let time = frame.time_ns.unwrap_or(NO_TIME);
             self.streams.count(words, known, time, frame.original_len);
             if let fast::Common::Tcp(tcp) = &headers.transport
-                && (!is_read || Marker::is_request(tcp))
+                && tcp.payload.len != 0
+                && (!known.is_read || Marker::is_request(tcp))
             {
                 self.marker.segment(known.stream, row, tcp, &mut self.digest.marks);
+                if !known.is_read && self.marker.is_read(known.stream) {
+                    self.streams.set_read(words, known);
+                }
             }
             self.row(frame, time, known.stream, packet_of(headers), marks);
         }

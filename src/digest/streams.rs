@@ -83,6 +83,17 @@ impl Streams {
         };
     }
 
+    /// All that is wanted of this stream's content has come; [`Known`] says so from now on.
+    pub(super) fn set_read(&mut self, words: &Words, known: Known) {
+        let stream = match words {
+            Words::V4(_) => self.v4.entries.get_mut(known.entry as usize).map(|e| &mut e.stream),
+            Words::V6(_) => self.v6.entries.get_mut(known.entry as usize).map(|e| &mut e.stream),
+        };
+        if let Some(stream) = stream {
+            *stream |= READ;
+        }
+    }
+
     /// From now on frames with these headers are of this stream.
     pub(super) fn remember(&mut self, words: &Words, stream: u32) {
         match words {
@@ -174,7 +185,13 @@ pub(super) struct Known {
     /// Position in the entries.
     entry: u32,
     pub(super) stream: u32,
+    /// Whether all that is wanted of the stream's content has come.
+    pub(super) is_read: bool,
 }
+
+/// The bit of an entry's stream that says that all that is wanted of its content has come: elsewhere it would be another look into
+/// memory for each frame. Streams with such high numbers are read the whole way.
+const READ: u32 = 1 << 31;
 
 /// Words and what is counted of their frames, side by side: one look into memory for each frame.
 #[derive(Clone, Debug)]
@@ -183,6 +200,7 @@ struct Entry<const N: usize> {
     bytes: u64,
     first_ns: Nanos,
     last_ns: Nanos,
+    /// With [`READ`].
     stream: u32,
     packets: u32,
 }
@@ -252,7 +270,7 @@ impl<const N: usize> Table<N> {
                 && entry.words == *words
             {
                 entry.count(time, length);
-                return Some(entry.stream);
+                return Some(entry.stream & !READ);
             }
             at = at.wrapping_add(1);
         }
@@ -276,11 +294,14 @@ impl<const N: usize> Table<N> {
     fn confirm(&self, words: &[u64; N], guess: u32) -> Option<Known> {
         let entry = guess.wrapping_sub(1);
         let found = self.entries.get(entry as usize).filter(|e| e.words == *words)?;
-        Some(Known { entry, stream: found.stream })
+        Some(Known { entry, stream: found.stream & !READ, is_read: found.stream & READ != 0 })
     }
 
     #[cold]
     fn insert(&mut self, words: &[u64; N], stream: u32) {
+        if stream & READ != 0 {
+            return;
+        }
         if self.entries.len() * 2 >= self.slots.len() {
             self.grow();
         }
@@ -317,7 +338,7 @@ impl<const N: usize> Table<N> {
 
     fn counts(&self, streams: &mut [Stream]) {
         for entry in &self.entries {
-            if let Some(stream) = streams.get_mut(entry.stream as usize).filter(|_| entry.packets > 0) {
+            if let Some(stream) = streams.get_mut((entry.stream & !READ) as usize).filter(|_| entry.packets > 0) {
                 let first_ns = if entry.last_ns == NO_TIME { NO_TIME } else { entry.first_ns };
                 stream.count(entry.packets, entry.bytes, first_ns, entry.last_ns);
             }

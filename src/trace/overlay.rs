@@ -167,32 +167,29 @@ pub(super) fn sample_of(ctx: Context<'_>, h: &Hop) -> Sample {
 fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting>) -> Sample {
     let here: Vec<&Sighting> = sightings.collect();
     let named = |s: &&Sighting| ctx.flows.of(s).map(|all| all.sample(s.stream)).unwrap_or_default();
-    let sampled = |capture: usize, ident: u64, place: u32| {
-        let digest = ctx.captures.get(capture).map(|c| c.digest);
-        Sampled { ident, time: digest.map_or(NO_TIME, |d| d.time_at(place)), row: digest.map_or(0, |d| d.row_at(place)) }
-    };
+    let row_at = |capture: usize, place: u32| ctx.captures.get(capture).map_or(0, |c| c.digest.row_at(place));
     if let [s] = here[..] {
         let once = named(&s).iter().filter(|n| !n.is_twice);
-        let sample: Sample = once.map(|n| sampled(s.capture, n.ident, n.place)).collect();
+        let sample: Sample = once.map(|n| Sampled { ident: n.ident, time: n.time, row: row_at(s.capture, n.place) }).collect();
         if !sample.is_empty() || !ctx.flows.rate.is_sampled() {
             return sample;
         }
     }
-    // Identity, capture, place, whether it came twice.
-    let mut all: Vec<(u64, usize, u32, bool)> = Vec::new();
-    all.extend(here.iter().flat_map(|s| named(s).iter().map(|n| (n.ident, s.capture, n.place, n.is_twice))));
+    // Identity, capture, place, whether it came twice, time.
+    let mut all: Vec<(u64, usize, u32, bool, Nanos)> = Vec::new();
+    all.extend(here.iter().flat_map(|s| named(s).iter().map(|n| (n.ident, s.capture, n.place, n.is_twice, n.time))));
     if all.is_empty() && ctx.flows.rate.is_sampled() {
         // Nothing here is known to be kept there too: then what is will have to do.
         for s in &here {
             let timed = ctx.flows.rows(ctx.captures, s).filter(|r: &Row| r.ident != 0 && r.time != NO_TIME);
             let digest = ctx.captures.get(s.capture).map(|c| c.digest);
-            all.extend(timed.filter_map(|r| Some((r.ident, s.capture, digest?.place_of(r.row)?, false))));
+            all.extend(timed.filter_map(|r| Some((r.ident, s.capture, digest?.place_of(r.row)?, false, r.time))));
         }
     }
     all.sort_unstable();
     let groups = all.chunk_by(|a, b| a.0 == b.0).take(SAMPLE);
-    let once = groups.filter_map(|g| if let [(ident, capture, place, false)] = g { Some((*ident, *capture, *place)) } else { None });
-    once.map(|(ident, capture, place)| sampled(capture, ident, place)).collect()
+    let once = groups.filter_map(|g| if let [one @ (.., false, _)] = g { Some(*one) } else { None });
+    once.map(|(ident, capture, place, _, time)| Sampled { ident, time, row: row_at(capture, place) }).collect()
 }
 
 /// The packets that two hops have in common.

@@ -123,6 +123,49 @@ enum Likeness {
     Trace,
 }
 
+/// Messages in front that are like one behind: one of each connection.
+#[derive(Default)]
+struct Alike {
+    /// How many times it was begun.
+    turn: usize,
+    /// For each path, the turn that it was found in, and its place in what was found.
+    of: Vec<(usize, usize)>,
+    /// Path, likeness, message, distance in time.
+    found: Vec<(usize, Likeness, usize, Nanos)>,
+}
+
+impl Alike {
+    fn begin(&mut self) {
+        self.turn += 1;
+        self.found.clear();
+    }
+
+    /// One more; likenesses never rise from one call to the next.
+    fn add(&mut self, front: usize, likeness: Likeness, message: usize, distance: impl Fn() -> Nanos) {
+        let Some(of) = self.of.get_mut(front) else { return };
+        let known = if of.0 == self.turn { self.found.get_mut(of.1) } else { None };
+        match known {
+            None => {
+                *of = (self.turn, self.found.len());
+                self.found.push((front, likeness, message, distance()));
+            }
+            Some(known) if known.1 == likeness => {
+                let distance = distance();
+                if distance < known.3 {
+                    *known = (front, likeness, message, distance);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// By connection.
+    fn sorted(&mut self) -> Vec<(usize, Likeness, Option<usize>)> {
+        self.found.sort_unstable_by_key(|x| x.0);
+        self.found.iter().map(|(front, likeness, message, _)| (*front, *likeness, Some(*message))).collect()
+    }
+}
+
 /// At most so many connections are weighed for one message: the nearest in time. What more than these would explain is ambiguous anyway.
 const MOST: usize = 24;
 
@@ -141,11 +184,12 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
     // What competes: for one message behind, all connections in front; for one message in front, all connections behind.
     // Where thousands of connections say the same, these pairs are far more than packets: they are summed up, and only what can
     // win is kept and looked at again.
+    let mut alike = Alike { of: vec![(0, 0); paths.len()], ..Alike::default() };
     let mut for_back = vec![Sum::default(); backs.len()];
     let mut for_front = vec![0.0; fronts.len()];
     let mut likely: BTreeSet<(usize, usize)> = BTreeSet::new();
     for ((back, sum), spoken) in backs.iter().zip(&mut for_back).zip(backs.iter().map(|m| said.get(&m.path).copied())) {
-        for c in index.candidates(ctx, paths, clocks, &fronts, back, spoken) {
+        for c in index.candidates(ctx, paths, clocks, &fronts, back, spoken, &mut alike) {
             sum.odds += c.odds;
             sum.best = sum.best.max(c.odds);
             if let Some(sum) = c.message.and_then(|m| for_front.get_mut(m)) {
@@ -162,7 +206,7 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
         if likely.range((back.path, 0)..=(back.path, usize::MAX)).next().is_none() {
             continue;
         }
-        for c in index.candidates(ctx, paths, clocks, &fronts, back, said.get(&back.path).copied()) {
+        for c in index.candidates(ctx, paths, clocks, &fronts, back, said.get(&back.path).copied(), &mut alike) {
             if likely.contains(&(back.path, c.front)) {
                 if let Some(m) = c.message {
                     *for_both.entry((m, back.path)).or_default() += c.odds;
@@ -394,6 +438,7 @@ impl Index {
     }
 
     /// Every connection in front that may have caused a message, with its odds.
+    #[allow(clippy::too_many_arguments)]
     fn candidates(
         &self,
         ctx: Context<'_>,
@@ -402,10 +447,11 @@ impl Index {
         fronts: &[Message],
         back: &Message,
         spoken: Option<Accepted>,
+        found: &mut Alike,
     ) -> Vec<Candidate> {
         let Some(path) = paths.get(back.path) else { return Vec::new() };
-        // Front, likeness, message.
-        let mut alike: Vec<(usize, Likeness, Option<usize>, Nanos)> = Vec::new();
+        // Front, likeness, message: the most alike, of those the nearest, of those the first.
+        found.begin();
         let clock = clocks.get(&back.point);
         let at = |n: &usize| match (self.times.get(*n), clock) {
             (Some((Some(group), _, reference)), Some((own, offset))) if group == own => reference.saturating_add(offset.at(*reference)),
@@ -428,14 +474,10 @@ impl Index {
                 if likeness == Likeness::Begins && front.request != back.request {
                     continue;
                 }
-                alike.push((front.path, likeness, Some(*n), (at(n) - back.time).abs()));
+                found.add(front.path, likeness, *n, || (at(n) - back.time).abs());
             }
         }
-        // The most alike, of those the nearest, of those the first.
-        alike.sort_by_key(|(front, likeness, _, distance)| (*front, std::cmp::Reverse(*likeness), *distance));
-        alike.dedup_by_key(|x| x.0);
-        let mut found: Vec<(usize, Likeness, Option<usize>)> =
-            alike.into_iter().map(|(front, likeness, m, _)| (front, likeness, m)).collect();
+        let mut found = found.sorted();
         let known = found.len();
         if let Some(a) = spoken {
             let there = self.by_client.get(&(a.src, a.src_port)).into_iter().flatten();

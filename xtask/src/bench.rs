@@ -37,8 +37,8 @@ const TSHARK_PACKETS: u64 = 50_000;
 /// Run everything, print it, and write BENCHMARKS.md.
 pub(crate) fn bench(options: Options) -> Result<()> {
     if options.with_micro {
-        for bench in benches()? {
-            step(&format!("bench {bench}"), || cargo().args(["bench", "--package", "hopscope", "--bench", &bench]).run())?;
+        for bench in benches()?.iter().filter(|bench| *bench != "join") {
+            step(&format!("bench {bench}"), || cargo().args(["bench", "--package", "hopscope", "--bench", bench]).run())?;
         }
     }
     let command = step("build hopscope", || hopscope(true))?;
@@ -46,6 +46,9 @@ pub(crate) fn bench(options: Options) -> Result<()> {
     let mut text = heading(options)?;
     reading(&mut text, options, &command, &folder)?;
     growth(&mut text, options, &command, &folder)?;
+    if options.with_micro {
+        joining(&mut text)?;
+    }
     if options.with_browser {
         in_browsers(&mut text, options, &folder)?;
     }
@@ -198,6 +201,18 @@ fn growth(text: &mut String, options: Options, command: &Path, folder: &Path) ->
             "| {name} | {points} | {packets} | {conversations} | {read:.3} | {analysed:.3} | {written:.3} | {factor:.2} | {peak} |"
         )?;
     }
+    Ok(())
+}
+
+/// Following packets through captures, beside the least that finds them at several points.
+fn joining(text: &mut String) -> Result<()> {
+    let output = step("bench join", || cargo().args(["bench", "--package", "hopscope", "--bench", "join"]).text())?;
+    writeln!(
+        text,
+        "\n## Following packets, one core\nSeconds that passed, the best of several runs; `read` is reading, dissecting and digesting what lies in memory already. `bare join`: the identities of all \
+         packets, sorted by radix\nfor each point and merged once, and nothing else. The last two columns are what correlating, tracing and diagnosing takes beside either.\n"
+    )?;
+    output.lines().filter(|l| l.starts_with('|')).try_for_each(|line| writeln!(text, "{line}"))?;
     Ok(())
 }
 

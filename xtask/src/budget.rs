@@ -14,6 +14,9 @@ use crate::sh::{find_program, say, scratch};
 /// Parquet: a tenth more than they were when this was set. Two thirds of them are the writing.
 const READ_INSTRUCTIONS: f64 = 2050.0;
 
+/// Of each packet of two points that is read, dissected, digested and followed from one to the other.
+const ANALYSIS_INSTRUCTIONS: f64 = 9999.0;
+
 /// Doubling packets, points or conversations may multiply the instructions of a whole analysis by this.
 const GROWTH: f64 = 2.3;
 
@@ -51,6 +54,11 @@ pub(crate) fn instructions() -> Result<Option<String>> {
         count(&valgrind, &command, &arguments)
     };
     let first = analysis(base)?;
+    // Reading both points and following every packet from one to the other; what conversations cost is the same in both.
+    let per_packet =
+        (analysis(Wanted { packets: base.packets * 3, ..base })? as f64 - first as f64) / (base.packets * 2 * base.points) as f64;
+    say(&format!("{per_packet:.0} instructions for each packet read and analysed; the budget is {ANALYSIS_INSTRUCTIONS}"));
+    ensure!(per_packet <= ANALYSIS_INSTRUCTIONS, "analysing takes more instructions than its budget");
     for (what, wanted) in [
         ("packets", Wanted { packets: base.packets * 2, ..base }),
         ("points", Wanted { points: base.points * 2, ..base }),
