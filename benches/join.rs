@@ -1,7 +1,7 @@
 //! How long it takes to follow the packets of several captures, beside reading them, and beside the least that any program needs
 //! which finds the same packets at several points: a radix sort of their identities and one merge, in the same run on one core.
 //! `cargo bench --bench join`, or with sizes: `-- points packets-at-each conversations`.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, missing_docs)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, clippy::print_stdout, missing_docs)]
 
 use std::time::Instant;
 
