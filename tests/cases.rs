@@ -36,6 +36,7 @@ cases! {
     drop_midway_1: "drop-midway-1",
     drop_midway_2: "drop-midway-2",
     filtered_host_1: "filtered-host-1",
+    flooded_1: "flooded-1",
     loss_upstream_1: "loss-upstream-1",
     overlay_enis_1: "overlay-enis-1",
     proxy_alb_1: "proxy-alb-1",

@@ -186,8 +186,30 @@ struct Seen {
 }
 
 fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
+    see_those(captures, point, |_| true)
+}
+
+/// As [`see`], but for what a bridge flooded: it sends frames for a MAC that it does not know to all its ports (IEEE 802.1Q §8.8.10), so
+/// at another's port they go to a pod that never sends there. What is left must be some pod's, both ways.
+fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory) -> Seen {
+    let bridged: BTreeSet<IpAddr> = order::set(inv.pods.values().filter(|p| p.bridge.is_some()).flat_map(|p| &p.ips).copied());
+    if bridged.is_empty() {
+        return see(captures, point);
+    }
+    let here = || streams(captures, point).map(|s| s.1);
+    let senders: BTreeSet<Mac> = order::set(here().filter_map(|s| s.key.src_mac));
+    let is_flooded = |s: &Stream| {
+        let to = s.key.dst_mac.filter(|m| !m.is_group() && !m.is_zero());
+        let is_bridged = s.key.tunnels.is_empty() && s.key.flow.is_some_and(|f| bridged.contains(&f.dst));
+        is_bridged && to.is_some_and(|m| !senders.contains(&m))
+    };
+    let answers = here().any(|s| !is_flooded(s) && s.key.flow.is_some_and(|f| bridged.contains(&f.src)));
+    if answers { see_those(captures, point, |s| !is_flooded(s)) } else { see(captures, point) }
+}
+
+fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Stream) -> bool) -> Seen {
     let mut seen = Seen::default();
-    for (_, s) in streams(captures, point) {
+    for (_, s) in streams(captures, point).filter(|(_, s)| is_counted(s)) {
         let n = u64::from(s.packets);
         let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, vlans, .. } = &s.key;
         let usable = |m: &Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
@@ -277,7 +299,7 @@ fn learn_interface_names(captures: &[Capture<'_>], points: &[Point], inv: &mut I
 
 fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &mut Book) -> Vec<Candidate> {
     let Some(capture) = captures.get(point.capture) else { return Vec::new() };
-    let seen = see(captures, point);
+    let seen = see_own(captures, point, inv);
     let mut found: Vec<Candidate> = Vec::new();
     // Interfaces whose own address is in every frame.
     let everywhere: Vec<(Mac, u32)> = if seen.frames > 0 {
@@ -1144,7 +1166,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
     for point in points {
         // What is itself more guess than finding proves nothing of others.
         let (Some(capture), Some(at), true) = (captures.get(point.capture), &point.at, point.p >= 0.5) else { continue };
-        let seen = see(captures, point);
+        let seen = see_own(captures, point, inv);
         if let Some(pod) = point.link.as_ref().and_then(|l| inv.pods.get(l)) {
             learn_link(capture, point, &seen, pod, inv, book, &mut new);
             continue;

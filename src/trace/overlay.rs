@@ -28,7 +28,7 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         let from_client = flow.tuple == leg.tuple;
         for s in flow.sightings.iter().filter(|s| (s.forward == from_client) == (way == Way::Request)) {
             any = true;
-            let Some(at) = interface_of(ctx, s) else { continue };
+            let Some(at) = interface_of(ctx, s).filter(|_| !is_flooded(ctx, s)) else { continue };
             match hops.iter_mut().find(|h| h.leg == n && h.interface.as_ref() == Some(&at)) {
                 Some(h) => h.sightings.push(*s),
                 None => unexpected.entry((n, at)).or_default().push(*s),
@@ -118,6 +118,17 @@ fn interface_of(ctx: Context<'_>, s: &Sighting) -> Option<Id> {
     }
     let point = ctx.points.get(s.point)?;
     point.stream_at.get(&s.stream).or(point.at.as_ref()).filter(|i| i.starts_with("if:")).cloned()
+}
+
+/// On the link of a pod behind a bridge, a frame for another's MAC and address: the bridge did not know where to send it, and sent it to
+/// all. It was captured there, and is not on its way there.
+fn is_flooded(ctx: Context<'_>, s: &Sighting) -> bool {
+    let pod = ctx.points.get(s.point).and_then(|p| p.link.as_ref()).and_then(|l| ctx.inv.pods.get(l)).filter(|p| p.bridge.is_some());
+    let (Some(pod), Some(key)) = (pod, stream(ctx, s).map(|s| &s.key)) else { return false };
+    let is_its = |ip: IpAddr| pod.ips.contains(&ip);
+    key.tunnels.is_empty()
+        && key.flow.is_some_and(|f| !is_its(f.src) && !is_its(f.dst) && ctx.inv.owner_of_ip(f.dst).is_some_and(|c| c.owner != pod.id))
+        && key.dst_mac.is_some_and(|m| !m.is_group() && ctx.inv.owner_of_mac(m).is_none_or(|c| c.owner != pod.id))
 }
 
 fn stream<'a>(ctx: Context<'a>, s: &Sighting) -> Option<&'a Stream> {
