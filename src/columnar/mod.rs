@@ -21,8 +21,10 @@ use crate::report::Status;
 /// How the file begins and ends.
 pub const MAGIC: &[u8; 4] = b"PAR1";
 
-/// Name of the entry in the footer that says what columns cannot.
-const ENTRY: &str = "hopscope.digest/1";
+/// Name of the entry in the footer that says what columns cannot. Its number changes with what identities are made of: digests whose
+/// identities differ would be joined with nothing, and everything in them taken for lost.
+const ENTRY: &str = "hopscope.digest/2";
+const ENTRIES: &str = "hopscope.digest/";
 
 /// Rows in a row group: what DuckDB hands to one thread, about.
 const GROUP: u32 = 1 << 17;
@@ -423,8 +425,12 @@ impl Indexed {
 /// What is wrong with it, for a person.
 pub fn read(bytes: &[u8]) -> Result<(Origin, CaptureDigest), String> {
     let footer = footer(bytes).ok_or("the file is cut: it does not end as a Parquet file does")?;
-    let entry = footer.list(5).iter().find(|e| e.bytes(1) == Some(ENTRY.as_bytes())).and_then(|e| e.bytes(2));
+    let entry = footer.list(5).iter().find(|e| e.bytes(1).is_some_and(|name| name.starts_with(ENTRIES.as_bytes())));
     let entry = entry.ok_or("a Parquet file, but no digest of a capture: `hopscope digest` writes those")?;
+    if entry.bytes(1) != Some(ENTRY.as_bytes()) {
+        return Err("a digest that another version of Hopscope wrote, whose packets cannot be compared with these: make it anew with `hopscope digest`".to_owned());
+    }
+    let entry = entry.bytes(2).ok_or("the digest's description is missing")?;
     let head: Head = serde_json::from_slice(entry).map_err(|e| format!("the digest's description cannot be read: {e}"))?;
     let sample = head.sample.map(|s| (Rate::one_in(s.one_in), s.frames)).filter(|(rate, _)| rate.is_sampled());
     let mut digest = sample.map_or_else(CaptureDigest::default, |(rate, frames)| CaptureDigest::sampled(rate, frames));
