@@ -210,6 +210,8 @@ fn seat_pod(
 /// A vertical band in which wires turn: at its left and right border stand what they connect.
 #[derive(Clone, Debug, Default)]
 struct Channel {
+    /// How far a wide label may reach over what stands at the left and at the right: it stands above or below those cards.
+    overhang: i32,
     /// Room for labels beside what stands at the left, and at the right.
     zones: [i32; 2],
     /// Which of left and right has labels of requests, and which of replies.
@@ -217,6 +219,8 @@ struct Channel {
     /// How many wires run vertically side by side.
     tracks: i32,
     least: i32,
+    /// Room for labels that stand between the cards, not above them.
+    narrow: i32,
 }
 
 /// Distance between parallel wires, and of a wire from what it passes.
@@ -227,7 +231,7 @@ pub(super) const LABEL_GAP: i32 = 5;
 impl Channel {
     fn width(&self) -> i32 {
         let [left, right] = self.zones;
-        if self.is_shared() { self.least.max(left.max(right)) } else { self.least.max(left + right + (self.tracks + 1) * TRACK) }
+        if self.is_shared() { self.least.max(left.max(right) - 2 * self.overhang).max(self.narrow) } else { self.least.max(left + right + (self.tracks + 1) * TRACK) }
     }
 
     /// Where track `n` runs, from the channel's left border.
@@ -253,8 +257,12 @@ impl Channel {
 
     fn make_room(&mut self, side: Side, width: i32, is_reply: bool) {
         self.labelled[usize::from(is_reply)][side.index()] = true;
+        let room = width + 2 * LABEL_GAP;
         let zone = &mut self.zones[side.index()];
-        *zone = (*zone).max(width + 2 * LABEL_GAP);
+        *zone = (*zone).max(room);
+        if width <= NARROW {
+            self.narrow = self.narrow.max(room);
+        }
     }
 }
 
@@ -311,6 +319,9 @@ const CARD_HALF: i32 = 18;
 const SLOT_GAP: i32 = 10;
 /// The shortest piece of wire that shows its arrow.
 const LEAST: i32 = 34;
+/// A label of at most this width stands beside its wire, between the cards that it joins; a wider one clears the cards' height, so that it
+/// may reach over them and need not push them apart.
+const NARROW: i32 = 60;
 
 impl Inside {
     /// `ends`: wires from other blocks that end here, with the side that they come in by.
@@ -451,7 +462,8 @@ impl Inside {
         let has_side = |s: usize| self.pod_width[s] > 0;
         self.channels[0].least = if has_side(0) { LEAST } else { 0 };
         self.channels[2].least = if has_side(1) { LEAST } else { 0 };
-        self.channels[1].least = 2 * LEAST;
+        self.channels[HOST].least = LEAST + TRACK;
+        self.channels[HOST].overhang = (self.card_width[0].min(self.card_width[1]) - LABEL_GAP).max(0);
         // A host's network keeps off the node's border.
         let mut x = if has_pods { PAD } else { 0 };
         self.pod_x[0] = x;
@@ -751,6 +763,9 @@ pub(super) fn first_free(spans: &[(i32, i32)]) -> Vec<i32> {
         .collect()
 }
 
+/// The channel between a host's own cards.
+const HOST: usize = 1;
+
 /// Pseudo-channels for labels outside the block, left and right.
 const OUTER: usize = 3;
 
@@ -771,8 +786,12 @@ impl Stacks {
             return;
         }
         let is_reply = w.way == Way::Reply;
+        let (width, height) = label_size(w);
         let far = self.heights.entry((channel, side, slot, is_reply)).or_insert(inside.reach[slot] + LABEL_GAP);
-        *far += label_size(w).1;
+        if channel == HOST && width > NARROW {
+            *far = (*far).max(inside.half[slot] + 2);
+        }
+        *far += height;
         self.placed.push((wire, channel, side, slot, *far));
         let extent = self.slots.entry(slot).or_default();
         let extent = if is_reply { &mut extent.1 } else { &mut extent.0 };
@@ -845,7 +864,7 @@ fn title(scene: &Scene<'_>, id: &str) -> Vec<(TextStyle, String)> {
         _ => (words::kind(kind).to_owned(), name),
     };
     let mut lines = vec![(TextStyle::Caption, shorten(&caption, 30))];
-    lines.extend(wrap(&name, 25, 3).into_iter().map(|l| (TextStyle::Name, l)));
+    lines.extend(wrap(&name, 20, 4).into_iter().map(|l| (TextStyle::Name, l)));
     lines
 }
 
