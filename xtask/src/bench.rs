@@ -31,8 +31,11 @@ pub(crate) struct Options {
     pub(crate) with_browser: bool,
 }
 
-/// tshark is so slow that it gets the beginning only.
+/// tshark is so slow that it gets the beginning only; so does Wiregasm, which is Wireshark too.
 const TSHARK_PACKETS: u64 = 50_000;
+
+/// Wireshark as WebAssembly. Installed for the bench alone: nothing of it (GPL) is part of what the project builds or ships.
+const WIREGASM: &str = "@goodtools/wiregasm@1.9.1";
 
 /// Run everything, print it, and write BENCHMARKS.md.
 pub(crate) fn bench(options: Options) -> Result<()> {
@@ -237,8 +240,58 @@ fn in_browsers(text: &mut String, options: Options, folder: &Path) -> Result<()>
         "| browser | capture | MB | packets | raw reading | ingest | raw : ingest | read | first rows | at once | whole | analysis | longest task | peak MB of the page's process |"
     )?;
     writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
-    for (browser, variable, program) in [("Chromium", "CHROME", setup::chromium()), ("Firefox", "FIREFOX", setup::firefox())] {
-        in_browser(text, options, &page, &files, (browser, variable, &program?))?;
+    let chromium = setup::chromium()?;
+    let ours = in_browser(text, options, &page, &files, ("Chromium", "CHROME", &chromium))?;
+    in_browser(text, options, &page, &files, ("Firefox", "FIREFOX", &setup::firefox()?))?;
+    wiregasm(text, options, folder, &chromium, &ours)
+}
+
+/// Wiregasm on the beginnings of the same captures, in the same Chromium. `ours`: milliseconds until the whole report was shown.
+fn wiregasm(text: &mut String, options: Options, folder: &Path, chromium: &Path, ours: &[f64]) -> Result<()> {
+    writeln!(text, "\n## Beside Wiregasm, in the same Chromium")?;
+    let tools = folder.join("wiregasm");
+    fs::create_dir_all(&tools)?;
+    let mut npm = program("npm");
+    npm.args(["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+        .arg(&tools)
+        .arg(WIREGASM);
+    if let Err(error) = step("install Wiregasm", || npm.run()) {
+        writeln!(text, "Not measured: {WIREGASM} could not be installed ({error}).")?;
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    for (_, snaplen, conversations) in kinds(options) {
+        let short = Wanted { packets: TSHARK_PACKETS.min(options.packets), conversations, points: 1, snaplen };
+        files.extend(short.make(folder)?);
+    }
+    let mut node = program("node");
+    node.current_dir(root().join("tests/e2e")).arg("wiregasm.mjs").arg(tools.join("node_modules/@goodtools/wiregasm"));
+    let output = step("Wiregasm", || node.arg("1").args(&files).env("CHROME", chromium).text())?;
+    writeln!(
+        text,
+        "Wiregasm ({WIREGASM}) opens the first packets of the same captures in a worker. `start`: its code, data and dissectors, before any file. `load`: the file is copied in and dissected once; `first \
+         rows`: and the first 40 rows\nof its list are made. Hopscope's figure is `whole` of the table above, analysis and picture included. Milliseconds, but for the last columns: microseconds a packet.\n"
+    )?;
+    writeln!(text, "| capture | packets | start | load | first rows | Wiregasm, a packet | Hopscope, a packet | Wiregasm : Hopscope |")?;
+    writeln!(text, "|---|---|---|---|---|---|---|---|")?;
+    for (((name, ..), line), ours) in kinds(options).into_iter().zip(output.lines().filter(|l| l.starts_with('{'))).zip(ours) {
+        let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
+        let of = |what: &str| {
+            measured
+                .get(what)
+                .and_then(|v| v.get(0))
+                .and_then(serde_json::Value::as_f64)
+                .with_context(|| format!("{what} was not measured"))
+        };
+        let (packets, rows) = (of("packets")?, of("firstRows")?);
+        let (theirs, ours) = (rows * 1000.0 / packets, ours * 1000.0 / options.packets as f64);
+        writeln!(
+            text,
+            "| {name} | {packets:.0} | {:.0} | {:.0} | {rows:.0} | {theirs:.1} | {ours:.2} | {:.0} |",
+            of("start")?,
+            of("load")?,
+            theirs / ours,
+        )?;
     }
     Ok(())
 }
@@ -249,11 +302,12 @@ fn in_browser(
     page: &build::Page,
     files: &[PathBuf],
     (browser, variable, program_of): (&str, &str, &Path),
-) -> Result<()> {
+) -> Result<Vec<f64>> {
     let mut node = program("node");
     node.current_dir(root().join("tests/e2e")).arg("bench.mjs").arg(options.runs.to_string()).args(files);
     node.env("HOPSCOPE_SITE", &page.folder).env("HOPSCOPE_HTML", &page.single_html).env("HOPSCOPE", "not used");
     let output = step(browser, || node.env_remove("CHROME").env_remove("FIREFOX").env(variable, program_of).text())?;
+    let mut wholes = Vec::new();
     for ((name, ..), (file, line)) in kinds(options).into_iter().zip(files.iter().zip(output.lines().filter(|l| l.starts_with('{')))) {
         let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
         let of = |what: &str| {
@@ -262,6 +316,7 @@ fn in_browser(
                 .with_context(|| format!("{what} was not measured"))
         };
         let (raw, ingest) = (of("raw")?, of("ingest")?);
+        wholes.push(of("whole")?);
         writeln!(
             text,
             "| {browser} | {name} | {:.0} | {} | {raw:.0} | {ingest:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}, {:.0} | {:.0} |",
@@ -278,7 +333,7 @@ fn in_browser(
             of("peak")? / 1024.0,
         )?;
     }
-    Ok(())
+    Ok(wholes)
 }
 
 /// The captures that are read one at a time: name, snaplen, conversations.

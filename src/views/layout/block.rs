@@ -231,7 +231,11 @@ pub(super) const LABEL_GAP: i32 = 5;
 impl Channel {
     fn width(&self) -> i32 {
         let [left, right] = self.zones;
-        if self.is_shared() { self.least.max(left.max(right) - 2 * self.overhang).max(self.narrow) } else { self.least.max(left + right + (self.tracks + 1) * TRACK) }
+        if self.is_shared() {
+            self.least.max(left.max(right) - 2 * self.overhang).max(self.narrow)
+        } else {
+            self.least.max(left + right + (self.tracks + 1) * TRACK)
+        }
     }
 
     /// Where track `n` runs, from the channel's left border.
