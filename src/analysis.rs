@@ -359,7 +359,7 @@ impl Publisher<'_> {
             if ev.is_empty() {
                 ev.push(self.book.add("seen", format!("{ip} is in the captures"), vec![at]));
             }
-            self.entity(&id, claim.map_or(0.9, |c| c.p.max(0.5)), &ev);
+            self.entity(&id, claim.map_or(confidence::owner::SEEN, |c| c.p.max(confidence::needed::LIKELY)), &ev);
             if let Some(d) = self.entities.get_mut(&id) {
                 d.ips.insert(ip);
                 if let Some((name, ev)) = named.filter(|_| d.name == short(&id)) {
@@ -379,14 +379,16 @@ impl Publisher<'_> {
                         d.p = if d.kind == EntityKind::Interface || d.kind == EntityKind::VpcRouter { claim.p } else { d.p };
                     }
                     // A pod is sure to exist; with its confidence it can claim sure addresses only.
-                    if let Some(d) = self.entities.get_mut(&claim.owner).filter(|d| d.kind == EntityKind::Pod && claim.p > 0.9) {
+                    if let Some(d) =
+                        self.entities.get_mut(&claim.owner).filter(|d| d.kind == EntityKind::Pod && claim.p > confidence::needed::SURE)
+                    {
                         d.macs.insert(mac);
                     }
                 }
                 None => {
                     let id = format!("unknown:{mac}");
                     let ev = self.book.add("seen", format!("{mac} is in the captures, and nothing says whose it is"), vec![at]);
-                    self.entity(&id, 0.9, &[ev]);
+                    self.entity(&id, confidence::owner::SEEN, &[ev]);
                     if let Some(d) = self.entities.get_mut(&id) {
                         d.macs.insert(mac);
                     }
@@ -398,7 +400,7 @@ impl Publisher<'_> {
                         next_step: Some(format!(
                             "aws ec2 describe-network-interfaces --filters Name=mac-address,Values={mac}; ip neigh on the hosts that see it"
                         )),
-                        p: 0.95,
+                        p: confidence::finding::UNRESOLVED,
                         ev: vec![ev],
                     });
                 }

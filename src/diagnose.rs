@@ -6,6 +6,7 @@ mod flow_logs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::confidence::finding as weight;
 use crate::correlate::clocks::Offset;
 use crate::digest::{CaptureDigest, NO_TIME, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
@@ -86,7 +87,7 @@ fn filtered(ctx: Context<'_>, left_out: &[LeftOut], book: &mut Book, found: &mut
                 "the capture at {at} has nothing of {what}{more}, which crossed it: it was taken with a filter, or lost packets; what it does not have is not taken for lost"
             ),
             next_step: Some(format!("capture at {at} without a filter")),
-            p: 0.9_f64.min(p),
+            p: weight::FILTERED.min(p),
             ev: vec![ev],
         });
     }
@@ -178,7 +179,7 @@ pub fn relayed(ctx: Context<'_>, paths: &[Path], relays: &Relays) -> Vec<Finding
             about: vec![by, to],
             summary,
             next_step: step,
-            p: 0.95,
+            p: weight::UNSEEN_CLIENTS,
             ev,
         });
     }
@@ -288,7 +289,7 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
                     about,
                     summary,
                     next_step: None,
-                    p: 0.97,
+                    p: weight::PORT_REWRITTEN,
                     ev,
                 });
                 continue;
@@ -297,7 +298,7 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
         let place = who.as_ref().map_or("on the way".to_owned(), |w| format!("at {}", short(w)));
         let inferred = if a.flow.is_none() || b.flow.is_none() { ", inferred: one side of it was not captured" } else { "" };
         let summary = format!("{what} {place}{inferred}");
-        let p = if inferred.is_empty() { 0.98 } else { 0.9 };
+        let p = if inferred.is_empty() { weight::TRANSLATED } else { weight::TRANSLATED_INFERRED };
         found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: None, p, ev });
     }
 }
@@ -334,7 +335,15 @@ fn through_workers(ctx: Context<'_>, paths: &[Path], found: &mut Vec<Finding>) {
         let about = workers.keys().cloned().chain([ctx.inv.entity_of_ip(server.0)]).collect();
         let ev = workers.into_values().flat_map(|w| w.1).collect();
         let step = Some("capture on those workers to see the clients' side of each connection".to_owned());
-        found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: step, p: 0.9, ev });
+        found.push(Finding {
+            kind: "address_translated",
+            severity: Severity::Info,
+            about,
+            summary,
+            next_step: step,
+            p: weight::TRANSLATED_INFERRED,
+            ev,
+        });
     }
 }
 
@@ -379,7 +388,7 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             );
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
-            let p = if d.looked_for.is_some() { 0.9 } else { 0.95 };
+            let p = if d.looked_for.is_some() { weight::ALL_LOST_OF_SAMPLE } else { weight::ALL_LOST };
             found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev });
             continue;
         }
@@ -409,7 +418,7 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
             about: vec![before.owner.clone(), here.owner.clone()],
             summary,
             next_step: step,
-            p: 0.85,
+            p: weight::SOME_LOST,
             ev,
         });
     }
@@ -431,7 +440,15 @@ fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Findi
                 let step =
                     judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
                 let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
-                found.push(Finding { kind: "no_reply", severity, about, summary, next_step: step, p: 0.9, ev: observed_ev(request) });
+                found.push(Finding {
+                    kind: "no_reply",
+                    severity,
+                    about,
+                    summary,
+                    next_step: step,
+                    p: weight::NO_REPLY,
+                    ev: observed_ev(request),
+                });
             }
         }
         Some(reply) => {
@@ -443,7 +460,7 @@ fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Findi
                     about: about.clone(),
                     summary,
                     next_step: None,
-                    p: 0.9,
+                    p: weight::NO_REPLY,
                     ev: observed_ev(reply),
                 });
             }
@@ -473,7 +490,7 @@ fn resets(
             about,
             summary,
             next_step: step,
-            p: 0.97,
+            p: weight::SAID,
             ev: observed_ev(reply),
         });
         return;
@@ -493,7 +510,7 @@ fn resets(
             about: about.clone(),
             summary,
             next_step: None,
-            p: 0.95,
+            p: weight::RESET,
             ev: vec![ev],
         });
         break;
@@ -528,7 +545,7 @@ fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple
                 about: vec![node.clone()],
                 summary,
                 next_step: step,
-                p: 0.9,
+                p: weight::ASYMMETRIC,
                 ev,
             });
         }
@@ -591,7 +608,15 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
         };
         let summary = format!("{times} sent again in {}", ends(ctx, t));
         let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
-        found.push(Finding { kind: "retransmission", severity: Severity::Warning, about, summary, next_step: None, p: 0.95, ev: vec![ev] });
+        found.push(Finding {
+            kind: "retransmission",
+            severity: Severity::Warning,
+            about,
+            summary,
+            next_step: None,
+            p: weight::RETRANSMITTED,
+            ev: vec![ev],
+        });
     }
 }
 
@@ -664,7 +689,7 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 None
             };
             let about = vec![by, ctx.inv.entity_of_ip(e.about.src), ctx.inv.entity_of_ip(e.about.dst)];
-            found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: 0.97, ev: vec![ev] });
+            found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: weight::SAID, ev: vec![ev] });
         }
     }
 }
@@ -742,7 +767,7 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 about,
                 summary,
                 next_step: step,
-                p: 0.93,
+                p: weight::ARP_UNANSWERED,
                 ev: vec![ev],
             });
         }
@@ -767,7 +792,7 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
             about: vec![ctx.inv.entity_of_ip(ip)],
             summary,
             next_step: Some("find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)".to_owned()),
-            p: 0.9,
+            p: weight::DUPLICATE_ADDRESS,
             ev: vec![ev],
         });
     }
@@ -802,7 +827,7 @@ fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec
             about: vec![id],
             summary,
             next_step: step,
-            p: 0.95,
+            p: weight::UNRESOLVED,
             ev,
         });
     }
@@ -853,7 +878,7 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             about,
             summary,
             next_step: Some("chronyc tracking on both hosts".to_owned()),
-            p: 0.95,
+            p: weight::CLOCK_SKEW,
             ev: vec![ev],
         });
     }
@@ -906,7 +931,7 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
             about: about.clone(),
             summary: summary.clone(),
             next_step: step,
-            p: 0.9,
+            p: weight::CONTRADICTION,
             ev: ev.clone(),
         });
     }
@@ -939,7 +964,7 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 about,
                 summary,
                 next_step: step,
-                p: 0.93,
+                p: weight::STALE_NEIGHBOUR,
                 ev: vec![ev],
             });
         }

@@ -46,7 +46,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report",
         ],
     ),
-    ("diagnose", &["correlate", "digest", "dissect", "estimate", "evidence", "facts", "identify", "model", "order", "report", "trace"]),
+    (
+        "diagnose",
+        &["confidence", "correlate", "digest", "dissect", "estimate", "evidence", "facts", "identify", "model", "order", "report", "trace"],
+    ),
     ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "order", "report", "trace"]),
     ("redact", &["model", "order", "report"]),
     ("views", &["model", "order", "report"]),
@@ -108,6 +111,81 @@ fn importers_do_not_know_each_other() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every probability, ratio and vote has its name and its reason in the one table; 0 and 1 need none. What a statistic of the rows
+/// computes with is `estimate`'s.
+#[test]
+fn weights_stand_in_the_one_table() {
+    let weighs = |p: &Path| {
+        ["identify", "correlate", "trace", "diagnose", "analysis.rs", "diagnose.rs", "evidence.rs"]
+            .iter()
+            .any(|m| p.starts_with(src().join(m)))
+    };
+    let looked_at: Vec<PathBuf> = sources().into_iter().filter(|p| weighs(p)).collect();
+    assert!(looked_at.len() > 20, "the stages have moved: {looked_at:?}");
+    let wrong: Vec<String> = looked_at
+        .iter()
+        .flat_map(|p| weights(&code(p)).into_iter().map(move |w| format!("{}: {w} belongs into confidence.rs", p.display())))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What nobody weighs with has no reason any more, and what has no reason is a guess.
+#[test]
+fn weights_have_reasons_and_uses() {
+    let table = std::fs::read_to_string(src().join("confidence.rs")).unwrap();
+    let rest: String = sources().iter().filter(|p| !p.ends_with("confidence.rs")).map(|p| code(p)).collect();
+    let uses = |name: &str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == name);
+    // The table's own functions and products use some.
+    let own = |name: &str| table.lines().filter(|l| l.contains(name) && !l.trim_start().starts_with("//")).count() > 1;
+    let lines: Vec<&str> = table.lines().map(str::trim).collect();
+    let mut wrong = Vec::new();
+    let mut found = 0;
+    for pair in lines.windows(2) {
+        let Some(name) = pair[1].strip_prefix("pub const ").and_then(|l| l.split(':').next()) else { continue };
+        found += 1;
+        if !pair[0].starts_with("///") {
+            wrong.push(format!("{name} has no reason"));
+        }
+        if !uses(name) && !own(name) {
+            wrong.push(format!("nothing uses {name}"));
+        }
+    }
+    assert!(found > 100, "the table has moved: {found} weights");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Numbers with a fraction or an exponent, and whole ones that are floating point by their suffix, except 0 and 1.
+fn weights(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (n, part) in code.split('"').enumerate() {
+        // Between quotes is text; a quoted quote does not matter here.
+        let words = part.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').filter(|_| n % 2 == 0);
+        for word in words.filter(|w| w.starts_with(|c: char| c.is_ascii_digit())) {
+            let plain = word.replace('_', "");
+            let (number, is_float) = match plain.strip_suffix("f64").or_else(|| plain.strip_suffix("f32")) {
+                Some(number) => (number.to_owned(), true),
+                None => (plain.clone(), false),
+            };
+            // `1.max(x)` and `0..n` are no fractions.
+            let number: String = number.chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == 'e').collect();
+            let is_power = number.contains('e');
+            let is_fraction = number.split_once('.').is_some_and(|(_, f)| f.starts_with(|c: char| c.is_ascii_digit()));
+            let is_weight = number.trim_end_matches('.').parse::<f64>().is_ok_and(|x| x != 0.0 && x != 1.0);
+            if is_power || (is_float || is_fraction) && is_weight {
+                found.push(word.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn weights_are_found_in_every_form() {
+    let code =
+        "let p = 0.97; f(1.0, 0.0); x * 10.0_f64; 3_f64; 1e-3; 2_000.5.min(y); 0..n; 1.max(z); 0x1e; t.0; a.1; \"0.5 and\"; 7.0.ln()";
+    assert_eq!(weights(code), ["0.97", "10.0_f64", "3_f64", "1e", "2_000.5.min", "7.0.ln"]);
 }
 
 fn src() -> PathBuf {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Finding, ends};
+use crate::confidence::finding as weight;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::FlowLog;
@@ -88,7 +89,7 @@ fn on_paths(ctx: Context<'_>, paths: &[Path], found: &mut Vec<Finding>) -> BTree
                     about,
                     summary,
                     next_step: Some(step(eni, info.and_then(|e| e.subnet.as_deref()))),
-                    p: 0.97,
+                    p: weight::SAID,
                     ev,
                 });
             }
@@ -141,14 +142,22 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
             about,
             summary,
             next_step: Some(step(eni, info.and_then(|e| e.subnet.as_deref()))),
-            p: 0.95,
+            p: weight::REJECTED_UNSEEN,
             ev,
         });
     }
     if !rest.is_empty() {
         let ev = rest.iter().take(NAMED).flat_map(|(_, _, list)| enter(book, list).into_iter().take(1)).collect();
         let summary = format!("the VPC rejected {} more kinds of flow between known addresses", rest.len());
-        found.push(Finding { kind: "flow_rejected", severity: Severity::Info, about: Vec::new(), summary, next_step: None, p: 0.95, ev });
+        found.push(Finding {
+            kind: "flow_rejected",
+            severity: Severity::Info,
+            about: Vec::new(),
+            summary,
+            next_step: None,
+            p: weight::REJECTED_UNSEEN,
+            ev,
+        });
     }
     for (eni, list) in outside {
         let info = ctx.inv.enis.get(eni);
@@ -166,7 +175,15 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         );
         let ev = enter(book, &list);
         let about = info.map(|e| e.owner.clone()).into_iter().collect();
-        found.push(Finding { kind: "flow_rejected", severity: Severity::Info, about, summary, next_step: None, p: 0.95, ev });
+        found.push(Finding {
+            kind: "flow_rejected",
+            severity: Severity::Info,
+            about,
+            summary,
+            next_step: None,
+            p: weight::REJECTED_UNSEEN,
+            ev,
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use sha1::{Digest as _, Sha1};
 
+use crate::confidence::{self as weight, needed};
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{self, Fact, Located};
 use crate::identify::unlisted;
@@ -864,7 +865,7 @@ impl Inventory {
             let interface = interface_id(&pod.id, "eth0");
             for ip in &pod.ips {
                 // The node's own address is the node's; its hostNetwork pods only share it.
-                let p = if pod.host_network || pod.is_former { 0.4 } else { 1.0 };
+                let p = if pod.host_network || pod.is_former { weight::owner::SHARED } else { 1.0 };
                 let interface = (!pod.host_network).then(|| interface.clone());
                 ips.push((*ip, Claim { owner: pod.id.clone(), interface, p, ev: pod.ev.clone() }));
             }
@@ -882,7 +883,7 @@ impl Inventory {
             }
             for ip in &e.ips {
                 // A node's secondary addresses are there for pods: whoever holds one says so elsewhere.
-                let p = if is_node && (e.primary != Some(*ip) || e.kind == "branch") { 0.3 } else { 1.0 };
+                let p = if is_node && (e.primary != Some(*ip) || e.kind == "branch") { weight::owner::SECONDARY } else { 1.0 };
                 ips.push((*ip, Claim { owner: e.owner.clone(), interface: interface.clone(), p, ev: e.ev.clone() }));
             }
             for (private, public) in &e.public {
@@ -909,7 +910,10 @@ impl Inventory {
             for cidr in &s.cidrs {
                 // The first address after the network's is the VPC router's (docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html).
                 if let Some(gateway) = gateway_of(cidr) {
-                    ips.push((gateway, Claim { owner: format!("router:{id}"), interface: None, p: 0.99, ev: s.ev.clone() }));
+                    ips.push((
+                        gateway,
+                        Claim { owner: format!("router:{id}"), interface: None, p: weight::owner::GATEWAY, ev: s.ev.clone() },
+                    ));
                 }
             }
         }
@@ -945,7 +949,7 @@ impl Inventory {
                 .filter(|(h, _)| folder(h.input) == Some(here))
                 .filter_map(|(_, o)| o.as_ref().map(|o| &o.0))
                 .collect();
-            let only = if beside.len() == 1 { beside.first().map(|o| ((*o).clone(), 0.8)) } else { None };
+            let only = if beside.len() == 1 { beside.first().map(|o| ((*o).clone(), weight::host::SAME_FOLDER)) } else { None };
             if let Some(slot) = owners.get_mut(at) {
                 *slot = only;
             }
@@ -977,21 +981,23 @@ impl Inventory {
         let veth = |dev: Option<&str>| dev.and_then(|d| veths.get(d)).and_then(|p| p.node.as_ref());
         for (i, _) in &host.interfaces {
             if let Some(claims) = i.mac.and_then(|m| self.by_mac.get(&m)) {
-                claims.iter().for_each(|c| vote(&c.owner, 10.0));
+                claims.iter().for_each(|c| vote(&c.owner, weight::host::MAC));
             }
             for a in &i.addresses {
-                for c in self.by_ip.get(&a.addr()).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
-                    vote(&c.owner, 5.0);
+                for c in
+                    self.by_ip.get(&a.addr()).into_iter().flatten().filter(|c| c.p > needed::LIKELY && !c.owner.starts_with("service:"))
+                {
+                    vote(&c.owner, weight::host::ADDRESS);
                 }
             }
             if let Some(n) = veth(Some(&i.name)) {
-                vote(n, 3.0);
+                vote(n, weight::host::POD_DEVICE);
             }
         }
         let devs = host.neighbours.iter().map(|(n, _)| n.dev.as_deref()).chain(host.routes.iter().map(|(r, _)| r.dev.as_deref()));
         for dev in devs {
             if let Some(n) = veth(dev) {
-                vote(n, 3.0);
+                vote(n, weight::host::POD_DEVICE);
             }
         }
         // A neighbour or a host route behind anything but an ENI is a pod of this node.
@@ -1001,39 +1007,39 @@ impl Inventory {
             if dev.is_some_and(|d| !is_eni_name(d))
                 && let Some(n) = self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)).and_then(|p| p.node.as_ref())
             {
-                vote(n, 3.0);
+                vote(n, weight::host::POD_DEVICE);
             }
         }
         let own = host.routes.iter().filter(|(r, _)| r.kind == "local").filter_map(|(r, _)| r.destination).map(|d| d.addr());
         for ip in own.chain(host.routes.iter().filter_map(|(r, _)| r.src)) {
-            for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
-                vote(&c.owner, 5.0);
+            for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > needed::LIKELY && !c.owner.starts_with("service:")) {
+                vote(&c.owner, weight::host::ADDRESS);
             }
         }
         for (r, _) in &host.rules {
             for net in [r.from, r.to].into_iter().flatten().filter(|n| n.prefix_len() == n.max_prefix_len()) {
                 let pod = self.by_ip.get(&net.addr()).into_iter().flatten().find_map(|c| self.pods.get(&c.owner));
                 if let Some(n) = pod.and_then(|p| p.node.as_ref()) {
-                    vote(n, 2.0);
+                    vote(n, weight::host::POD_RULE);
                 }
             }
         }
         for (s, _) in &host.sockets {
-            for c in self.by_ip.get(&s.local).into_iter().flatten().filter(|c| c.p > 0.5 && !c.owner.starts_with("service:")) {
-                vote(&c.owner, 3.0);
+            for c in self.by_ip.get(&s.local).into_iter().flatten().filter(|c| c.p > needed::LIKELY && !c.owner.starts_with("service:")) {
+                vote(&c.owner, weight::host::USED_ADDRESS);
             }
         }
         for (r, _) in &host.iptables {
             if let Some(ip) = r.to_source {
-                for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > 0.5) {
-                    vote(&c.owner, 3.0);
+                for c in self.by_ip.get(&ip).into_iter().flatten().filter(|c| c.p > needed::LIKELY) {
+                    vote(&c.owner, weight::host::USED_ADDRESS);
                 }
             }
         }
         votes.retain(|id, _| self.nodes.contains_key(id) || self.pods.contains_key(id));
         let total: f64 = votes.values().sum();
         let best = votes.into_iter().max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))?;
-        (best.1 * 2.0 > total).then_some((best.0, 0.98))
+        (best.1 > total * needed::LIKELY).then_some((best.0, weight::host::VOTED))
     }
 
     /// Without AWS's list of ENIs, hosts' own `ip addr`, `ip neigh`, `ip rule` and `ip route` say which interfaces a node has, which
@@ -1060,7 +1066,7 @@ impl Inventory {
                     s.is_nameless = true;
                     merge(&mut s.cidrs, &[cidr]);
                     merge(&mut s.ev, &[ev]);
-                    let claim = || Claim { owner: format!("router:{key}"), interface: None, p: 0.97, ev: vec![ev] };
+                    let claim = || Claim { owner: format!("router:{key}"), interface: None, p: weight::owner::GATEWAY_TOLD, ev: vec![ev] };
                     push_claim(&mut self.by_ip, g, claim());
                     push_claim(&mut self.by_mac, *router, claim());
                     key
@@ -1174,7 +1180,11 @@ impl Inventory {
                     let interface = Some(interface_id(&owner, &i.name));
                     // kube-proxy in IPVS mode puts every service's address on this dummy device.
                     if i.name != "kube-ipvs0" {
-                        push_claim(&mut self.by_ip, a, Claim { owner: owner.clone(), interface, p: 0.97 * p, ev: vec![ev] });
+                        push_claim(
+                            &mut self.by_ip,
+                            a,
+                            Claim { owner: owner.clone(), interface, p: weight::owner::HOST_ADDRESS * p, ev: vec![ev] },
+                        );
                     }
                 }
             }
@@ -1186,10 +1196,14 @@ impl Inventory {
                 let claims = self.by_ip.get(&n.ip).cloned().unwrap_or_default();
                 if let Some(c) = claims.iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
                     if c.owner.starts_with("router:") {
-                        push_claim(&mut self.by_mac, mac, Claim { owner: c.owner.clone(), interface: None, p: 0.98, ev: vec![ev] });
+                        push_claim(
+                            &mut self.by_mac,
+                            mac,
+                            Claim { owner: c.owner.clone(), interface: None, p: weight::owner::HOST_MAC, ev: vec![ev] },
+                        );
                     } else if let Some(pod) = self.pod_on(n.ip, &owner).filter(|_| on_veth).map(|p| p.id.clone()) {
                         let interface = Some(interface_id(&pod, "eth0"));
-                        push_claim(&mut self.by_mac, mac, Claim { owner: pod, interface, p: 0.97, ev: vec![ev] });
+                        push_claim(&mut self.by_mac, mac, Claim { owner: pod, interface, p: weight::owner::HOST_ADDRESS, ev: vec![ev] });
                     }
                 }
                 if is_pod && n.ip == IpAddr::from([169, 254, 1, 1]) {
@@ -1198,7 +1212,7 @@ impl Inventory {
                         && let Some(node) = pod.node.clone()
                     {
                         let interface = Some(interface_id(&node, &pod.veth));
-                        push_claim(&mut self.by_mac, mac, Claim { owner: node, interface, p: 0.98, ev: vec![ev] });
+                        push_claim(&mut self.by_mac, mac, Claim { owner: node, interface, p: weight::owner::HOST_MAC, ev: vec![ev] });
                     }
                 }
             }

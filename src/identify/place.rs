@@ -357,7 +357,7 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
     pod_links(capture, &seen, inv, book, &mut found);
     bare_tunnels(capture, point, &seen, inv, book, &mut found);
     // A pod's address in every packet, yet no packet fresh from it: the wire of its node, most likely.
-    if found.iter().all(|c| c.odds < 2.0 * weight::POD_IP_IN_EVERY_FRAME * weight::TTL_STARTS_ELSEWHERE) {
+    if found.iter().all(|c| c.odds < weight::place::NOT_ITS_LINK) {
         strangers(capture, &seen, &everywhere, inv, book, &mut found);
     }
     found
@@ -407,7 +407,7 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
         }
         // A MAC that is known as somebody else's can't be the pod's.
         let pod_mac = seen.macs_of.get(&ip).and_then(|m| m.first()).copied();
-        let foreign = |m: &Mac| inv.owner_of_mac(*m).is_some_and(|c| c.owner != pod.id && c.p > 0.9);
+        let foreign = |m: &Mac| inv.owner_of_mac(*m).is_some_and(|c| c.owner != pod.id && c.p > weight::needed::SURE);
         if seen.frames > 0 && pod_mac.as_ref().is_some_and(foreign) {
             continue;
         }
@@ -517,12 +517,12 @@ fn strangers(capture: &Capture<'_>, seen: &Seen, everywhere: &[(Mac, u32)], inv:
     };
     let fresh: Vec<_> = everywhere.iter().filter(|(m, _)| sends_fresh(m)).collect();
     let chosen = match (everywhere, fresh.as_slice()) {
-        ([only], _) => Some((only, 9.0)),
-        (_, [only]) => Some((*only, 4.0)),
+        ([only], _) => Some((only, weight::place::ONLY_STRANGER)),
+        (_, [only]) => Some((*only, weight::place::FRESH_STRANGER)),
         // Both ends speak for hosts behind them. Whoever asks by ARP is a host; a VPC router never does. Else either may be it.
         _ => {
             let asks = |m: &Mac| capture.digest.arps.iter().any(|a| a.operation == 1 && a.sender_mac == *m);
-            let asking = everywhere.iter().find(|(m, _)| asks(m)).map(|x| (x, 3.0));
+            let asking = everywhere.iter().find(|(m, _)| asks(m)).map(|x| (x, weight::place::ASKING_STRANGER));
             asking.or_else(|| everywhere.first().map(|x| (x, 1.0)))
         }
     };
@@ -563,7 +563,7 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
     let mut hosts: BTreeMap<usize, BTreeMap<Id, f64>> = BTreeMap::new();
     for (p, c) in points.iter().zip(candidates.iter()).filter(|(p, _)| p.ifindex.is_some()) {
         if let Some(best) = best(c) {
-            *hosts.entry(p.capture).or_default().entry(best.owner.clone()).or_default() += best.odds.min(1000.0).ln();
+            *hosts.entry(p.capture).or_default().entry(best.owner.clone()).or_default() += best.odds.min(weight::place::MOST_OF_ONE).ln();
         }
     }
     for (p, c) in points.iter_mut().zip(candidates.iter_mut()) {
@@ -571,7 +571,7 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
         let Some(votes) = hosts.get(&p.capture) else { continue };
         let Some((owner, _)) = votes.iter().max_by(|a, b| a.1.total_cmp(b.1).then_with(|| b.0.cmp(a.0))) else { continue };
         for x in c.iter_mut().filter(|x| &x.owner == owner) {
-            x.odds *= 4.0; // One file of cooked packets is one host's.
+            x.odds *= weight::place::SAME_FILE;
         }
         let Some((name, ev)) = inv.names_by_index.get(&(owner.clone(), index)) else { continue };
         let Some(capture) = captures.get(p.capture) else { continue };
@@ -673,10 +673,7 @@ fn silent_by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [
 /// A capture without a packet or a telling name may still have one place left: the only interface, of the hosts that were
 /// looked at, that no conversation crosses. `crossed` holds the interfaces of all traced hops.
 pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Inventory, book: &mut Book) {
-    /// A pod's link is seldom captured while it is silent; an ENI that the traffic was expected on often is.
-    const LINK: f64 = 0.1;
-    /// A host that gave nothing else to these inputs.
-    const STRANGER: f64 = 0.5;
+    use weight::place::{SILENT_LINK as LINK, SILENT_STRANGER as STRANGER};
     let mut hosts: BTreeSet<Id> = order::set(inv.hosts.iter().filter_map(|h| h.owner.as_ref()).map(|o| o.0.clone()));
     for p in points.iter() {
         let pod = p.owner.as_ref().and_then(|o| inv.pods.get(o));
@@ -707,7 +704,7 @@ pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Invent
         };
         // Several silent captures share the silent interfaces among them: each is as likely as any other.
         let p = w / if point.interface_name.is_some() { named } else { all };
-        if p < 0.5 || silent.len() > 1 {
+        if p < weight::needed::LIKELY || silent.len() > 1 {
             continue;
         }
         let places: Vec<Place> = ev.iter().flat_map(|e| book.sources(*e).to_vec()).collect();
@@ -719,7 +716,7 @@ pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Invent
             short(interface)
         );
         point.ev = vec![book.add("elimination", statement, places)];
-        (point.at, point.owner, point.p) = (Some(interface.clone()), Some(owner.clone()), weight::round(0.9 * p));
+        (point.at, point.owner, point.p) = (Some(interface.clone()), Some(owner.clone()), weight::round(weight::place::ELIMINATED * p));
     }
 }
 
@@ -1165,7 +1162,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
     let mut new: Vec<(Mac, Claim)> = Vec::new();
     for point in points {
         // What is itself more guess than finding proves nothing of others.
-        let (Some(capture), Some(at), true) = (captures.get(point.capture), &point.at, point.p >= 0.5) else { continue };
+        let (Some(capture), Some(at), true) = (captures.get(point.capture), &point.at, point.p >= weight::needed::LIKELY) else { continue };
         let seen = see_own(captures, point, inv);
         if let Some(pod) = point.link.as_ref().and_then(|l| inv.pods.get(l)) {
             learn_link(capture, point, &seen, pod, inv, book, &mut new);
@@ -1205,7 +1202,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             let Some(first) = routed.first() else { continue };
             // The frame must show both: the MAC's first one may be an ARP message.
             let Some(row) = first_row_with(captures, point, *mac, *first) else { continue };
-            let p = if routed.len() > 1 { 0.98 } else { 0.96 };
+            let p = if routed.len() > 1 { weight::owner::ROUTES_SEVERAL } else { weight::owner::ROUTES_ONE };
             let more = if routed.len() > 1 { format!(" and {} more", routed.len() - 1) } else { String::new() };
             let statement = format!(
                 "{mac} is no ENI's address in {} and carries the packets of {first}{more}: the VPC router's face there",
@@ -1221,7 +1218,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
             if owner == router && is_listed && inv.eni_of_mac(arp.sender_mac).is_none() {
                 let statement = format!("{} answers ARP for {}, the gateway of {}", arp.sender_mac, arp.sender_ip, short(&router));
                 let ev = book.add("arp", statement, vec![Place::frame(capture.input, arp.first_row)]);
-                new.push((arp.sender_mac, Claim { owner, interface: None, p: 0.99, ev: vec![ev] }));
+                new.push((arp.sender_mac, Claim { owner, interface: None, p: weight::owner::ANSWERS_AS_GATEWAY, ev: vec![ev] }));
             }
         }
     }
@@ -1230,7 +1227,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
         match claims.iter_mut().find(|c| c.owner == claim.owner) {
             Some(known) => {
                 // Two independent observations: neither is wrong unless both are.
-                known.p = weight::round(1.0 - (1.0 - known.p) * (1.0 - claim.p)).min(0.999).max(known.p);
+                known.p = weight::round(1.0 - (1.0 - known.p) * (1.0 - claim.p)).min(weight::needed::MOST).max(known.p);
                 known.interface = known.interface.take().or(claim.interface);
                 for e in claim.ev {
                     if !known.ev.contains(&e) {
@@ -1277,7 +1274,7 @@ fn learn_link(
     };
     for mac in all_macs {
         let Some(row) = row_of(&mac) else { continue };
-        if inv.owner_of_mac(mac).is_some_and(|c| c.p > 0.995) {
+        if inv.owner_of_mac(mac).is_some_and(|c| c.p > weight::needed::SETTLED) {
             continue;
         }
         let is_pod = mac == pod_mac;
@@ -1291,7 +1288,7 @@ fn learn_link(
         let mut places = vec![Place::frame(capture.input, row)];
         pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
         let ev = book.add("link_mac", format!("on the link of {} {mac} is {what} address", short(&pod.id)), places);
-        new.push((mac, Claim { owner, interface: Some(interface), p: weight::round(0.99 * point.link_p), ev: vec![ev] }));
+        new.push((mac, Claim { owner, interface: Some(interface), p: weight::round(weight::owner::ON_LINK * point.link_p), ev: vec![ev] }));
     }
 }
 
@@ -1346,7 +1343,7 @@ fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
     if inv.pods.contains_key(&owner) {
         // A pod has one interface.
         point.at = Some(interface_id(&owner, "eth0"));
-        (point.owner, point.p, point.link) = (Some(owner.clone()), 0.97, Some(owner));
+        (point.owner, point.p, point.link) = (Some(owner.clone()), weight::place::COOKED_HOST, Some(owner));
         (point.interface_name, point.ev) = (None, ev.into_iter().collect());
         return;
     }
@@ -1364,7 +1361,7 @@ fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
     at.retain(|_, i| i.starts_with(&format!("if:{owner}/")));
     point.at = Some(owner.clone());
     point.owner = Some(owner);
-    point.p = 0.97;
+    point.p = weight::place::COOKED_HOST;
     point.link = None;
     point.interface_name = None;
     point.ev = ev.into_iter().collect();

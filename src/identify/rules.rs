@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::inventory::{Claim, HostInfo, Id, Inventory, ServiceInfo, interface_id};
+use crate::confidence::owner as weight;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{IptablesRule, ServicePort, TargetPort};
 use crate::model::Protocol;
@@ -104,13 +105,18 @@ impl Inventory {
                     let node = self.owner_of_ip(remote).map(|c| c.owner.clone()).filter(|o| self.nodes.contains_key(o));
                     let Some(node) = node else { continue };
                     let ev = book.add("stated", format!("{} is behind {remote}, by {}", e.mac, e.dev), vec![place.clone()]);
-                    self.by_mac.entry(e.mac).or_default().push(Claim { owner: node, interface: None, p: 0.95 * p, ev: vec![ev] });
+                    self.by_mac.entry(e.mac).or_default().push(Claim {
+                        owner: node,
+                        interface: None,
+                        p: weight::TUNNEL_ENTRY * p,
+                        ev: vec![ev],
+                    });
                 } else if e.state.is_none() && !e.is_self {
                     let pod = self.pods.values().find(|x| x.veth == e.dev && x.node.as_ref() == Some(owner)).map(|x| x.id.clone());
                     let Some(pod) = pod else { continue };
                     let ev = book.add("stated", format!("{} came in by {}", e.mac, e.dev), vec![place.clone()]);
                     let interface = Some(interface_id(&pod, "eth0"));
-                    self.by_mac.entry(e.mac).or_default().push(Claim { owner: pod, interface, p: 0.9 * p, ev: vec![ev] });
+                    self.by_mac.entry(e.mac).or_default().push(Claim { owner: pod, interface, p: weight::LEARNT_ENTRY * p, ev: vec![ev] });
                 }
             }
         }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::confidence as weight;
+use crate::confidence::{self as weight, needed, unlisted as rule};
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Located;
 use crate::identify::inventory::{
@@ -37,7 +37,11 @@ pub(super) fn unnamed_hosts(inv: &mut Inventory, inputs: &[(usize, &str, &[Locat
         let places = |h: &HostInfo| h.interfaces.iter().find(|(i, _)| i.mac == Some(mac)).map(|(i, place)| (i.name.clone(), place.clone()));
         let Some((name, place)) = inv.hosts.iter().find_map(places) else { continue };
         let ev = book.add("stated", format!("{} has the interface {name} with {mac}", spoken(&owner)), vec![place]);
-        push_claim(&mut inv.by_mac, mac, Claim { interface: Some(interface_id(&owner, &name)), owner, p: 0.98, ev: vec![ev] });
+        push_claim(
+            &mut inv.by_mac,
+            mac,
+            Claim { interface: Some(interface_id(&owner, &name)), owner, p: weight::owner::HOST_MAC, ev: vec![ev] },
+        );
     }
     let unknown: Vec<usize> = (0..inv.hosts.len()).filter(|n| inv.hosts.get(*n).is_some_and(|h| inv.host_owner(h).is_none())).collect();
     // Several outputs of one host show the same ENI. (Hosts' sides of links are no proof: some CNIs give all the same address.)
@@ -72,11 +76,11 @@ pub(super) fn unnamed_hosts(inv: &mut Inventory, inputs: &[(usize, &str, &[Locat
             merge(&mut node.ev, &[ev]);
             let claim = |p| Claim { owner: id.clone(), interface: Some(interface_id(&id, &i.name)), p, ev: vec![ev] };
             if let Some(mac) = i.mac.filter(usable) {
-                claims.push((mac, claim(0.98)));
+                claims.push((mac, claim(weight::owner::HOST_MAC)));
             }
             for a in i.addresses.iter().map(ipnet::IpNet::addr).filter(|a| !is_special(*a)) {
                 node.ips.insert(a);
-                addresses.push((a, claim(0.97)));
+                addresses.push((a, claim(weight::owner::HOST_ADDRESS)));
             }
         }
         if let (1, Some(folder)) = (folders.len(), folders.first().and_then(|f| f.rsplit('/').next()).filter(|f| !f.is_empty())) {
@@ -114,14 +118,14 @@ pub(super) fn routed_pods(inv: &mut Inventory, book: &mut Book) {
         let Some((node, p)) = host.owner.as_ref().filter(|o| inv.nodes.contains_key(&o.0)) else { continue };
         for (r, place) in &host.routes {
             let Some((ip, dev)) = host_route(r).zip(r.dev.clone()).filter(|(ip, d)| !is_eni_name(d) && !is_special(*ip)) else { continue };
-            if inv.by_ip.get(&ip).is_none_or(|claims| claims.iter().all(|c| c.p < 0.5)) {
+            if inv.by_ip.get(&ip).is_none_or(|claims| claims.iter().all(|c| c.p < needed::LIKELY)) {
                 found.push((ip, node.clone(), dev, *p, place.clone()));
             }
         }
     }
     for (ip, node, dev, p, place) in found {
         let ev = book.add("stated", format!("{} reaches {ip} by {dev}, a device of its own", spoken(&node)), vec![place]);
-        unnamed_pod(inv, ip, &node, dev, weight::round(0.97 * p), vec![ev]);
+        unnamed_pod(inv, ip, &node, dev, weight::round(rule::ROUTED_GUEST * p), vec![ev]);
     }
 }
 
@@ -198,17 +202,6 @@ fn unnamed_pod(inv: &mut Inventory, ip: IpAddr, node: &Id, veth: String, p: f64,
 }
 
 // ---- what captures show --------------------------------------------------------------------------------------------
-
-/// Confidence that two interfaces are one host's, which their ARP requests ask for in one host's name.
-const SAME_ASKER: f64 = 0.97;
-/// The same, because a packet came in by one of them and went out by the other, one TTL lower.
-const SAME_FORWARDER: f64 = 0.93;
-/// A MAC that sends an address's packets with a TTL lower by one, and before all others.
-const FIRST_FORWARDER: f64 = 0.85;
-/// A MAC on a wire between two hosts' interfaces that carry the same packets with the same TTL.
-const FACE_BETWEEN: f64 = 0.95;
-/// A MAC that only ever answers ARP, for the first address of a network, and carries others' packets.
-const FACE_BY_ARP: f64 = 0.92;
 
 /// A frame: its input and row.
 type Frame = (usize, u32);
@@ -471,7 +464,7 @@ impl Gleaner<'_> {
 
     /// MACs of routers: between two wires that carry the same packets with the same TTL, or by what they answer.
     fn find_faces(&mut self, inv: &Inventory) {
-        let is_host = |m: Mac| inv.owner_of_mac(m).is_some_and(|c| c.p > 0.9 && !c.owner.starts_with("router:"));
+        let is_host = |m: Mac| inv.owner_of_mac(m).is_some_and(|c| c.p > needed::SURE && !c.owner.starts_with("router:"));
         let ways = std::mem::take(&mut self.ways);
         for ((src, dst), levels) in &ways {
             for wires in levels.range(..=FARTHEST).map(|x| x.1).filter(|w| w.len() > 1) {
@@ -487,7 +480,7 @@ impl Gleaner<'_> {
                             let why = format!(
                                 "packets from {src} to {dst} cross {mac} and have other addresses beyond it, yet the same TTL: a router that takes nothing from it"
                             );
-                            self.faces.entry(mac).or_insert(Reason { p: FACE_BETWEEN, why, at: vec![at] });
+                            self.faces.entry(mac).or_insert(Reason { p: rule::FACE_BETWEEN, why, at: vec![at] });
                         }
                     }
                 }
@@ -506,7 +499,7 @@ impl Gleaner<'_> {
             let carried = carries.get(mac);
             if is_first_of_network(*gateway) && carried.is_some_and(|c| !c.is_empty() && !c.contains(gateway)) {
                 let why = format!("{mac} answers ARP for {gateway}, the first address of a network, and carries the packets of others");
-                self.faces.entry(*mac).or_insert(Reason { p: FACE_BY_ARP, why, at: vec![*at] });
+                self.faces.entry(*mac).or_insert(Reason { p: rule::FACE_BY_ARP, why, at: vec![*at] });
             }
         }
         self.ways = ways;
@@ -533,7 +526,7 @@ impl Gleaner<'_> {
         }
         // Who never sends but in its own name, as the first, may be a guest; the other end of its link is no way out to others.
         for (mac, ips) in &sent {
-            let is_node = |ip: &IpAddr| inv.owner_of_ip(*ip).is_some_and(|c| c.p > 0.5 && inv.nodes.contains_key(&c.owner));
+            let is_node = |ip: &IpAddr| inv.owner_of_ip(*ip).is_some_and(|c| c.p > needed::LIKELY && inv.nodes.contains_key(&c.owner));
             let one = ips.len() == 1 && ips.iter().all(|ip| !is_node(ip) && got.get(mac).is_none_or(|g| g.iter().all(|i| i == ip)));
             if one && !forwards.contains(mac) && !self.faces.contains_key(mac) && inv.eni_of_mac(*mac).is_none() {
                 self.guests.insert(*mac);
@@ -543,7 +536,7 @@ impl Gleaner<'_> {
         for (ip, keys) in first {
             let (Some(((p, x), at)), 1) = (keys.first_key_value(), keys.len()) else { continue };
             let is_own = |m: &Mac, of: &BTreeMap<Mac, BTreeSet<IpAddr>>| of.get(m).is_none_or(|ips| ips.iter().all(|i| *i == ip));
-            let is_node = inv.owner_of_ip(ip).is_some_and(|c| c.p > 0.5 && inv.nodes.contains_key(&c.owner))
+            let is_node = inv.owner_of_ip(ip).is_some_and(|c| c.p > needed::LIKELY && inv.nodes.contains_key(&c.owner))
                 || inv.eni_of_mac(*p).is_some()
                 || inv.eni_of_mac(*x).is_some();
             let is_face = self.faces.contains_key(x) || self.faces.contains_key(p);
@@ -615,7 +608,7 @@ impl Gleaner<'_> {
                     short(node)
                 );
                 self.hosts.unite(&Part::Mac(mac), &Part::Node((*node).clone()));
-                self.reasons.entry(mac).or_insert(Reason { p: SAME_FORWARDER, why, at: vec![frame, *at] });
+                self.reasons.entry(mac).or_insert(Reason { p: rule::SAME_FORWARDER, why, at: vec![frame, *at] });
                 if !is_link && !dsts.is_subset(&locals) {
                     self.cooked.insert(mac);
                 }
@@ -625,10 +618,10 @@ impl Gleaner<'_> {
 
     /// Which interfaces are one host's.
     fn unite(&mut self, inv: &Inventory) {
-        let node_of = |ip: IpAddr| inv.owner_of_ip(ip).filter(|c| c.p > 0.9 && inv.nodes.contains_key(&c.owner)).map(|c| &c.owner);
+        let node_of = |ip: IpAddr| inv.owner_of_ip(ip).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)).map(|c| &c.owner);
         let listed: BTreeSet<Mac> = order::set(self.ways.values().flatten().flat_map(|(_, w)| w.keys()).flat_map(|(a, b)| [*a, *b]));
         for mac in listed {
-            if let Some(c) = inv.owner_of_mac(mac).filter(|c| c.p > 0.9 && inv.nodes.contains_key(&c.owner)) {
+            if let Some(c) = inv.owner_of_mac(mac).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)) {
                 self.hosts.unite(&Part::Mac(mac), &Part::Node(c.owner.clone()));
             }
         }
@@ -640,7 +633,7 @@ impl Gleaner<'_> {
                 };
                 self.hosts.unite(&Part::Mac(*mac), &part);
                 let why = format!("{mac} asks by ARP in the name of {ip}{whose}");
-                self.reasons.entry(*mac).or_insert(Reason { p: SAME_ASKER, why, at: vec![*at] });
+                self.reasons.entry(*mac).or_insert(Reason { p: rule::SAME_ASKER, why, at: vec![*at] });
             }
         }
         for (ip, link) in &self.links {
@@ -650,7 +643,7 @@ impl Gleaner<'_> {
             if let Some(node) = pod.and_then(|p| p.node.as_ref()).or(eni) {
                 self.hosts.unite(&Part::Mac(link.host), &Part::Node(node.clone()));
                 let why = format!("{} is the other end of the link of {ip}, which is on {}", link.host, short(node));
-                self.reasons.entry(link.host).or_insert(Reason { p: SAME_FORWARDER, why, at: vec![link.at] });
+                self.reasons.entry(link.host).or_insert(Reason { p: rule::SAME_FORWARDER, why, at: vec![link.at] });
             }
         }
         self.cooked(inv);
@@ -674,7 +667,7 @@ impl Gleaner<'_> {
                     let why = format!(
                         "packets from {src} to {dst} go to {into} and leave from {out} with a TTL lower by one: one host forwards them"
                     );
-                    self.reasons.entry(mac).or_insert(Reason { p: SAME_FORWARDER, why, at: places.clone() });
+                    self.reasons.entry(mac).or_insert(Reason { p: rule::SAME_FORWARDER, why, at: places.clone() });
                 }
             }
         }
@@ -700,7 +693,7 @@ impl Gleaner<'_> {
         }
         // What a node masquerades leaves it under its own address with a TTL lower by one: nobody is behind that.
         let claim = inv.owner_of_ip(src);
-        if claim.is_some_and(|c| c.p > 0.5 && !inv.pods.contains_key(&c.owner)) || self.is_asker(src) {
+        if claim.is_some_and(|c| c.p > needed::LIKELY && !inv.pods.contains_key(&c.owner)) || self.is_asker(src) {
             return;
         }
         // Towards a guest, a host also sends what it translated: services' addresses are nobody's.
@@ -714,7 +707,7 @@ impl Gleaner<'_> {
         if let Some(node) = pod.and_then(|p| p.node.as_ref()) {
             self.hosts.unite(&Part::Mac(out), &Part::Node(node.clone()));
             let why = format!("{out} is the first that takes one from the TTL of what {src} sends, which is on {}", short(node));
-            self.reasons.entry(out).or_insert(Reason { p: SAME_FORWARDER, why, at: vec![at] });
+            self.reasons.entry(out).or_insert(Reason { p: rule::SAME_FORWARDER, why, at: vec![at] });
         }
     }
 
@@ -771,7 +764,7 @@ impl Gleaner<'_> {
                 if let Some(n) = inv.nodes.get_mut(&owner) {
                     n.ips.insert(ip);
                 }
-                push_claim(&mut inv.by_ip, ip, Claim { owner: owner.clone(), interface: None, p: 0.96, ev });
+                push_claim(&mut inv.by_ip, ip, Claim { owner: owner.clone(), interface: None, p: rule::ASKS_AS, ev });
                 inv.by_ip.get_mut(&ip).into_iter().for_each(|c| sort_claims(c));
             }
             let faces_guest = |m: &Mac| self.beside.get(m).map_or(!self.cooked.contains(m), |b| !b.is_disjoint(&self.guests));
@@ -779,7 +772,7 @@ impl Gleaner<'_> {
                 macs.iter().copied().filter(|m| !self.link_hosts.contains_key(m) && !self.guests.contains(m) && !faces_guest(m)).collect();
             self.uplinks(inv, &owner, &stated, &uplinks, &why);
             for mac in macs {
-                node_of.insert(mac, (owner.clone(), why.get(&mac).map_or(0.9, |w| w.0)));
+                node_of.insert(mac, (owner.clone(), why.get(&mac).map_or(rule::OF_HOST, |w| w.0)));
             }
         }
         self.pods(inv, &node_of, book);
@@ -788,12 +781,12 @@ impl Gleaner<'_> {
     fn reason(&self, mac: Mac, outs: &BTreeMap<Mac, IpAddr>, book: &mut Book) -> Option<(f64, Ev)> {
         let by_link = || {
             let link = self.links.get(self.link_hosts.get(&mac)?)?;
-            Some(Reason { p: SAME_FORWARDER, why: format!("{mac} forwards what comes from {}", link.own), at: vec![link.at] })
+            Some(Reason { p: rule::SAME_FORWARDER, why: format!("{mac} forwards what comes from {}", link.own), at: vec![link.at] })
         };
         let by_ttl = || {
             let ip = outs.get(&mac)?;
             let why = format!("{mac} is the first that takes one from the TTL of what {ip} sends");
-            Some(Reason { p: FIRST_FORWARDER, why, at: vec![self.behind.get(ip)?.1] })
+            Some(Reason { p: rule::FIRST_FORWARDER, why, at: vec![self.behind.get(ip)?.1] })
         };
         let reason = self.reasons.get(&mac).cloned().or_else(by_link).or_else(by_ttl)?;
         let places = reason.at.iter().map(|(input, row)| Place::frame(*input, *row)).collect();
@@ -815,15 +808,15 @@ impl Gleaner<'_> {
             // kubelet's own address is on the first ENI, and udev, as EKS sets it up, calls that eth0.
             let (conventional, sure) = match own {
                 _ if !owner.starts_with("node:") || new.len() > 2 => (None, 1.0),
-                Some(ip) if stated.contains(ip) => (Some("eth0"), 0.97),
-                Some(_) if !stated.is_empty() => (Some("eth1"), 0.6),
-                _ if new.len() == 1 => (Some("eth0"), 0.7),
+                Some(ip) if stated.contains(ip) => (Some("eth0"), rule::FIRST_IS_ETH0),
+                Some(_) if !stated.is_empty() => (Some("eth1"), rule::OTHER_IS_ETH1),
+                _ if new.len() == 1 => (Some("eth0"), rule::ONLY_IS_ETH0),
                 _ => (None, 1.0),
             };
             let (name, p) = match (self.name_of(*mac, macs), conventional) {
                 (Some(name), conventional) => {
                     let agrees = conventional == Some(name.as_str());
-                    (name, if agrees { p } else { p.min(0.92) })
+                    (name, if agrees { p } else { p.min(rule::UNCONVENTIONAL) })
                 }
                 (None, Some(name)) => (name.to_owned(), p.min(sure)),
                 (None, None) => (mac.to_string(), p),
@@ -884,7 +877,7 @@ impl Gleaner<'_> {
             push_claim(&mut inv.by_mac, *mac, claim(reason.p));
             for ip in self.arp.get(mac).into_iter().flat_map(|a| a.answers_for.keys()).filter(|ip| is_first_of_network(**ip)) {
                 if inv.owner_of_ip(*ip).is_none() {
-                    push_claim(&mut inv.by_ip, *ip, claim(0.92));
+                    push_claim(&mut inv.by_ip, *ip, claim(rule::FACE_BY_ARP));
                 }
             }
         }
@@ -893,7 +886,7 @@ impl Gleaner<'_> {
     /// Addresses behind a host that no inventory gives to anybody.
     fn pods(&self, inv: &mut Inventory, node_of: &BTreeMap<Mac, (Id, f64)>, book: &mut Book) {
         let unnamed = |inv: &Inventory, ip: IpAddr| {
-            inv.by_ip.get(&ip).is_none_or(|c| c.iter().all(|c| c.p < 0.5)) && (is_private(ip) || inv.is_inside(ip))
+            inv.by_ip.get(&ip).is_none_or(|c| c.iter().all(|c| c.p < needed::LIKELY)) && (is_private(ip) || inv.is_inside(ip))
         };
         for (ip, link) in &self.links {
             let Some((node, p)) = node_of.get(&link.host).filter(|_| unnamed(inv, *ip)) else { continue };
@@ -906,7 +899,7 @@ impl Gleaner<'_> {
             let ev = book.add("link", why, vec![Place::frame(link.at.0, link.at.1)]);
             let named = inv.owner_of_mac(link.host).filter(|c| &c.owner == node).and_then(|c| c.interface.as_deref());
             let veth = named.and_then(|i| i.rsplit_once('/')).map_or_else(|| link.host.to_string(), |x| x.1.to_owned());
-            unnamed_pod(inv, *ip, node, veth, weight::round(0.97 * p), vec![ev]);
+            unnamed_pod(inv, *ip, node, veth, weight::round(rule::LINKED_GUEST * p), vec![ev]);
             self.carrier(inv, *ip, node);
         }
         for (ip, (out, (input, row))) in &self.behind {
@@ -916,7 +909,7 @@ impl Gleaner<'_> {
                 spoken(node)
             );
             let ev = book.add("link", why, vec![Place::frame(*input, *row)]);
-            unnamed_pod(inv, *ip, node, format!("to-{ip}"), weight::round(0.95 * p), vec![ev]);
+            unnamed_pod(inv, *ip, node, format!("to-{ip}"), weight::round(rule::GUEST_BEHIND * p), vec![ev]);
             self.carrier(inv, *ip, node);
         }
     }

@@ -6,16 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judge::{Clocks, SURE_STEP, inside, translate};
+use super::judge::{Clocks, inside, translate};
 use super::{Context, Hop, Path};
+use crate::confidence::needed::SURE;
 use crate::correlate::clocks::uncertainty_between;
 use crate::digest::{NO_TIME, Tuple};
 use crate::identify::inventory::Id;
 use crate::model::Nanos;
 use crate::report::Way;
-
-/// A placement must be this sure before what is not there counts.
-const SURE: f64 = 0.9;
 
 /// A capture's first and last packets may be the ones around the one that is looked for.
 const MARGIN: Nanos = 1_000_000;
@@ -52,7 +50,7 @@ pub fn left_out(ctx: Context<'_>, paths: &[Path], clocks: &Clocks) -> BTreeMap<u
         let mut here: BTreeMap<usize, LeftOut> = BTreeMap::new();
         for d in &path.directions {
             let Some(last) = d.hops.iter().rposition(Hop::observed) else { continue };
-            for (n, h) in d.hops.iter().enumerate().take(last + 1).filter(|(_, h)| h.p >= SURE_STEP) {
+            for (n, h) in d.hops.iter().enumerate().take(last + 1).filter(|(_, h)| h.p >= SURE) {
                 let Some(points) = h.interface.as_ref().and_then(|i| at.get(i)) else { continue };
                 for id in points.iter().filter(|p| h.sightings.iter().all(|s| s.point != **p)) {
                     // Where packets turn round, one interface has several hops.

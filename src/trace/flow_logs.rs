@@ -177,7 +177,7 @@ fn hop(ctx: Context<'_>, h: &mut Hop, eni: &EniInfo, legs: &[Tuple], span: Optio
         }
     }
     if !h.observed() && h.p < 1.0 {
-        h.p = confidence::probability(h.p / (1.0 - h.p) * confidence::FLOW_LOG).min(0.999);
+        h.p = confidence::probability(h.p / (1.0 - h.p) * confidence::FLOW_LOG).min(confidence::needed::MOST);
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::filters::{LeftOut, lets_through};
 use super::overlay::{Sampled, common, sample_of};
 use super::{Context, Direction, Hop, Leg, Logged, Path};
+use crate::confidence::needed;
 use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Piece, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
@@ -23,12 +24,6 @@ pub type Clocks = BTreeMap<usize, (usize, Offset)>;
 /// A capture is taken to have run this long before its first and after its last packet: captures of quiet interfaces begin
 /// and end with silence, and only a packet well inside can be said to be missing.
 const MARGIN: Nanos = 1_000_000_000;
-
-/// A placement must be this sure before its silence counts.
-const SURE: f64 = 0.6;
-
-/// So must the way: silence where the packets perhaps never had to pass is no loss.
-pub(super) const SURE_STEP: f64 = 0.9;
 
 /// Where packets may have gone on under other addresses, so many of those that were looked for must be unseen before that counts:
 /// if half of them had gone on, one of these would show it in 63 of 64 cases.
@@ -66,7 +61,7 @@ pub(super) struct Taken<'a>(BTreeMap<&'a Id, BTreeSet<usize>>);
 impl<'a> Taken<'a> {
     pub(super) fn of(ctx: Context<'a>) -> Self {
         let mut at: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
-        for (n, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= SURE) {
+        for (n, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= needed::PLACED) {
             for interface in p.at.iter().chain(p.stream_at.values()) {
                 at.entry(interface).or_default().insert(n);
             }
@@ -81,7 +76,7 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
     let Some(end) = d.hops.get(last) else { return };
     // What the VPC's own log has further on was not lost before.
     let reached = reached(d).unwrap_or(last).max(last);
-    let beyond = d.hops.iter().skip(reached + 1).filter(|h| h.p >= SURE_STEP).filter_map(|h| Some((h, h.interface.as_ref()?)));
+    let beyond = d.hops.iter().skip(reached + 1).filter(|h| h.p >= needed::SURE).filter_map(|h| Some((h, h.interface.as_ref()?)));
     let beyond: Vec<(&Hop, &Id, usize)> =
         beyond.flat_map(|(h, i)| taken.0.get(i).into_iter().flatten().map(move |point| (h, i, *point))).collect();
     if beyond.is_empty() {
@@ -137,7 +132,7 @@ fn is_blind(ctx: Context<'_>, path: &Path, id: usize) -> bool {
     path.directions.iter().any(|d| {
         let last = d.hops.iter().rposition(Hop::observed);
         let crossed = last.and_then(|last| d.hops.get(..=last)).unwrap_or_default();
-        crossed.iter().any(|h| h.p >= SURE_STEP && is_here(h)) && !d.hops.iter().filter(|h| is_here(h)).any(|h| h.points().contains(&id))
+        crossed.iter().any(|h| h.p >= needed::SURE && is_here(h)) && !d.hops.iter().filter(|h| is_here(h)).any(|h| h.points().contains(&id))
     })
 }
 

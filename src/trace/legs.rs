@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use super::{Context, Leg};
+use crate::confidence::masquerade;
 use crate::correlate::flows::Conversation;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
@@ -252,29 +253,18 @@ fn target_is(port: &ServicePort, target: u16, service: &ServiceInfo, ip: IpAddr)
 /// from all above 1023.
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
-/// How many times likelier a node's address before a balanced pod is kube-proxy's than that of a process on the node.
-const PRIOR: f64 = 5.0;
-/// A TTL that shows a hop before the node; one that shows none.
-const TTL_PASSED_ON: f64 = 100.0;
-/// Load balancers differ in the TTL that they start with, so that a usual one tells little.
-const TTL_BEGUN: f64 = 0.1;
-/// A source port that no process would be given. The connections of one node to one pod and port come from one cause, so each counts for all.
-const FOREIGN_PORT: f64 = 100.0;
-/// Another node's connection to the same pod and port was passed on: the balancer spreads over all nodes.
-const LIKE_ITS_SIBLINGS: f64 = 20.0;
-
 /// Whether the source address of a leg was put there by its node's kube-proxy: why, and the packets that say so.
 fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
-    let mut odds = PRIOR;
+    let mut odds = masquerade::PRIOR;
     let mut why = Vec::new();
     let mut places = Vec::new();
     match passed_on(ctx, leg) {
         Some((true, ttl, row, input)) => {
-            odds *= TTL_PASSED_ON;
+            odds *= masquerade::TTL_PASSED_ON;
             why.push(format!("with TTL {ttl}, as of a packet that it only passed on"));
             places.push(Place::frame(input, row));
         }
-        Some((false, ..)) => odds *= TTL_BEGUN,
+        Some((false, ..)) => odds *= masquerade::TTL_BEGUN,
         None => {}
     }
     let alike = ctx.flows.flows.iter().flat_map(|f| [(f, f.tuple, true), (f, f.tuple.reversed(), false)]);
@@ -285,7 +275,7 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
         .filter(|(_, t, _)| t.src_port > 1023 && !EPHEMERAL.contains(&t.src_port))
         .min_by_key(|(_, t, _)| (*t != leg.tuple, t.src_port));
     if let Some((flow, t, forward)) = foreign {
-        odds *= FOREIGN_PORT;
+        odds *= masquerade::FOREIGN_PORT;
         let whose = if t == leg.tuple { "its source port" } else { "the source port of its like," };
         why.push(format!("{whose} {} lies outside the range for a node's own connections", t.src_port));
         let sighting = flow.sightings.iter().find(|s| s.forward == forward);
@@ -298,7 +288,7 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
     if places.is_empty()
         && let Some((reason, place)) = sibling(ctx, leg)
     {
-        odds *= LIKE_ITS_SIBLINGS;
+        odds *= masquerade::LIKE_ITS_SIBLINGS;
         why.push(reason);
         places.push(place);
     }

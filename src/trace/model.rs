@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::confidence::step::{GUESSED, ROUTED, STATED, TOLD, UNKNOWN_HOST};
 use crate::digest::Tuple;
 use crate::evidence::Ev;
 use crate::identify::inventory::{EniInfo, Id, Inventory, PodInfo, interface_id, is_behind_eni, is_link_local, is_private};
@@ -46,13 +47,6 @@ pub struct Walk {
     /// The leg that nothing says who rewrites, if not all of them were walked.
     pub stuck_at: Option<usize>,
 }
-
-/// Confidence of a step that inventories state.
-const STATED: f64 = 0.97;
-/// Confidence of a step over an ENI or a router that no AWS inventory lists: what else the node has is not known.
-const TOLD: f64 = 0.88;
-/// Confidence of a step that convention suggests.
-const GUESSED: f64 = 0.75;
 
 /// Ports that kube-proxy serves on every node, unless `--service-node-port-range` says otherwise.
 const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
@@ -456,7 +450,7 @@ impl<'a> Walker<'a> {
         let Some(subnet) = subnet else { return };
         let info = self.inv.subnets.get(subnet);
         let ev = info.map(|s| s.ev.clone()).unwrap_or_default();
-        let most = if info.is_some_and(|s| s.is_nameless) { TOLD } else { 0.96 };
+        let most = if info.is_some_and(|s| s.is_nameless) { TOLD } else { ROUTED };
         let p = self.tuple().map_or(GUESSED, |t| self.certainty(t.dst)).min(most);
         self.step(&format!("router:{subnet}"), None, p, &ev);
     }
@@ -464,7 +458,7 @@ impl<'a> Walker<'a> {
 
 /// How sure a step is that nothing but convention suggests: of a Kubernetes node much is known by that alone, of another host little.
 fn guessed(node: &str) -> f64 {
-    if node.starts_with("node:") { GUESSED } else { 0.4 }
+    if node.starts_with("node:") { GUESSED } else { UNKNOWN_HOST }
 }
 
 /// How sure a step over an ENI is, by who says that there is one.

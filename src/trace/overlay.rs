@@ -219,7 +219,7 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
         Some((owner, _)) => owner.to_owned(),
         None => point.and_then(|p| p.owner.clone()).unwrap_or_else(|| at.clone()),
     };
-    let mut new = hop(Step { owner, interface: Some(at), leg, p: 0.8, ev: Vec::new() });
+    let mut new = hop(Step { owner, interface: Some(at), leg, p: confidence::step::UNEXPECTED, ev: Vec::new() });
     new.sightings = sightings;
     fill(ctx, &mut new);
     // A node's packet leaves by one ENI: the one that was captured takes the place of the one that the tables suggest.
@@ -354,7 +354,7 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
                         owner: router,
                         interface: None,
                         leg: h.leg,
-                        p: claim.map_or(0.95, |c| c.p),
+                        p: claim.map_or(confidence::step::ROUTER_BETWEEN, |c| c.p),
                         ev: claim.map(|c| c.ev.clone()).unwrap_or_default(),
                     };
                     hops.insert(n + 1, hop(step));
@@ -435,7 +435,7 @@ fn share_links(ctx: Context<'_>, hops: &mut [Hop]) {
         let ev = hops.get(from).map(|h| h.ev.clone()).unwrap_or_default();
         if let Some(h) = hops.get_mut(to) {
             (h.src_mac, h.dst_mac, h.ttl) = (src, dst, ttl);
-            h.p = confidence::round(h.p.max(0.98));
+            h.p = confidence::round(h.p.max(confidence::step::OTHER_END));
             h.ev.extend(ev);
         }
     }
@@ -470,7 +470,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
     let ev = book.add("seen", statement, sources);
     h.ev.insert(0, ev);
     let placed: Vec<f64> = h.points().iter().filter_map(|p| ctx.points.get(*p)).map(|p| p.p).collect();
-    h.p = confidence::round(placed.into_iter().fold(0.0, f64::max).min(0.999));
+    h.p = confidence::round(placed.into_iter().fold(0.0, f64::max).min(confidence::needed::MOST));
 }
 
 /// Time differences between the observed hops of a direction, per pair of points.

@@ -105,10 +105,6 @@ struct Sum {
     surest: f64,
 }
 
-/// With odds below this no candidate is told, whatever competes with it: its probability is at most odds / (1 + odds), rounded to
-/// three digits.
-const LIKELY: f64 = 0.99;
-
 /// How much of the message itself is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
@@ -195,7 +191,7 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
             if let Some(sum) = c.message.and_then(|m| for_front.get_mut(m)) {
                 *sum += c.odds;
             }
-            if c.odds >= LIKELY {
+            if c.odds >= weight::WORTH_WEIGHING {
                 likely.insert((back.path, c.front));
             }
         }
@@ -514,7 +510,7 @@ impl Index {
             Likeness::Content => Key::Long(back.long),
             Likeness::None | Likeness::Trace => return 1.0,
         };
-        2.0 / self.commonness.get(&key).copied().unwrap_or(2).max(2) as f64
+        weight::OWN_CONNECTIONS / self.commonness.get(&key).copied().unwrap_or(2).max(2) as f64
     }
 
     /// Of a protocol that is not HTTP: how many messages behind are not in front. A proxy that does not know it passes on all.
