@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dissect::Tcp;
+use crate::dissect::{Payload, Tcp};
 
 /// Octets that the short hash of a message covers; the usual snaplens leave as many.
 const SHORT: usize = 24;
@@ -100,29 +100,30 @@ impl Marker {
         if tcp.payload.len == 0 || self.is_read(stream) && !Self::is_request(tcp) {
             return;
         }
-        self.message(stream, row, tcp, out);
+        self.message(stream, row, tcp.seq, tcp.payload, out);
     }
 
+    /// The same of a segment with data that is known to be wanted.
     #[cold]
     #[inline(never)]
-    fn message(&mut self, stream: u32, row: u32, tcp: &Tcp<'_>, out: &mut Vec<Marked>) {
+    pub(crate) fn message(&mut self, stream: u32, row: u32, seq: u32, payload: Payload<'_>, out: &mut Vec<Marked>) {
         let at = stream as usize;
         if self.streams.len() <= at {
             self.streams.resize(at.saturating_add(1), Progress::default());
         }
         let Some(p) = self.streams.get_mut(at) else { return };
-        if p.begun && (tcp.seq.wrapping_sub(p.next) as i32) < 0 {
+        if p.begun && (seq.wrapping_sub(p.next) as i32) < 0 {
             return;
         }
         let is_first = !p.begun;
-        (p.begun, p.next) = (true, tcp.seq.wrapping_add(tcp.payload.len));
+        (p.begun, p.next) = (true, seq.wrapping_add(payload.len));
         let wants_content = p.segments < SEGMENTS;
-        let wants_request = p.requests < REQUESTS && begins_upper(tcp.payload.bytes);
+        let wants_request = p.requests < REQUESTS && begins_upper(payload.bytes);
         if !(wants_content || wants_request) {
             return;
         }
         let mut say = |mark| out.push(Marked { stream, row, mark });
-        let (mut data, mut len) = (tcp.payload.bytes, tcp.payload.len as usize);
+        let (mut data, mut len) = (payload.bytes, payload.len as usize);
         if is_first && let Some((accepted, header)) = proxy_header(data) {
             accepted.into_iter().for_each(|a| say(Mark::Proxy(Box::new(a))));
             (data, len) = (data.get(header..).unwrap_or_default(), len.saturating_sub(header));

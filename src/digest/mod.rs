@@ -22,7 +22,7 @@ use self::identity::{Packet, ports_of};
 pub use self::remark::Remark;
 use self::select::Selection;
 pub use self::select::{Piece, Rate, is_control, is_kept_everywhere, kept_pieces};
-use self::streams::{Streams, Words};
+use self::streams::{Look, Streams, Words};
 use crate::capture::{Checkpoint, FileLayout, FrameSink, InterfaceInfo, LinkType, RawFrame};
 use crate::content::{Marked, Marker};
 use crate::dissect::{self, Icmp, Ip, Net, Observation, Transport, Tunnel, fast};
@@ -670,38 +670,46 @@ impl DigestBuilder {
     /// The rows of frames that follow one another. What makes reading slow where there are many conversations is waiting for memory,
     /// three times for each frame; so all frames' headers are looked up first, and these waits overlap.
     fn together(&mut self, frames: &[RawFrame<'_>], link_type: LinkType) {
-        let mut looked: [Option<(fast::Headers<'_>, Words)>; AHEAD] = [const { None }; AHEAD];
-        for (frame, to) in frames.iter().zip(&mut looked) {
-            *to = fast::headers(link_type, frame.bytes, frame.original_len)
-                .map(|headers| (headers, Words::of(&headers, frame.interface, frame.direction)));
+        let mut looks = [Look::default(); AHEAD];
+        for (frame, to) in frames.iter().zip(&mut looks) {
+            // Not kept until it is their turn: what a header says is had faster from the header than from a copy.
+            if let Some(outline) = fast::outline(link_type, frame.bytes, frame.original_len) {
+                *to = Words::of(&outline, frame.interface, frame.direction).look();
+            }
         }
         let mut guesses = [0; AHEAD];
-        for (look, to) in looked.iter().zip(&mut guesses).take(frames.len()) {
-            *to = look.as_ref().map_or(0, |(_, words)| self.streams.guess(words));
+        for (look, to) in looks.iter().zip(&mut guesses).take(frames.len()) {
+            *to = self.streams.guess(*look);
         }
-        let mut known = [const { None }; AHEAD];
-        for ((look, guess), to) in looked.iter().zip(guesses).zip(&mut known).take(frames.len()) {
-            *to = look.as_ref().and_then(|(_, words)| self.streams.confirm(words, guess));
-        }
-        for ((frame, look), known) in frames.iter().zip(&looked).zip(known) {
-            let (row, marks) = (self.digest.frames, self.digest.marks.len());
-            let ((Some((headers, words)), Some(known)), true) = ((look, known), row < u32::MAX) else {
+        let touched = looks.iter().zip(&guesses).take(frames.len()).fold(0, |all, (look, guess)| all ^ self.streams.touch(*look, *guess));
+        std::hint::black_box(touched);
+        for (frame, guess) in frames.iter().zip(guesses) {
+            if self.known(frame, link_type, guess).is_none() {
                 self.frame(*frame);
-                continue;
-            };
-            let time = frame.time_ns.unwrap_or(NO_TIME);
-            self.streams.count(words, known, time, frame.original_len);
-            if let fast::Common::Tcp(tcp) = &headers.transport
-                && tcp.payload.len != 0
-                && (!known.is_read || Marker::is_request(tcp))
-            {
-                self.marker.segment(known.stream, row, tcp, &mut self.digest.marks);
-                if !known.is_read && self.marker.is_read(known.stream) {
-                    self.streams.set_read(words, known);
-                }
             }
-            self.row(frame, time, known.stream, packet_of(headers), marks);
         }
+    }
+
+    /// The row of a common frame whose stream is where it was guessed to be; `None` if it is not.
+    #[inline(always)]
+    fn known(&mut self, frame: &RawFrame<'_>, link_type: LinkType, guess: u32) -> Option<()> {
+        let (row, marks) = (self.digest.frames, self.digest.marks.len());
+        let headers = fast::headers(link_type, frame.bytes, frame.original_len).filter(|_| row < u32::MAX)?;
+        let words = Words::of(&headers.outline, frame.interface, frame.direction);
+        let known = self.streams.confirm(&words, guess)?;
+        let time = frame.time_ns.unwrap_or(NO_TIME);
+        self.streams.count(&words, known, time, frame.original_len);
+        if let fast::Common::Tcp(tcp) = &headers.transport
+            && tcp.payload.len != 0
+            && (!known.is_read || Marker::is_request(tcp))
+        {
+            self.marker.message(known.stream, row, tcp.seq, tcp.payload, &mut self.digest.marks);
+            if !known.is_read && self.marker.is_read(known.stream) {
+                self.streams.set_read(&words, known);
+            }
+        }
+        self.row(frame, time, known.stream, packet_of(&headers), marks);
+        Some(())
     }
 
     /// The stream and the rest of the row of a common frame.
@@ -711,7 +719,7 @@ impl DigestBuilder {
             return None;
         }
         let headers = fast::headers(link_type, frame.bytes, frame.original_len)?;
-        let words = Words::of(&headers, frame.interface, frame.direction);
+        let words = Words::of(&headers.outline, frame.interface, frame.direction);
         let stream = match self.streams.again(&words, time, frame.original_len) {
             Some(stream) => {
                 if let fast::Common::Tcp(tcp) = &headers.transport {
@@ -901,8 +909,8 @@ impl FrameSink for DigestBuilder {
 #[inline(always)]
 fn packet_of(headers: &fast::Headers<'_>) -> Packet {
     match &headers.transport {
-        fast::Common::Tcp(tcp) => Packet::tcp(headers.ip_id, tcp),
-        fast::Common::Udp(udp) => Packet::udp(headers.ip_id, udp),
+        fast::Common::Tcp(tcp) => Packet::tcp(headers.outline.ip_id, tcp),
+        fast::Common::Udp(udp) => Packet::udp(headers.outline.ip_id, udp),
     }
 }
 

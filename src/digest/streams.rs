@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use super::{NO_TIME, Stream, StreamKey};
-use crate::dissect::fast::{Addresses, Headers};
+use crate::dissect::fast::{Addresses, Outline};
 use crate::model::{Direction, Nanos, Protocol};
 
 /// The streams of one capture, in order of first appearance.
@@ -55,14 +55,17 @@ impl Streams {
         }
     }
 
-    /// Where the headers' words probably stand; 0: not where they are looked for first. Asked of many headers in a row, so that all
-    /// wait for memory at once: a capture of many conversations finds none of them in a cache.
+    /// Where headers' words probably stand, by their hash; 0: not where they are looked for first. Asked of many headers in a row, so
+    /// that all wait for memory at once: a capture of many conversations finds none of them in a cache.
     #[inline(always)]
-    pub(super) fn guess(&self, words: &Words) -> u32 {
-        match words {
-            Words::V4(words) => self.v4.guess(words),
-            Words::V6(words) => self.v6.guess(words),
-        }
+    pub(super) fn guess(&self, look: Look) -> u32 {
+        if look.is_v6 { self.v6.guess(look.hash) } else { self.v4.guess(look.hash) }
+    }
+
+    /// Asks memory for an entry that was guessed, as [`Streams::guess`] does for where it stands.
+    #[inline(always)]
+    pub(super) fn touch(&self, look: Look, guess: u32) -> u32 {
+        if look.is_v6 { self.v6.touch(guess) } else { self.v4.touch(guess) }
     }
 
     /// The entry and the stream of the headers, if the guess was right.
@@ -154,20 +157,62 @@ pub(super) enum Words {
 
 impl Words {
     #[inline(always)]
-    pub(super) fn of(headers: &Headers<'_>, interface: u32, direction: Option<Direction>) -> Self {
-        let [a, b] = headers.link;
-        let place = u64::from(headers.link_rest) << 32 | u64::from(interface);
+    pub(super) fn of(outline: &Outline<'_>, interface: u32, direction: Option<Direction>) -> Self {
+        let [a, b] = outline.link;
+        let place = u64::from(outline.link_rest) << 32 | u64::from(interface);
         let way = match direction {
             None => 0,
             Some(Direction::In) => 1,
             Some(Direction::Out) => 2,
         };
-        let rest = u64::from(headers.ports) << 32 | u64::from(headers.ttl) << 16 | u64::from(headers.protocol) << 8 | way;
-        match headers.addresses {
+        let rest = u64::from(outline.ports) << 32 | u64::from(outline.ttl) << 16 | u64::from(outline.protocol) << 8 | way;
+        match outline.addresses {
             Addresses::V4(ends) => Self::V4([a, b, place, rest, ends]),
             Addresses::V6([c, d, e, f]) => Self::V6([a, b, place, rest, c, d, e, f]),
         }
     }
+
+    #[inline(always)]
+    pub(super) fn look(&self) -> Look {
+        match self {
+            Self::V4(words) => Look { hash: hash(words), is_v6: false },
+            Self::V6(words) => Look { hash: hash(words), is_v6: true },
+        }
+    }
+}
+
+/// Where to look for words.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    hash: u64,
+    is_v6: bool,
+}
+
+/// Multiply-shift over all words at once; only the high half is good.
+#[inline(always)]
+fn hash<const N: usize>(words: &[u64; N]) -> u64 {
+    const ODD: [u64; 8] = [
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+        0xd6e8_feb8_6659_fd93,
+        0xa076_1d64_78bd_642f,
+        0xe703_7ed1_a0b4_28db,
+        0x8ebc_6af0_9c88_c6e3,
+        0x5899_65cc_7537_4cc3,
+    ];
+    let mut sum = 0_u64;
+    for (word, odd) in words.iter().zip(ODD) {
+        // The fold brings a word's high half down, which a product alone never does.
+        sum = sum.wrapping_add((word ^ word >> 32).wrapping_mul(odd)).rotate_left(7);
+    }
+    (sum ^ sum >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// In line: comparing arrays calls a function that compares octets.
+#[inline(always)]
+fn is_same<const N: usize>(a: &[u64; N], b: &[u64; N]) -> bool {
+    a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// Where the words of a stream stand in its table.
@@ -234,30 +279,9 @@ impl<const N: usize> Default for Table<N> {
 const PROBES: usize = 16;
 
 impl<const N: usize> Table<N> {
-    /// Multiply-shift over all words at once; only the high half is good.
-    #[inline(always)]
-    fn hash(words: &[u64; N]) -> u64 {
-        const ODD: [u64; 8] = [
-            0x9e37_79b9_7f4a_7c15,
-            0xbf58_476d_1ce4_e5b9,
-            0x94d0_49bb_1331_11eb,
-            0xd6e8_feb8_6659_fd93,
-            0xa076_1d64_78bd_642f,
-            0xe703_7ed1_a0b4_28db,
-            0x8ebc_6af0_9c88_c6e3,
-            0x5899_65cc_7537_4cc3,
-        ];
-        let mut sum = 0_u64;
-        for (word, odd) in words.iter().zip(ODD) {
-            // The fold brings a word's high half down, which a product alone never does.
-            sum = sum.wrapping_add((word ^ word >> 32).wrapping_mul(odd)).rotate_left(7);
-        }
-        (sum ^ sum >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-
     #[inline(always)]
     fn again(&mut self, words: &[u64; N], time: Nanos, length: u32) -> Option<u32> {
-        let hash = Self::hash(words);
+        let hash = hash(words);
         let mask = self.slots.len().wrapping_sub(1);
         let (mut at, tag) = ((hash >> 32) as usize, hash as u32);
         for _ in 0..PROBES {
@@ -267,7 +291,7 @@ impl<const N: usize> Table<N> {
             }
             if slot.tag == tag
                 && let Some(entry) = self.entries.get_mut(slot.entry as usize - 1)
-                && entry.words == *words
+                && is_same(&entry.words, words)
             {
                 entry.count(time, length);
                 return Some(entry.stream & !READ);
@@ -280,8 +304,7 @@ impl<const N: usize> Table<N> {
     /// Looks at the first two places only, and at both always: a branch that waits for the first would keep the next look from
     /// beginning.
     #[inline(always)]
-    fn guess(&self, words: &[u64; N]) -> u32 {
-        let hash = Self::hash(words);
+    fn guess(&self, hash: u64) -> u32 {
         let mask = self.slots.len().wrapping_sub(1);
         let (at, tag) = ((hash >> 32) as usize, hash as u32);
         let slot = |n: usize| self.slots.get(at.wrapping_add(n) & mask).copied().unwrap_or_default();
@@ -290,10 +313,16 @@ impl<const N: usize> Table<N> {
         of(first).max(of(second))
     }
 
+    /// An entry may lie in two lines of a cache: something of both of its ends.
+    #[inline(always)]
+    fn touch(&self, guess: u32) -> u32 {
+        self.entries.get(guess.wrapping_sub(1) as usize).map_or(0, |e| e.packets ^ e.words.first().map_or(0, |w| *w as u32))
+    }
+
     #[inline(always)]
     fn confirm(&self, words: &[u64; N], guess: u32) -> Option<Known> {
         let entry = guess.wrapping_sub(1);
-        let found = self.entries.get(entry as usize).filter(|e| e.words == *words)?;
+        let found = self.entries.get(entry as usize).filter(|e| is_same(&e.words, words))?;
         Some(Known { entry, stream: found.stream & !READ, is_read: found.stream & READ != 0 })
     }
 
@@ -306,7 +335,7 @@ impl<const N: usize> Table<N> {
             self.grow();
         }
         let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX).saturating_add(1);
-        if self.place(Self::hash(words), entry) {
+        if self.place(hash(words), entry) {
             self.entries.push(Entry { words: *words, bytes: 0, first_ns: Nanos::MAX, last_ns: NO_TIME, stream, packets: 0 });
         }
     }
@@ -317,7 +346,7 @@ impl<const N: usize> Table<N> {
         self.slots = Vec::new();
         self.slots = vec![Slot::default(); larger];
         for n in 0..self.entries.len() {
-            let Some(hash) = self.entries.get(n).map(|e| Self::hash(&e.words)) else { continue };
+            let Some(hash) = self.entries.get(n).map(|e| hash(&e.words)) else { continue };
             let entry = u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
             // One that finds no place keeps its counts and is read the whole way from now on.
             self.place(hash, entry);

@@ -10,6 +10,15 @@ use crate::capture::LinkType;
 /// The headers of a common frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Headers<'a> {
+    /// What repeats.
+    pub(crate) outline: Outline<'a>,
+    /// What the transport header says.
+    pub(crate) transport: Common<'a>,
+}
+
+/// Up to the transport header, and the ports in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outline<'a> {
     /// The link header, VLAN tag included, as it stands.
     pub(crate) link: [u64; 2],
     /// What of the link header did not fit.
@@ -24,8 +33,8 @@ pub(crate) struct Headers<'a> {
     pub(crate) protocol: u8,
     /// IPv4 identification; 0 in IPv6.
     pub(crate) ip_id: u16,
-    /// What the transport header says.
-    pub(crate) transport: Common<'a>,
+    /// From the transport header on.
+    segment: Payload<'a>,
 }
 
 /// Addresses of either version.
@@ -45,6 +54,18 @@ pub(crate) enum Common<'a> {
 /// `None`: the frame has to be read the whole way.
 #[inline(always)]
 pub(crate) fn headers(link_type: LinkType, bytes: &[u8], original_len: u32) -> Option<Headers<'_>> {
+    let outline = outline(link_type, bytes, original_len)?;
+    let transport = match outline.protocol {
+        6 => Common::Tcp(tcp_header(outline.segment)?),
+        17 => Common::Udp(udp_header(outline.segment).filter(|udp| !tunnel::is_port(udp.dst_port))?),
+        _ => return None,
+    };
+    Some(Headers { outline, transport })
+}
+
+/// What can be told of a frame without a look at what its transport header says; there may be less to it than this promises.
+#[inline(always)]
+pub(crate) fn outline(link_type: LinkType, bytes: &[u8], original_len: u32) -> Option<Outline<'_>> {
     let (link, link_rest, is_v6, header) = match link_type {
         LinkType::ETHERNET => {
             let ends = [word(bytes, 0)?, word(bytes, 6)?];
@@ -103,12 +124,7 @@ pub(crate) fn headers(link_type: LinkType, bytes: &[u8], original_len: u32) -> O
         let addresses = Addresses::V4(word(ends, 0)?);
         (protocol, ttl, u16::from_be_bytes([i0, i1]), addresses, packet.with_len(total_len).after(20))
     };
-    let transport = match protocol {
-        6 => Common::Tcp(tcp_header(segment)?),
-        17 => Common::Udp(udp_header(segment).filter(|udp| !tunnel::is_port(udp.dst_port))?),
-        _ => return None,
-    };
-    Some(Headers { link, link_rest, addresses, ports: half(segment.bytes, 0)?, ttl, protocol, ip_id, transport })
+    Some(Outline { link, link_rest, addresses, ports: half(segment.bytes, 0)?, ttl, protocol, ip_id, segment })
 }
 
 #[inline(always)]
@@ -194,12 +210,13 @@ mod tests {
             }
             let bytes = &frame[..len.min(frame.len())];
             let Some(short) = headers(link_type, bytes, original_len) else { return Ok(()) };
+            let outline = short.outline;
             let whole = dissect(link_type, bytes, original_len);
             prop_assert!(whole.tunnels.is_empty());
             let Net::Ip(ip) = whole.net else { return Err(TestCaseError::fail("not IP")) };
             prop_assert_eq!(ip.fragment, None);
-            prop_assert_eq!(ip.ttl, short.ttl);
-            prop_assert_eq!(ip.id.unwrap_or(0), u32::from(short.ip_id));
+            prop_assert_eq!(ip.ttl, outline.ttl);
+            prop_assert_eq!(ip.id.unwrap_or(0), u32::from(outline.ip_id));
             let addresses = match (ip.src, ip.dst) {
                 (std::net::IpAddr::V4(a), std::net::IpAddr::V4(b)) => Addresses::V4(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits())),
                 (std::net::IpAddr::V6(a), std::net::IpAddr::V6(b)) => {
@@ -208,16 +225,16 @@ mod tests {
                 }
                 _ => return Err(TestCaseError::fail("two versions")),
             };
-            prop_assert_eq!(addresses, short.addresses);
+            prop_assert_eq!(addresses, outline.addresses);
             let ports = |src: u16, dst: u16| u32::from(src) << 16 | u32::from(dst);
             match (ip.transport, short.transport) {
                 (Transport::Tcp(whole), Common::Tcp(tcp)) => {
                     prop_assert_eq!(whole, tcp);
-                    prop_assert_eq!((short.protocol, short.ports), (6, ports(tcp.src_port, tcp.dst_port)));
+                    prop_assert_eq!((outline.protocol, outline.ports), (6, ports(tcp.src_port, tcp.dst_port)));
                 }
                 (Transport::Udp(whole), Common::Udp(udp)) => {
                     prop_assert_eq!(whole, udp);
-                    prop_assert_eq!((short.protocol, short.ports), (17, ports(udp.src_port, udp.dst_port)));
+                    prop_assert_eq!((outline.protocol, outline.ports), (17, ports(udp.src_port, udp.dst_port)));
                 }
                 (whole, short) => return Err(TestCaseError::fail(format!("{whole:?} is not {short:?}"))),
             }
