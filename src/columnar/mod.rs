@@ -23,7 +23,7 @@ pub const MAGIC: &[u8; 4] = b"PAR1";
 
 /// Name of the entry in the footer that says what columns cannot. Its number changes with what identities are made of: digests whose
 /// identities differ would be joined with nothing, and everything in them taken for lost.
-const ENTRY: &str = "hopscope.digest/2";
+const ENTRY: &str = "hopscope.digest/3";
 const ENTRIES: &str = "hopscope.digest/";
 
 /// Rows in a row group: what DuckDB hands to one thread, about.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use crate::correlate::renumbered::{Renumbered, renumbered};
 use crate::correlate::summary::{SKETCH, Summary};
-use crate::digest::{NO_TIME, Rate, Row, StreamKey, Tuple};
+use crate::digest::{NO_TIME, Rate, Row, StreamKey, Tuple, by_content};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Nanos, Protocol};
 
@@ -73,6 +74,8 @@ pub struct Flows {
     pub unexamined: u64,
     /// What the rows say of each capture's streams.
     index: Vec<Summary>,
+    /// Streams whose packets are known by content alone, because something wrote their IP ids anew: capture and stream.
+    by_content: BTreeSet<(usize, u32)>,
 }
 
 /// An identity in more flows than this joins none of them.
@@ -105,8 +108,11 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     all.flows.retain(|f| f.sightings.iter().any(|s| index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())));
     all.unexamined = (found - all.flows.len()) as u64;
     all.flows.retain(|f| all_echo(f, &all.index));
-    let joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
+    let mut joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
+    let Renumbered { flows: renumbered, joins: by_content } = renumbered(captures, &all.flows, &all.index);
+    joins.extend(by_content);
     all.conversations = group(all.flows.len(), joins);
+    all.compare_by_content(captures, &renumbered);
     all
 }
 
@@ -135,7 +141,22 @@ impl Flows {
     pub fn rows<'a>(&'a self, captures: &'a [Capture<'a>], s: &Sighting) -> impl Iterator<Item = Row> + use<'a> {
         let rows = self.index.get(s.capture).map_or(&[][..], |i| i.rows(s.stream));
         let digest = captures.get(s.capture).map(|c| c.digest);
-        digest.into_iter().flat_map(move |d| d.kept_rows(rows))
+        let unnumbered = self.by_content.contains(&(s.capture, s.stream));
+        let plain = move |r: Row| if unnumbered { without_id(r) } else { r };
+        digest.into_iter().flat_map(move |d| d.kept_rows(rows)).map(plain)
+    }
+
+    /// All streams of conversations of which some are to be compared by content are.
+    fn compare_by_content(&mut self, captures: &[Capture<'_>], renumbered: &BTreeSet<usize>) {
+        let conversations = self.conversations.iter().filter(|c| c.flows.iter().any(|f| renumbered.contains(f)));
+        let flows = conversations.flat_map(|c| &c.flows).filter_map(|f| self.flows.get(*f)).filter(|f| f.tuple.protocol != Protocol::Tcp);
+        let streams: BTreeSet<(usize, u32)> = flows.flat_map(|f| &f.sightings).map(|s| (s.capture, s.stream)).collect();
+        for (capture, stream) in &streams {
+            if let (Some(index), Some(c)) = (self.index.get_mut(*capture), captures.get(*capture)) {
+                index.choose_again(c.digest, *stream, self.rate, without_id);
+            }
+        }
+        self.by_content = streams;
     }
 
     /// Whether every packet of a sighting was kept.
@@ -181,6 +202,12 @@ impl Flows {
         }
         earliest.map(|e| e.1)
     }
+}
+
+/// The row of a packet whose IP id is not to be compared.
+fn without_id(r: Row) -> Row {
+    // Only what has no sequence number is compared so.
+    Row { ident: by_content(None, &r), ip_id: 0, ..r }
 }
 
 /// One way of a flow that holds an identity.

@@ -3,4 +3,5 @@
 
 pub mod clocks;
 pub mod flows;
+mod renumbered;
 pub(crate) mod summary;

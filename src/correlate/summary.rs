@@ -2,6 +2,8 @@
 //! up again, which lie far apart where there are many.
 //! Knows rows and streams; must not know flows, points or places.
 
+use std::collections::BTreeMap;
+
 use crate::digest::{CaptureDigest, NO_TIME, Page, Rate, Row, is_kept_everywhere};
 use crate::dissect::flags;
 use crate::model::{Nanos, Protocol};
@@ -122,6 +124,8 @@ pub(crate) struct Summary {
     /// Where each stream's packets begin, as one list for samples and one for joins.
     lists: Vec<[u32; 2]>,
     named: Vec<Named>,
+    /// Streams whose packets go by other identities than the capture's: one list for samples and joins.
+    renamed: BTreeMap<u32, Vec<Named>>,
 }
 
 impl Summary {
@@ -279,7 +283,23 @@ impl Summary {
         self.places.get(self.range(stream)).unwrap_or_default()
     }
 
+    /// Chooses a stream's packets anew, by the identities that `rename` gives them.
+    pub(crate) fn choose_again(&mut self, digest: &CaptureDigest, stream: u32, rate: Rate, rename: impl Fn(Row) -> Row) {
+        let places = self.rows(stream);
+        let protocol = digest.streams.get(stream as usize).and_then(|s| s.key.flow).map(|f| f.protocol);
+        let is_whole = !rate.is_sampled() || digest.is_whole(stream, places.len());
+        let rows = digest.kept_rows(places).map(rename).zip(places.iter().copied()).filter(|(r, _)| r.ident != 0 && r.time != NO_TIME);
+        let fitting = rows.filter(|(r, _)| is_whole || is_kept_everywhere(protocol, r, rate));
+        let mut found: Vec<(u64, u32)> = fitting.map(|(r, place)| (r.ident, place)).collect();
+        let mut named = Vec::new();
+        lowest(&mut found, SAMPLE, digest, &mut named);
+        self.renamed.insert(stream, named);
+    }
+
     fn list(&self, stream: u32) -> (&[Named], &[Named]) {
+        if let Some(renamed) = self.renamed.get(&stream) {
+            return (renamed, renamed);
+        }
         let at = stream as usize;
         let (Some([begin, middle]), Some([end, _])) = (self.lists.get(at), self.lists.get(at + 1)) else { return (&[], &[]) };
         let part = |from: u32, to: u32| self.named.get(from as usize..to as usize).unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Row;
 use crate::dissect::{Ip, Payload, Tcp, Transport, Udp, flags};
 use crate::model::Protocol;
 
@@ -42,8 +43,8 @@ impl Packet {
             if let Transport::Other(payload) = &ip.transport {
                 p.len = payload.len;
             }
-            hash.u32(ip.id.unwrap_or(0)).u32(offset).u32(p.len);
-            p.ident = hash.finish();
+            hash.u32(ip.id.unwrap_or(0) >> 16).u32(offset).u32(p.len);
+            p.ident = numbered(hash.finish(), ip_id);
             return p;
         }
         match &ip.transport {
@@ -53,15 +54,15 @@ impl Packet {
                 p.len = i.payload.len;
                 p.seq = i.echo.map_or(0, |(_, seq)| u32::from(seq));
                 p.flags = i.kind;
-                p.ident = hash.u32(u32::from(ip_id)).u32(u32::from(i.kind)).u32(p.seq).payload(&i.payload);
+                p.ident = numbered(hash.u32(u32::from(i.kind)).u32(p.seq).payload(&i.payload), ip_id);
             }
             Transport::Sctp(s) => {
                 p.len = s.payload.len;
-                p.ident = hash.u32(u32::from(ip_id)).u32(s.tag).payload(&s.payload);
+                p.ident = numbered(hash.u32(s.tag).payload(&s.payload), ip_id);
             }
             Transport::Other(payload) => {
                 p.len = payload.len;
-                p.ident = hash.u32(u32::from(ip_id)).payload(payload);
+                p.ident = numbered(hash.payload(payload), ip_id);
             }
             Transport::Cut { .. } => {}
         }
@@ -85,17 +86,33 @@ impl Packet {
         let ident = match u.payload.bytes.first_chunk::<IDENTITY_PAYLOAD>() {
             // The same octets as below, put together faster.
             Some(first) if u.payload.len as usize >= IDENTITY_PAYLOAD => {
-                let mut octets = [0; 12 + IDENTITY_PAYLOAD];
+                let mut octets = [0; 8 + IDENTITY_PAYLOAD];
                 octets[..4].copy_from_slice(&17_u32.to_le_bytes());
-                octets[4..8].copy_from_slice(&u32::from(ip_id).to_le_bytes());
-                octets[8..12].copy_from_slice(&u.payload.len.to_le_bytes());
-                octets[12..].copy_from_slice(first);
+                octets[4..8].copy_from_slice(&u.payload.len.to_le_bytes());
+                octets[8..].copy_from_slice(first);
                 xxh3_64(&octets).max(1)
             }
-            _ => Identity::new(Protocol::Udp).u32(u32::from(ip_id)).payload(&u.payload),
+            _ => Identity::new(Protocol::Udp).payload(&u.payload),
         };
-        Self { ident, seq: 0, len: u.payload.len, ip_id, flags: 0 }
+        Self { ident: numbered(ident, ip_id), seq: 0, len: u.payload.len, ip_id, flags: 0 }
     }
+}
+
+/// An odd number of 47 bits: no product with an IP id leaves 63.
+const OF_ID: u64 = 0x4e37_79b9_7f4b;
+
+/// The identity of what has no sequence number: what its content says, and the IP id, which tells alike contents apart. The id goes in
+/// so that it can be taken out again ([`by_content`]), where something on the way gives packets ids of its own. 0 (atomic datagrams,
+/// RFC 6864 §4.1, and IPv6) changes nothing.
+#[inline(always)]
+fn numbered(content: u64, ip_id: u16) -> u64 {
+    if content == 0 { 0 } else { (content ^ (u64::from(ip_id) * OF_ID)).max(1) }
+}
+
+/// A packet's identity without its IP id: what is left where a middle box rewrote that. TCP's never has it.
+#[must_use]
+pub fn by_content(protocol: Option<Protocol>, row: &Row) -> u64 {
+    if protocol == Some(Protocol::Tcp) { row.ident } else { numbered(row.ident, row.ip_id) }
 }
 
 /// Never 0, which means "none".
@@ -170,8 +187,16 @@ mod tests {
         let octets: Vec<u8> = (0..40).collect();
         for (captured, len) in [(40, 40), (16, 1000), (15, 15), (15, 40), (0, 0)] {
             let payload = Payload { bytes: &octets[..captured], len };
-            let whole = Identity::new(Protocol::Udp).u32(7).payload(&payload);
-            assert_eq!(Packet::udp(7, &Udp { src_port: 1, dst_port: 2, payload }).ident, whole, "{captured} of {len}");
+            let whole = Identity::new(Protocol::Udp).payload(&payload);
+            let named = |id| Packet::udp(id, &Udp { src_port: 1, dst_port: 2, payload: Payload { bytes: &octets[..captured], len } });
+            assert_eq!(named(0).ident, whole, "{captured} of {len}");
+            // With another IP id it is another packet, and by its content the same.
+            let row = |id| Row { row: 0, time: 0, stream: 0, ident: named(id).ident, seq: 0, len, ip_id: id, flags: 0 };
+            assert_eq!(named(7).ident == named(0xffff).ident, whole == 0);
+            for id in [0, 7, 0xffff] {
+                assert_eq!(by_content(Some(Protocol::Udp), &row(id)), whole, "{captured} of {len}, {id}");
+            }
+            assert_eq!(by_content(Some(Protocol::Tcp), &row(7)), row(7).ident, "no IP id is in there");
         }
         let words = Identity::new(Protocol::Tcp).u32(2).u32(3).finish();
         assert_eq!(identity_of([6, 2, 3]), words);

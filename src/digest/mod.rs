@@ -18,6 +18,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use self::column::{BLOCK, Column};
+pub use self::identity::by_content;
 use self::identity::{Packet, ports_of};
 pub use self::remark::Remark;
 use self::select::Selection;

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Row;
+use super::{Row, by_content};
 use crate::dissect::flags;
 use crate::model::Protocol;
 
@@ -131,7 +131,8 @@ pub fn is_kept_everywhere(protocol: Option<Protocol>, row: &Row, rate: Rate) -> 
         return true;
     }
     // What has no identity cannot be recognised elsewhere: it is thinned out all the same.
-    let hash = if row.ident == 0 { mix(u64::from(row.row)) } else { row.ident };
+    // An IP id may be another's elsewhere, so it has no say.
+    let hash = if row.ident == 0 { mix(u64::from(row.row)) } else { by_content(protocol, row) };
     if is_control(protocol, row) {
         return survives(hash).saturating_add(CONTROL) >= rate.0;
     }

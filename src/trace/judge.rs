@@ -581,10 +581,12 @@ fn pair_evidence(
     let capture = |point: usize| ctx.points.get(point).and_then(|p| ctx.captures.get(p.capture));
     let (a, b) = (capture(p)?, capture(q)?);
     let row = a.digest.row(row_p)?;
+    let renumbered = b.digest.row(row_q).map(|r| r.ip_id).filter(|id| *id != row.ip_id);
+    let id = renumbered.map_or_else(|| row.ip_id.to_string(), |id| format!("{} (rewritten to {id})", row.ip_id));
     let what = match protocol {
         Protocol::Tcp => format!("TCP seq {} length {}", row.seq, row.len),
-        Protocol::Icmp | Protocol::Icmpv6 => format!("ICMP seq {} IP id {}", row.seq, row.ip_id),
-        _ => format!("{} of {} bytes, IP id {}", protocol.name().to_uppercase(), row.len, row.ip_id),
+        Protocol::Icmp | Protocol::Icmpv6 => format!("ICMP seq {} IP id {id}", row.seq),
+        _ => format!("{} of {} bytes, IP id {id}", protocol.name().to_uppercase(), row.len),
     };
     let name = |h: &Hop| short(h.interface.as_deref().unwrap_or(&h.owner)).to_owned();
     let after = delay.map_or(String::new(), |d| format!(" {} later", duration(d)));
