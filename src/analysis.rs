@@ -6,22 +6,23 @@ use std::net::IpAddr;
 
 use crate::confidence;
 use crate::correlate::clocks::Offset;
-use crate::correlate::flows;
+use crate::correlate::flows::{self, Flows};
 use crate::diagnose;
 use crate::digest::{CaptureDigest, Tuple};
-use crate::evidence::{Book, Ev, Place};
+use crate::evidence::{Book, Ev, Place, Used};
 use crate::identify::inventory::{Id, Inventory, is_special, short};
 use crate::identify::place::{self, Capture, Point};
 use crate::identify::resolved::Resolved;
 use crate::ingest::{Data, Ingested};
-use crate::model::{Locator, Mac, Protocol};
+use crate::model::{Locator, Mac, Nanos, Protocol};
 use crate::order;
+use crate::packed::PackedReport;
 use crate::report::{
     self, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
     Report, Rewrite, SCHEMA, Severity, Side, Status,
 };
 use crate::trace::relay::{Relay, Relays};
-use crate::trace::{self, Context};
+use crate::trace::{self, Context, Paths};
 
 /// Everything that the inputs show, as one report. The order of `inputs` does not matter.
 ///
@@ -29,12 +30,18 @@ use crate::trace::{self, Context};
 /// that this takes here).
 #[must_use]
 pub fn analyze(inputs: &[Ingested]) -> Report {
+    analyze_packed(inputs).into()
+}
+
+/// The same, kept small: a report of many conversations takes several times as much when all of them are laid out.
+#[must_use]
+pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     let rate = inputs.iter().map(Ingested::rate).max().unwrap_or_default();
     let is_finer = |i: &Ingested| matches!(i.data, Data::Capture(_)) && i.rate() < rate;
     if inputs.iter().any(is_finer) {
         let mut inputs = inputs.to_vec();
         inputs.iter_mut().for_each(|i| i.sample(rate));
-        return analyze(&inputs);
+        return analyze_packed(&inputs);
     }
     let mut sorted: Vec<&Ingested> = inputs.iter().collect();
     order::sort_by(&mut sorted, |a, b| (&a.name, a.hash, a.bytes, &a.kind).cmp(&(&b.name, b.hash, b.bytes, &b.kind)));
@@ -56,8 +63,8 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
     let flows = flows::flows(&captures, &points);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let traced = trace::trace(ctx, &mut book);
-    let crossed: BTreeSet<Id> =
-        traced.paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).filter_map(|h| h.interface.clone()).collect();
+    let hops = traced.paths.iter().flat_map(|p| p.directions).flat_map(|d| d.hops);
+    let crossed: BTreeSet<Id> = order::set(hops.filter_map(|h| h.interface));
     place::by_elimination(&mut points, &crossed, &inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let mut findings = diagnose::diagnose(ctx, &traced, &mut book);
@@ -66,8 +73,14 @@ pub fn analyze(inputs: &[Ingested]) -> Report {
     sort_paths(ctx, &mut paths);
     let relays = trace::relay::relays(ctx, &paths, &clocks, &mut book);
     findings.extend(diagnose::relayed(ctx, &paths, &relays));
-    Publisher { ctx, book: &mut book, used: BTreeSet::new(), entities: BTreeMap::new() }
-        .publish(&sorted, &paths, &relays, &clocks, findings)
+    let sampling = flows.rate.is_sampled().then(|| sampling(&captures, &flows));
+    let ambiguous = report::Ambiguous { packets: flows.ambiguous, messages: relays.ambiguous };
+    // Paths and book say all that the report needs: what they were made from would only take room beside it.
+    drop(flows);
+    let publisher = Publisher { captures: &captures, points: &points, inv: &inv, book, used: Used::default(), entities: BTreeMap::new() };
+    let mut report = publisher.publish(&sorted, paths, &relays, &clocks, findings);
+    (report.head.sampling, report.head.ambiguous) = (sampling, ambiguous);
+    report
 }
 
 /// Inputs that were not read whole: what they hold beyond the fault is missing from every conclusion.
@@ -102,13 +115,26 @@ fn damaged(inputs: &[&Ingested], book: &mut Book) -> Vec<diagnose::Finding> {
     found
 }
 
+fn sampling(captures: &[Capture<'_>], flows: &Flows) -> report::Sampling {
+    let sum = |count: fn(&CaptureDigest) -> u32| captures.iter().map(|c| u64::from(count(c.digest))).sum();
+    report::Sampling {
+        one_in: flows.rate.of(),
+        packets: sum(CaptureDigest::len),
+        examined: sum(CaptureDigest::kept),
+        unexamined_flows: flows.unexamined,
+    }
+}
+
 /// In the order of their first packet, as a person reads an incident.
-fn sort_paths(ctx: Context<'_>, paths: &mut [trace::Path]) {
-    let first = |p: &trace::Path| {
+fn sort_paths(ctx: Context<'_>, paths: &mut Paths) {
+    let first = |p: trace::Path| {
         let sightings = p.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
         sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)).map(|s| s.first_ns).min()
     };
-    paths.sort_by_cached_key(|p| (first(p), p.legs.iter().map(|l| l.tuple).collect::<Vec<_>>()));
+    let mut order: Vec<(Option<Nanos>, u32)> = paths.iter().map(first).zip(0..).collect();
+    let tuples = |at: u32| paths.get(at as usize).map(|p| p.legs.into_iter().map(|l| l.tuple).collect::<Vec<_>>());
+    order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| tuples(a.1).cmp(&tuples(b.1))));
+    paths.arrange(order.into_iter().map(|o| o.1).collect());
 }
 
 /// An entity in the making.
@@ -133,10 +159,15 @@ impl Draft {
     }
 }
 
+/// Of so many statements on a link no more are cited.
+const LINK_EVIDENCE: usize = 256;
+
 struct Publisher<'a> {
-    ctx: Context<'a>,
-    book: &'a mut Book,
-    used: BTreeSet<Ev>,
+    captures: &'a [Capture<'a>],
+    points: &'a [Point],
+    inv: &'a Inventory,
+    book: Book,
+    used: Used,
     entities: BTreeMap<Id, Draft>,
 }
 
@@ -144,20 +175,20 @@ impl Publisher<'_> {
     fn publish(
         mut self,
         inputs: &[&Ingested],
-        paths: &[trace::Path],
+        paths: Paths,
         relays: &Relays,
         clocks: &BTreeMap<usize, (usize, Offset)>,
         mut findings: Vec<diagnose::Finding>,
-    ) -> Report {
-        let inv = self.ctx.inv;
+    ) -> PackedReport {
+        let inv = self.inv;
         self.seen_addresses(&mut findings);
-        for p in self.ctx.points {
+        for p in self.points {
             if let Some(at) = &p.at {
                 self.entity(at, p.p, &p.ev);
             }
         }
         let mut links: BTreeMap<(Id, Id, &'static str), (f64, BTreeSet<Ev>)> = BTreeMap::new();
-        for path in paths {
+        for path in paths.iter() {
             for d in &path.directions {
                 for h in &d.hops {
                     let ev: Vec<Ev> = h.ev.clone();
@@ -174,7 +205,10 @@ impl Publisher<'_> {
                         let key = if x <= y { (x, y, kind) } else { (y, x, kind) };
                         let e = links.entry(key).or_insert((0.0, BTreeSet::new()));
                         e.0 = e.0.max(a.p.min(b.p));
-                        e.1.extend(a.ev.iter().chain(&b.ev).copied().take(4));
+                        // All conversations between two hosts cross the same links.
+                        if e.1.len() < LINK_EVIDENCE {
+                            e.1.extend(a.ev.iter().chain(&b.ev).copied().take(4));
+                        }
                     }
                 }
             }
@@ -198,11 +232,16 @@ impl Publisher<'_> {
         }
         self.parents();
         // Whatever is left without evidence rests on its parts.
-        let all: BTreeMap<Id, BTreeSet<Ev>> = order::map(self.entities.iter().map(|(k, d)| (k.clone(), d.ev.clone())));
-        for (id, d) in &mut self.entities {
-            if d.ev.is_empty() {
-                let from_children = all.iter().filter(|(k, _)| k.starts_with(&format!("if:{id}/"))).flat_map(|(_, e)| e.iter().copied());
-                d.ev.extend(from_children.take(2));
+        let from_parts = |id: &Id| -> Vec<Ev> {
+            let prefix = format!("if:{id}/");
+            let parts = self.entities.range(prefix.clone()..).take_while(|(k, _)| k.starts_with(&prefix));
+            parts.flat_map(|(_, d)| d.ev.iter().copied()).take(2).collect()
+        };
+        let bare: Vec<(Id, Vec<Ev>)> =
+            self.entities.iter().filter(|(_, d)| d.ev.is_empty()).map(|(id, _)| (id.clone(), from_parts(id))).collect();
+        for (id, ev) in bare {
+            if let Some(d) = self.entities.get_mut(&id) {
+                d.ev.extend(ev);
             }
         }
         self.entities.retain(|_, d| !d.ev.is_empty());
@@ -219,9 +258,9 @@ impl Publisher<'_> {
         for d in self.entities.values() {
             self.used.extend(d.cited());
         }
-        self.used.extend(self.ctx.points.iter().flat_map(|p| p.ev.iter().copied()));
+        self.used.extend(self.points.iter().flat_map(|p| p.ev.iter().copied()));
         self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
-        self.used.extend(paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).flat_map(|h| h.ev.iter().copied()));
+        self.used.extend(paths.iter().flat_map(|p| p.directions).flat_map(|d| d.hops).flat_map(|h| h.ev));
         self.used.extend(relays.relays.iter().flat_map(|r| r.ev.iter().copied()));
         self.used.extend(findings.iter().flat_map(|f| f.ev.iter().copied()));
         let mut relays_of: BTreeMap<usize, Vec<&Relay>> = BTreeMap::new();
@@ -230,13 +269,15 @@ impl Publisher<'_> {
             relays_of.entry(r.back).or_default().push(r);
         }
         let input_id = |n: usize| format!("in{}", n + 1);
-        let (evidence, ids) = self.book.publish(&self.used, input_id);
+        self.used.count();
+        let used = std::mem::take(&mut self.used);
+        let evidence = std::mem::take(&mut self.book).publish(&used);
         let names = |ev: &mut dyn Iterator<Item = Ev>| -> Vec<String> {
             let mut seen = BTreeSet::new();
-            ev.filter(|e| seen.insert(*e)).filter_map(|e| ids.get(&e).cloned()).collect()
+            ev.filter(|e| seen.insert(*e)).filter_map(|e| Some(format!("e{}", used.rank(e)? + 1))).collect()
         };
         let point_id = |n: usize| format!("cp{}", n + 1);
-        Report {
+        let head = Report {
             schema: SCHEMA.to_owned(),
             generator: Generator { name: "hopscope".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
             inputs: inputs
@@ -252,7 +293,6 @@ impl Publisher<'_> {
                 })
                 .collect(),
             capture_points: self
-                .ctx
                 .points
                 .iter()
                 .enumerate()
@@ -283,44 +323,28 @@ impl Publisher<'_> {
                     evidence: names(&mut ev.into_iter()),
                 })
                 .collect(),
-            sampling: self.ctx.flows.rate.is_sampled().then(|| self.sampling()),
-            paths: paths
-                .iter()
-                .enumerate()
-                .map(|(n, p)| self.path(p, n, relays_of.get(&n).map(Vec::as_slice).unwrap_or_default(), &names, &point_id))
-                .collect(),
-            findings: findings
-                .into_iter()
-                .map(|f| Finding {
-                    kind: f.kind.to_owned(),
-                    severity: f.severity,
-                    about: f.about.into_iter().filter(|a| known.contains(a)).collect(),
-                    summary: f.summary,
-                    next_step: f.next_step,
-                    confidence: confidence::round(f.p),
-                    evidence: names(&mut f.ev.into_iter()),
-                })
-                .collect(),
-            evidence,
-            ambiguous: report::Ambiguous { packets: self.ctx.flows.ambiguous, messages: relays.ambiguous },
-        }
-    }
-
-    fn sampling(&self) -> report::Sampling {
-        let sum = |count: fn(&CaptureDigest) -> u32| self.ctx.captures.iter().map(|c| u64::from(count(c.digest))).sum();
-        report::Sampling {
-            one_in: self.ctx.flows.rate.of(),
-            packets: sum(CaptureDigest::len),
-            examined: sum(CaptureDigest::kept),
-            unexamined_flows: self.ctx.flows.unexamined,
-        }
+            ..Report::default()
+        };
+        let findings = findings.into_iter().map(|f| Finding {
+            kind: f.kind.to_owned(),
+            severity: f.severity,
+            about: f.about.into_iter().filter(|a| known.contains(a)).collect(),
+            summary: f.summary,
+            next_step: f.next_step,
+            confidence: confidence::round(f.p),
+            evidence: names(&mut f.ev.into_iter()),
+        });
+        let findings = findings.collect();
+        let relays = |n: usize| relays_of.get(&n).map(Vec::as_slice).unwrap_or_default();
+        let paths = paths.iter().enumerate().map(|(n, p)| self.path(&p, n, relays(n), &names, &point_id)).collect();
+        PackedReport { head, paths, findings, evidence }
     }
 
     /// Every address that the captures show gets its owner.
     fn seen_addresses(&mut self, findings: &mut Vec<diagnose::Finding>) {
         let mut macs: BTreeMap<Mac, Place> = BTreeMap::new();
         let mut ips: BTreeMap<IpAddr, Place> = BTreeMap::new();
-        for c in self.ctx.captures {
+        for c in self.captures {
             for s in &c.digest.streams {
                 let at = || Place::frame(c.input, s.first_row);
                 for m in [s.key.src_mac, s.key.dst_mac].into_iter().flatten() {
@@ -348,13 +372,13 @@ impl Publisher<'_> {
                 ips.entry(a.target_ip).or_insert_with(at);
             }
         }
-        let inv = self.ctx.inv;
-        let resolved = Resolved::of(self.ctx.captures);
+        let inv = self.inv;
+        let resolved = Resolved::of(self.captures);
         for (ip, at) in ips.into_iter().filter(|(ip, _)| !is_special(*ip)) {
             let claim = inv.owner_of_ip(ip);
             let id = inv.entity_of_ip(ip);
             // A host that no inventory names is called as the captures' writers call it; its id stays what it is.
-            let named = if claim.is_none() || id.starts_with("host:") { resolved.name(ip, &at, self.book) } else { None };
+            let named = if claim.is_none() || id.starts_with("host:") { resolved.name(ip, &at, &mut self.book) } else { None };
             let mut ev = claim.map(|c| c.ev.clone()).unwrap_or_default();
             if ev.is_empty() {
                 ev.push(self.book.add("seen", format!("{ip} is in the captures"), vec![at]));
@@ -410,7 +434,7 @@ impl Publisher<'_> {
 
     /// Enters an entity, with all that the inventory knows of it.
     fn entity(&mut self, id: &str, p: f64, ev: &[Ev]) {
-        let inv = self.ctx.inv;
+        let inv = self.inv;
         if let Some(known) = self.entities.get_mut(id) {
             if known.ev.len() < 6 {
                 known.ev.extend(ev.iter().copied());
@@ -470,7 +494,7 @@ impl Publisher<'_> {
                     d.ev.extend(e.ev.iter().copied());
                 } else {
                     let claim = rest.parse::<Mac>().ok().and_then(|m| inv.owner_of_mac(m)).filter(|c| c.interface.as_deref() == Some(id));
-                    let placed = || self.ctx.points.iter().find(|p| p.at.as_deref() == Some(id)).and_then(|p| p.owner.clone());
+                    let placed = || self.points.iter().find(|p| p.at.as_deref() == Some(id)).and_then(|p| p.owner.clone());
                     d.parent = claim.map(|c| c.owner.clone()).or_else(placed);
                     d.macs.extend(rest.parse::<Mac>());
                 }
@@ -577,9 +601,9 @@ impl Publisher<'_> {
         names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
         point_id: &dyn Fn(usize) -> String,
     ) -> CapturePoint {
-        let capture = self.ctx.captures.get(p.capture);
+        let capture = self.captures.get(p.capture);
         let info = capture.and_then(|c| c.digest.interfaces.iter().find(|i| i.index == p.interface));
-        let streams: Vec<_> = place::streams(self.ctx.captures, p).map(|s| s.1).collect();
+        let streams: Vec<_> = place::streams(self.captures, p).map(|s| s.1).collect();
         let times = || streams.iter().filter(|s| s.first_ns != crate::digest::NO_TIME);
         CapturePoint {
             id,
@@ -611,7 +635,7 @@ impl Publisher<'_> {
         point_id: &dyn Fn(usize) -> String,
     ) -> Path {
         let (first, last) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple));
-        let inv = self.ctx.inv;
+        let inv = self.inv;
         let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd {
             entity: Some(p.holder(ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip))),
             ip: ip.to_string(),
@@ -666,7 +690,7 @@ impl Publisher<'_> {
         let stream = h
             .sightings
             .iter()
-            .filter_map(|s| self.ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize))
+            .filter_map(|s| self.captures.get(s.capture)?.digest.streams.get(s.stream as usize))
             .max_by_key(|s| s.packets);
         let mut encapsulation: Vec<Encapsulation> = Vec::new();
         if let Some(s) = stream {

@@ -19,7 +19,7 @@ use crate::order;
 use crate::report::{Severity, Verdict, Way};
 use crate::trace::filters::LeftOut;
 use crate::trace::relay::Relays;
-use crate::trace::{Context, Direction, Hop, Path, Traced, judge};
+use crate::trace::{Context, Direction, Hop, Path, Paths, Traced, judge};
 
 /// A finding in the making.
 #[derive(Clone, Debug)]
@@ -44,7 +44,8 @@ pub struct Finding {
 pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Finding> {
     let Traced { paths, clocks, left_out } = traced;
     let mut found = Vec::new();
-    for path in paths {
+    for path in paths.iter() {
+        let path = &path;
         translated(ctx, path, book, &mut found);
         lost(ctx, path, book, &mut found);
         answers(ctx, path, book, &mut found);
@@ -121,13 +122,13 @@ fn sampled(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 
 /// Connections that proxies continue by others, and clients that they name whose own connections nobody captured.
 #[must_use]
-pub fn relayed(ctx: Context<'_>, paths: &[Path], relays: &Relays) -> Vec<Finding> {
+pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding> {
     /// The proxy, and what it connects to: address, port, protocol.
     type Behind = (Id, IpAddr, u16);
-    let server = |n: usize| paths.get(n).and_then(|p| p.legs.last()).map(|l| (l.tuple.dst, l.tuple.dst_port));
+    let server = |n: usize| paths.get(n)?.legs.last().map(|l| (l.tuple.dst, l.tuple.dst_port));
     let mut joined: BTreeMap<Behind, (BTreeSet<Id>, usize, f64, Vec<Ev>)> = BTreeMap::new();
     for r in &relays.relays {
-        let (Some((ip, port)), Some(client)) = (server(r.back), paths.get(r.front).and_then(|p| p.legs.first()).map(|l| l.tuple.src))
+        let (Some((ip, port)), Some(client)) = (server(r.back), paths.get(r.front).and_then(|p| p.legs.first().map(|l| l.tuple.src)))
         else {
             continue;
         };
@@ -156,7 +157,7 @@ pub fn relayed(ctx: Context<'_>, paths: &[Path], relays: &Relays) -> Vec<Finding
     let known: BTreeSet<usize> = order::set(relays.relays.iter().map(|r| r.back));
     let mut unseen: BTreeMap<Behind, (BTreeSet<IpAddr>, Vec<Ev>)> = BTreeMap::new();
     for n in relays.named.iter().filter(|n| !known.contains(&n.back)) {
-        let (Some((ip, port)), Some(first)) = (server(n.back), paths.get(n.back).and_then(|p| p.legs.first())) else { continue };
+        let (Some((ip, port)), Some(first)) = (server(n.back), paths.get(n.back).and_then(|p| p.legs.into_iter().next())) else { continue };
         let e = unseen.entry((ctx.inv.entity_of_ip(first.tuple.src), ip, port)).or_default();
         if e.0.len() < 5 && e.0.insert(n.client) {
             e.1.push(n.ev);
@@ -305,12 +306,12 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
 
 /// Connections to one server that different nodes translated before any capture: their sources are the nodes', and look as if
 /// one connection had two.
-fn through_workers(ctx: Context<'_>, paths: &[Path], found: &mut Vec<Finding>) {
+fn through_workers(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) {
     /// Address, port and protocol that the packets end at.
     type Server = (IpAddr, u16, Protocol);
     let mut by_server: BTreeMap<Server, BTreeMap<Id, (usize, Vec<Ev>)>> = BTreeMap::new();
     let mut first_seen: BTreeMap<Server, BTreeSet<Id>> = BTreeMap::new();
-    for path in paths {
+    for path in paths.iter() {
         let (Some(leg), Some(Some(who))) = (path.legs.last(), path.rewriters.last()) else { continue };
         let before = path.legs.len().checked_sub(2).and_then(|n| path.legs.get(n));
         if before.is_none_or(|b| b.flow.is_some()) || !ctx.inv.nodes.contains_key(who) {
@@ -368,7 +369,7 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
                     let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
                     // A frame that shows the capture ran, and one of the packets that it should have.
                     let mut places = vec![Place::frame(input, row)];
-                    places.extend(last.ev.first().map(|e| book.sources(*e)).unwrap_or_default().first().cloned());
+                    places.extend(last.ev.first().and_then(|e| book.sources(*e).into_iter().next()));
                     ev.push(book.add("silence", statement, places));
                 }
             }
@@ -799,9 +800,9 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 }
 
 /// Addresses inside the VPC that no inventory explains.
-fn unresolved(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec<Finding>) {
+fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<Finding>) {
     let mut known: BTreeMap<Id, Vec<Ev>> = BTreeMap::new();
-    for leg in paths.iter().flat_map(|p| &p.legs) {
+    for leg in paths.iter().flat_map(|p| p.legs) {
         for ip in [leg.tuple.src, leg.tuple.dst] {
             let id = ctx.inv.entity_of_ip(ip);
             // A link-local address is nobody's in particular.
@@ -944,7 +945,7 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
             let failed = n.state.as_deref().is_some_and(|s| s.eq_ignore_ascii_case("failed"));
             let Some(true_mac) = eni.mac.filter(|m| *m != mac && on_wire && !is_router && !failed) else { continue };
             let mut places = vec![place.clone()];
-            eni.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+            eni.ev.iter().for_each(|e| places.extend(book.sources(*e)));
             let ev = book.add(
                 "neighbour_table",
                 format!("{} has {} at {mac}, while its ENI {} has {true_mac}", short(owner), n.ip, eni.id),

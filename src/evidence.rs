@@ -1,13 +1,14 @@
 //! The book of evidence: statements with their places in the inputs, each entered once.
 //! Knows nothing of what a statement is about.
 
-use std::collections::BTreeMap;
-use std::hash::{Hash as _, Hasher as _};
+use std::borrow::Cow;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
 use crate::model::Locator;
-use crate::report::{Evidence, Source};
+use crate::packed;
+use crate::report::Evidence;
+use crate::rows::{Reader, Row, Rows, Writer};
 
 /// An entry of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,18 +34,39 @@ impl Place {
 /// Statements with their sources, in order of entry.
 #[derive(Debug, Default)]
 pub struct Book {
-    entries: Vec<Entry>,
+    entries: Rows<Entry>,
     /// The hash of an entry → the latest one that has it. Entries are not kept twice: there are some for each conversation.
-    by_hash: FxHashMap<u64, Ev>,
-    /// For each entry an earlier one with the same hash.
-    same_hash: Vec<Option<Ev>>,
+    by_hash: FxHashMap<u32, Ev>,
+    /// For an entry an earlier one with the same hash.
+    same_hash: FxHashMap<Ev, Ev>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Entry {
-    kind: &'static str,
+    kind: Cow<'static, str>,
     statement: String,
     sources: Vec<Place>,
+}
+
+/// As [`Evidence`] is written, but for the id before it.
+impl Row for Entry {
+    fn write(&self, to: &mut Writer<'_>) {
+        to.word(&self.kind);
+        to.text(&self.statement);
+        to.list(&self.sources, |to, place| {
+            to.number((place.input as u64) << 1);
+            packed::write_locator(to, &place.at);
+        });
+    }
+
+    fn read(from: &mut Reader<'_>) -> Self {
+        let (kind, statement) = (from.word().into(), from.text());
+        let place = |from: &mut Reader<'_>| {
+            let input = from.small::<usize>() >> 1;
+            Place { input, at: packed::read_locator(from).unwrap_or(Locator::Line(1)) }
+        };
+        Self { kind, statement, sources: from.list(place) }
+    }
 }
 
 /// A statement names at most so many places: enough to check it, little enough to read.
@@ -56,60 +78,82 @@ impl Book {
         sources.dedup();
         sources.truncate(SOURCES);
         debug_assert!(!sources.is_empty(), "evidence without a source");
-        let entry = Entry { kind, statement: statement.into(), sources };
-        let mut hasher = FxHasher::default();
-        entry.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = (self.entries.encode(&Entry { kind: kind.into(), statement: statement.into(), sources }) >> 32) as u32;
         let latest = self.by_hash.get(&hash).copied();
         let mut known = latest;
         while let Some(ev) = known {
-            if self.entries.get(ev.0 as usize).is_some_and(|e| *e == entry) {
+            if self.entries.is_encoded(ev.0 as usize) {
                 return ev;
             }
-            known = self.same_hash.get(ev.0 as usize).copied().flatten();
+            known = self.same_hash.get(&ev).copied();
         }
         let ev = Ev(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
-        self.entries.push(entry);
-        self.same_hash.push(latest);
+        self.entries.keep();
+        self.same_hash.extend(latest.map(|latest| (ev, latest)));
         self.by_hash.insert(hash, ev);
         ev
     }
 
     /// The places of an entry.
     #[must_use]
-    pub fn sources(&self, ev: Ev) -> &[Place] {
-        self.entries.get(ev.0 as usize).map_or(&[], |e| &e.sources)
+    pub fn sources(&self, ev: Ev) -> Vec<Place> {
+        self.entries.get(ev.0 as usize).map_or(Vec::new(), |e| e.sources)
     }
 
-    /// The entries that `used` names, as the report's evidence, and the ids that they have there.
-    #[must_use]
-    pub fn publish(
-        &self,
-        used: &std::collections::BTreeSet<Ev>,
-        input_id: impl Fn(usize) -> String,
-    ) -> (Vec<Evidence>, BTreeMap<Ev, String>) {
-        let mut ids = BTreeMap::new();
-        let mut list = Vec::new();
-        for ev in used {
-            let Some(entry) = self.entries.get(ev.0 as usize) else { continue };
-            let id = format!("e{}", list.len() + 1);
-            let sources = entry.sources.iter().map(|p| {
-                let mut source = Source { input: input_id(p.input), ..Source::default() };
-                match &p.at {
-                    Locator::Frame(n) => source.frame = Some(*n),
-                    Locator::Pointer(p) => source.pointer = Some(p.clone()),
-                    Locator::Line(n) => source.line = Some(*n),
-                }
-                source
-            });
-            list.push(Evidence {
-                id: id.clone(),
-                kind: entry.kind.to_owned(),
-                statement: entry.statement.clone(),
-                sources: sources.collect(),
-            });
-            ids.insert(*ev, id);
+    /// The entries that are used, as the report's evidence.
+    pub(crate) fn publish(self, used: &Used) -> Rows<Evidence> {
+        self.entries.select(|at| used.rank(Ev(u32::try_from(at).ok()?)).map(|rank| (rank + 1) << 1))
+    }
+}
+
+impl Ev {
+    /// Its place among all entries.
+    pub(crate) fn index(self) -> u32 {
+        self.0
+    }
+
+    /// The entry at this place.
+    pub(crate) fn at(index: u32) -> Self {
+        Self(index)
+    }
+}
+
+/// Which entries are used.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    bits: Vec<u64>,
+    /// How many are used before each 64.
+    before: Vec<u32>,
+}
+
+impl Used {
+    pub(crate) fn extend(&mut self, entries: impl IntoIterator<Item = Ev>) {
+        for ev in entries {
+            let at = ev.0 as usize / 64;
+            if self.bits.len() <= at {
+                self.bits.resize(at + 1, 0);
+            }
+            if let Some(bits) = self.bits.get_mut(at) {
+                *bits |= 1 << (ev.0 % 64);
+            }
         }
-        (list, ids)
+    }
+
+    /// Counts them, for [`Self::rank`].
+    pub(crate) fn count(&mut self) {
+        let mut total = 0;
+        self.before.clear();
+        for bits in &self.bits {
+            self.before.push(total);
+            total += bits.count_ones();
+        }
+    }
+
+    /// The how manieth of those that are used this is, from 0.
+    pub(crate) fn rank(&self, ev: Ev) -> Option<u64> {
+        let at = ev.0 as usize / 64;
+        let (bits, bit) = (self.bits.get(at)?, ev.0 % 64);
+        let below = (bits & ((1 << bit) - 1)).count_ones();
+        (bits >> bit & 1 == 1).then_some(u64::from(self.before.get(at)? + below))
     }
 }

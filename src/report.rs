@@ -395,7 +395,7 @@ impl Report {
     /// Only if a number is not finite, which the engine never makes.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let mut bytes = Vec::new();
-        self.serialize_inert(&mut bytes)?;
+        serialize_inert(self, &mut bytes)?;
         bytes.push(b'\n');
         Ok(String::from_utf8(bytes).unwrap_or_default())
     }
@@ -404,14 +404,19 @@ impl Report {
     ///
     /// # Errors
     /// What `out` says, or a number that is not finite.
-    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
-        self.serialize_inert(&mut out)?;
-        out.write_all(b"\n")
+    pub fn write_json(&self, out: impl Write) -> io::Result<()> {
+        write_inert(self, out)
     }
+}
 
-    fn serialize_inert(&self, out: &mut impl Write) -> Result<(), serde_json::Error> {
-        self.serialize(&mut serde_json::Serializer::with_formatter(out, Inert(PrettyFormatter::new())))
-    }
+/// The document's bytes, of whatever has its members.
+pub(crate) fn write_inert(document: &impl Serialize, mut out: impl Write) -> io::Result<()> {
+    serialize_inert(document, &mut out)?;
+    out.write_all(b"\n")
+}
+
+fn serialize_inert(document: &impl Serialize, out: &mut impl Write) -> Result<(), serde_json::Error> {
+    document.serialize(&mut serde_json::Serializer::with_formatter(out, Inert(PrettyFormatter::new())))
 }
 
 /// JSON lets through what a terminal or an editor may act on; in strings every character may stand as its number instead.

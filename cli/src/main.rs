@@ -11,9 +11,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
-use hopscope::analysis::analyze;
+use hopscope::analysis::analyze_packed;
 use hopscope::digest::Rate;
 use hopscope::ingest::{DIGEST_SUFFIX, Data, Ingested};
+use hopscope::packed::PackedReport;
 use hopscope::report::{Report, Status};
 use hopscope::sample::PACKET_BYTES;
 
@@ -220,10 +221,10 @@ fn run_analyze(args: &Analyze) -> Result<ExitCode, Fault> {
     let worked = processor_time().zip(worked).map(|(after, before)| after.saturating_sub(before));
     let status = complain(&ingested)?;
     let start = Instant::now();
-    let report = analyze(&ingested);
+    let report = analyze_packed(&ingested);
     let analysed = start.elapsed();
     let start = Instant::now();
-    output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
+    output.write(chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
     if args.timings {
         let packets: u64 = ingested.iter().map(|i| if let Data::Capture(digest) = &i.data { u64::from(digest.len()) } else { 0 }).sum();
         let [read, analysed, written] = [read, analysed, start.elapsed()].map(|t| t.as_secs_f64());
@@ -310,7 +311,7 @@ fn run_render(args: &Render) -> Result<ExitCode, Fault> {
             args.report.display()
         ));
     }
-    output.write(&chosen(shareable(report, &args.shown), args.shown.path.as_deref())?)?;
+    output.write(chosen(shareable(report.into(), &args.shown), args.shown.path.as_deref())?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -321,19 +322,22 @@ fn run_collect(args: Collect) -> Result<ExitCode, Fault> {
 }
 
 /// The report as it is, or with pseudonyms.
-fn shareable(report: Report, shown: &Shown) -> Report {
+fn shareable(report: PackedReport, shown: &Shown) -> PackedReport {
     if !shown.redact {
         return report;
     }
+    let report = Report::from(report);
     let key = shown.redact_key.clone().unwrap_or_else(|| hopscope::redact::key_of(&report));
-    hopscope::redact::redact(&report, &key)
+    hopscope::redact::redact(&report, &key).into()
 }
 
 /// The whole report, or the one path that the person asked for.
-fn chosen(report: Report, path: Option<&str>) -> Result<Report, Fault> {
+fn chosen(report: PackedReport, path: Option<&str>) -> Result<PackedReport, Fault> {
     let Some(id) = path else { return Ok(report) };
-    hopscope::views::only_path(&report, id).ok_or_else(|| match (report.paths.first(), report.paths.last()) {
-        (Some(first), Some(last)) if report.paths.len() > 1 => {
+    let count = report.paths.len();
+    let (first, last) = (report.paths.get(0), report.paths.get(count.saturating_sub(1)));
+    report.only_path(id).ok_or_else(|| match (first, last) {
+        (Some(first), Some(last)) if count > 1 => {
             format!("the report has paths {} to {}, and no path {id}", first.id, last.id)
         }
         (Some(only), _) => format!("the report has one path, {}, and no path {id}", only.id),

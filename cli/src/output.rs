@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
+use hopscope::packed::PackedReport;
 use hopscope::report::Report;
 use hopscope::views;
 
@@ -56,16 +57,16 @@ impl<'a> Output<'a> {
 
     /// # Errors
     /// When the file or standard output cannot be written. A reader that went away (`| head`) is none.
-    pub(crate) fn write(&self, report: &Report) -> Result<(), Fault> {
+    pub(crate) fn write(&self, report: PackedReport) -> Result<(), Fault> {
         match (self.file, self.format) {
             (Some(path), Format::Json) => {
-                // As it is made: as a text, a report of many conversations takes as much memory as the report itself, or twice that.
-                let written = File::create(path).and_then(|file| write_json(report, BufWriter::new(file)));
+                // Row by row: laid out, a report of many conversations takes several times as much memory as packed.
+                let written = File::create(path).and_then(|file| write_json(&report, BufWriter::new(file)));
                 written.map_err(|e| format!("{e}: {}", path.display()))
             }
-            (None, Format::Json) => said(write_json(report, BufWriter::new(io::stdout().lock()))),
-            (Some(path), _) => fs::write(path, self.text(report)?).map_err(|e| format!("{e}: {}", path.display())),
-            (None, _) => print(&self.text(report)?),
+            (None, Format::Json) => said(write_json(&report, BufWriter::new(io::stdout().lock()))),
+            (Some(path), _) => fs::write(path, self.text(&report.into())?).map_err(|e| format!("{e}: {}", path.display())),
+            (None, _) => print(&self.text(&report.into())?),
         }
     }
 
@@ -103,7 +104,7 @@ pub(crate) fn print(text: &str) -> Result<(), Fault> {
 }
 
 /// The document of [`Report::to_json`], byte for byte.
-fn write_json(report: &Report, mut out: impl Write) -> io::Result<()> {
+fn write_json(report: &PackedReport, mut out: impl Write) -> io::Result<()> {
     report.write_json(&mut out)?;
     out.flush()
 }

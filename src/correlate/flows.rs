@@ -1,7 +1,7 @@
 //! Conversations: every stream of every capture, joined by tuple, and across translations by what they carry.
 //! Knows tuples and identities; must not know who owns an address.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
@@ -30,7 +30,7 @@ pub struct Flow {
     /// From the lower (address, port) to the higher.
     pub tuple: Tuple,
     /// Its streams, by point.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Box<[Sighting]>,
 }
 
 /// Flows that carry the same packets under different addresses, and those that none shares.
@@ -64,8 +64,8 @@ pub struct Join {
 pub struct Flows {
     /// By tuple.
     pub flows: Vec<Flow>,
-    /// Groups, in order of their first flow.
-    pub conversations: Vec<Conversation>,
+    /// How the flows group.
+    groups: Groups,
     /// Identities that too many flows share to say anything; dropped, not guessed.
     pub ambiguous: u64,
     /// How many packets one of was kept, of all captures.
@@ -86,7 +86,8 @@ const MOST_FLOWS: usize = 6;
 pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     let rate = captures.iter().map(|c| c.digest.rate()).max().unwrap_or_default();
     let mut all = Flows { rate, index: captures.iter().map(|c| Summary::of(c.digest, rate)).collect(), ..Flows::default() };
-    let mut by_tuple: BTreeMap<Tuple, Vec<Sighting>> = BTreeMap::new();
+    // Lower end first, point, stream, whether that runs forward.
+    let mut seen: Vec<(Tuple, u32, u32, bool)> = Vec::new();
     for (point_id, point) in points.iter().enumerate() {
         let Some(capture) = captures.get(point.capture) else { continue };
         let errors: BTreeSet<u32> = capture.digest.errors.iter().map(|e| e.stream).collect();
@@ -99,19 +100,29 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
             }
             let forward = (tuple.src, tuple.src_port) <= (tuple.dst, tuple.dst_port);
             let key = if forward { tuple } else { tuple.reversed() };
-            by_tuple.entry(key).or_default().push(Sighting { point: point_id, capture: point.capture, stream: *id, forward });
+            seen.push((key, u32::try_from(point_id).unwrap_or(u32::MAX), *id, forward));
         }
     }
-    all.flows = by_tuple.into_iter().map(|(tuple, sightings)| Flow { tuple, sightings }).collect();
-    let found = all.flows.len();
-    let index = &all.index;
-    all.flows.retain(|f| f.sightings.iter().any(|s| index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())));
-    all.unexamined = (found - all.flows.len()) as u64;
-    all.flows.retain(|f| all_echo(f, &all.index));
+    seen.sort_unstable();
+    let sighting = |(_, point, stream, forward): &(Tuple, u32, u32, bool)| {
+        let point = *point as usize;
+        Sighting { point, capture: points.get(point).map_or(0, |p| p.capture), stream: *stream, forward: *forward }
+    };
+    for same in seen.chunk_by(|a, b| a.0 == b.0) {
+        let Some((tuple, ..)) = same.first() else { continue };
+        let flow = Flow { tuple: *tuple, sightings: same.iter().map(sighting).collect() };
+        if !flow.sightings.iter().any(|s| all.index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())) {
+            all.unexamined += 1;
+        } else if all_echo(&flow, &all.index) {
+            all.flows.push(flow);
+        }
+    }
+    drop(seen);
+    all.flows.shrink_to_fit();
     let mut joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
     let Renumbered { flows: renumbered, joins: by_content } = renumbered(captures, &all.flows, &all.index);
     joins.extend(by_content);
-    all.conversations = group(all.flows.len(), joins);
+    all.groups = Groups::of(all.flows.len(), joins);
     all.compare_by_content(captures, &renumbered);
     all
 }
@@ -137,6 +148,17 @@ fn all_echo(flow: &Flow, index: &[Summary]) -> bool {
 }
 
 impl Flows {
+    /// The groups of flows, in order of their first ones.
+    pub fn conversations(&self) -> impl Iterator<Item = Conversation> {
+        self.groups.members.chunk_by(|a, b| a.0 == b.0).filter_map(|members| {
+            let head = members.first()?.0;
+            let joins = &self.groups.joins;
+            let (first, after) = (joins.partition_point(|j| j.0 < head), joins.partition_point(|j| j.0 <= head));
+            let joins = joins.get(first..after).unwrap_or_default().iter().map(|j| j.1).collect();
+            Some(Conversation { flows: members.iter().map(|m| m.1 as usize).collect(), joins })
+        })
+    }
+
     /// The rows of a sighting that were kept, in the file's order.
     pub fn rows<'a>(&'a self, captures: &'a [Capture<'a>], s: &Sighting) -> impl Iterator<Item = Row> + use<'a> {
         let rows = self.index.get(s.capture).map_or(&[][..], |i| i.rows(s.stream));
@@ -148,8 +170,11 @@ impl Flows {
 
     /// All streams of conversations of which some are to be compared by content are.
     fn compare_by_content(&mut self, captures: &[Capture<'_>], renumbered: &BTreeSet<usize>) {
-        let conversations = self.conversations.iter().filter(|c| c.flows.iter().any(|f| renumbered.contains(f)));
-        let flows = conversations.flat_map(|c| &c.flows).filter_map(|f| self.flows.get(*f)).filter(|f| f.tuple.protocol != Protocol::Tcp);
+        if renumbered.is_empty() {
+            return;
+        }
+        let conversations = self.conversations().filter(|c| c.flows.iter().any(|f| renumbered.contains(f)));
+        let flows = conversations.flat_map(|c| c.flows).filter_map(|f| self.flows.get(f)).filter(|f| f.tuple.protocol != Protocol::Tcp);
         let streams: BTreeSet<(usize, u32)> = flows.flat_map(|f| &f.sightings).map(|s| (s.capture, s.stream)).collect();
         for (capture, stream) in &streams {
             if let (Some(index), Some(c)) = (self.index.get_mut(*capture), captures.get(*capture)) {
@@ -289,22 +314,35 @@ fn is_enough(join: &Join, captures: &[Capture<'_>], flows: &[Flow]) -> bool {
     }
 }
 
-fn group(n: usize, joins: Vec<Join>) -> Vec<Conversation> {
-    let mut sets = petgraph::unionfind::UnionFind::<usize>::new(n);
-    for j in &joins {
-        sets.union(j.a, j.b);
-    }
-    let labels = sets.into_labeling();
-    let mut groups: BTreeMap<usize, Conversation> = BTreeMap::new();
-    let mut first: BTreeMap<usize, usize> = BTreeMap::new();
-    for (flow, label) in labels.iter().enumerate() {
-        let head = *first.entry(*label).or_insert(flow);
-        groups.entry(head).or_default().flows.push(flow);
-    }
-    for j in joins {
-        if let Some(c) = labels.get(j.a).and_then(|l| first.get(l)).and_then(|h| groups.get_mut(h)) {
-            c.joins.push(j);
+/// Flows by the first flow of their group: most groups have one.
+#[derive(Debug, Default)]
+struct Groups {
+    /// First flow of the group, flow.
+    members: Vec<(u32, u32)>,
+    /// First flow of the group, join.
+    joins: Vec<(u32, Join)>,
+}
+
+impl Groups {
+    fn of(flows: usize, joins: Vec<Join>) -> Self {
+        let mut sets = petgraph::unionfind::UnionFind::<u32>::new(flows);
+        let number = |flow: usize| u32::try_from(flow).unwrap_or(u32::MAX);
+        for j in &joins {
+            sets.union(number(j.a), number(j.b));
         }
+        let labels = sets.into_labeling();
+        let mut first = vec![u32::MAX; labels.len()];
+        let mut members = Vec::with_capacity(labels.len());
+        for (flow, label) in (0..).zip(&labels) {
+            if let Some(head) = first.get_mut(*label as usize) {
+                *head = (*head).min(flow);
+                members.push((*head, flow));
+            }
+        }
+        members.sort_unstable();
+        let head = |j: &Join| labels.get(j.a).and_then(|label| first.get(*label as usize)).copied();
+        let mut joins: Vec<(u32, Join)> = joins.into_iter().filter_map(|j| Some((head(&j)?, j))).collect();
+        joins.sort_by_key(|j| j.0);
+        Self { members, joins }
     }
-    groups.into_values().collect()
 }

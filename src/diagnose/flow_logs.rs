@@ -14,7 +14,7 @@ use crate::model::{Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Way};
 use crate::trace::flow_logs::statement;
-use crate::trace::{Context, Logged, Path};
+use crate::trace::{Context, Logged, Paths};
 
 /// Rejections beside the paths are told one by one up to this many; an address under attack has thousands.
 const TOLD: usize = 40;
@@ -25,7 +25,7 @@ const NAMED: usize = 6;
 type Key = (String, Protocol, Option<u16>, Option<u16>);
 
 /// Everything that the logs are worth.
-pub(super) fn findings(ctx: Context<'_>, paths: &[Path], book: &mut Book, found: &mut Vec<Finding>) {
+pub(super) fn findings(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<Finding>) {
     let told = on_paths(ctx, paths, found);
     beside(ctx, &told, book, found);
     gaps(ctx, book, found);
@@ -63,9 +63,9 @@ fn why(is_by_acl: bool, reason: Option<&str>) -> String {
 }
 
 /// Conversations that were captured somewhere and end at an ENI.
-fn on_paths(ctx: Context<'_>, paths: &[Path], found: &mut Vec<Finding>) -> BTreeSet<Key> {
+fn on_paths(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) -> BTreeSet<Key> {
     let mut told = BTreeSet::new();
-    for path in paths {
+    for path in paths.iter() {
         for d in &path.directions {
             for h in &d.hops {
                 let Some(Logged::Rejected { eni, is_by_acl, ev }) = &h.logged else { continue };

@@ -8,3 +8,4 @@ pub mod place;
 pub mod resolved;
 mod rules;
 mod unlisted;
+mod ways;

@@ -320,7 +320,7 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
         let frames = if seen.frames > 0 { seen.frames } else { seen.out_frames };
         let how = if seen.frames > 0 { "carry" } else { "left under" };
         let mut places = vec![Place::frame(capture.input, *row)];
-        claim.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        claim.ev.iter().for_each(|e| places.extend(book.sources(*e)));
         let ev = book.add("own_mac", format!("all {frames} unicast frames {how} {mac}, the address of {}", short(interface)), places);
         let name = interface.rsplit('/').next().unwrap_or_default().to_owned();
         let pod = inv.pods.values().find(|p| p.id == claim.owner || (p.node.as_ref() == Some(&claim.owner) && p.veth == name));
@@ -379,7 +379,7 @@ fn trunks(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Book, 
             continue;
         }
         let mut places = vec![Place::frame(capture.input, row)];
-        trunk.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        trunk.ev.iter().for_each(|e| places.extend(book.sources(*e)));
         let statement =
             format!("{tagged} frames carry addresses and VLANs of {branches} branch ENIs of {}, and all others its trunk's", short(node));
         let ev = book.add("trunk", statement, places);
@@ -424,7 +424,7 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
             odds *= if sent.0 > 0 { weight::TTL_STARTS_ELSEWHERE } else { weight::NO_TTL_STARTS_HERE };
         }
         let mut places = vec![Place::frame(capture.input, row)];
-        pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        pod.ev.iter().for_each(|e| places.extend(book.sources(*e)));
         let statement = format!("all {} packets are from or to {ip}, the address of {}{why}", seen.ip_frames, short(&pod.id));
         let ev = book.add("pod_link", statement, places);
         let came: u64 = pod.ips.iter().filter_map(|ip| seen.came_in.get(ip)).sum();
@@ -500,7 +500,7 @@ fn bare_tunnels(capture: &Capture<'_>, point: &Point, seen: &Seen, inv: &Invento
         }
         let Some(row) = seen.ips.values().map(|x| x.1).min() else { continue };
         let mut places = vec![Place::frame(capture.input, row)];
-        places.extend_from_slice(book.sources(ev));
+        places.extend(book.sources(ev));
         let statement = format!("no packet has a link layer, and all are between pods of {} and what it sends by {dev}", short(node));
         let ev = book.add("tunnel_device", statement, places);
         let (interface, owner, name) = (interface_id(node, dev), node.clone(), dev.to_owned());
@@ -577,7 +577,7 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
         let Some(capture) = captures.get(p.capture) else { continue };
         let Some(row) = streams(captures, &*p).map(|s| s.1.first_row).min() else { continue };
         let mut places = vec![Place::frame(capture.input, row)];
-        places.extend_from_slice(book.sources(*ev));
+        places.extend(book.sources(*ev));
         let ev = book.add("interface_index", format!("interface {index} of {} is {name}", short(owner)), places);
         let link = inv.pods.values().find(|q| q.node.as_ref() == Some(owner) && &q.veth == name).map(|q| (q.id.clone(), false));
         let interface = interface_id(owner, name);
@@ -707,7 +707,7 @@ pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Invent
         if p < weight::needed::LIKELY || silent.len() > 1 {
             continue;
         }
-        let places: Vec<Place> = ev.iter().flat_map(|e| book.sources(*e).to_vec()).collect();
+        let places: Vec<Place> = ev.iter().flat_map(|e| book.sources(*e)).collect();
         if places.is_empty() {
             continue;
         }
@@ -1209,7 +1209,7 @@ fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &mut Invento
                 short(&router)
             );
             let mut places = vec![Place::frame(capture.input, row)];
-            eni.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+            eni.ev.iter().for_each(|e| places.extend(book.sources(*e)));
             let ev = book.add("router_mac", statement, places);
             new.push((*mac, Claim { owner: router.clone(), interface: None, p, ev: vec![ev] }));
         }
@@ -1286,7 +1286,7 @@ fn learn_link(
             continue;
         };
         let mut places = vec![Place::frame(capture.input, row)];
-        pod.ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+        pod.ev.iter().for_each(|e| places.extend(book.sources(*e)));
         let ev = book.add("link_mac", format!("on the link of {} {mac} is {what} address", short(&pod.id)), places);
         new.push((mac, Claim { owner, interface: Some(interface), p: weight::round(weight::owner::ON_LINK * point.link_p), ev: vec![ev] }));
     }

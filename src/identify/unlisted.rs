@@ -16,6 +16,7 @@ use crate::identify::inventory::{
     push_claim, short, sort_claims, spoken,
 };
 use crate::identify::place::{Capture, INITIAL_TTLS, Point, Samples, streams};
+use crate::identify::ways::{Frame, Levels, Ways, Wire};
 use crate::model::{Direction, Mac, Nanos};
 use crate::order;
 
@@ -165,7 +166,7 @@ pub(super) fn retire(captures: &[Capture<'_>], inv: &mut Inventory, book: &mut B
         }
         for (ip, place) in ips.iter().filter_map(|ip| Some((*ip, seen.get(ip)?))) {
             let mut places = vec![place.clone()];
-            pod_ev.iter().for_each(|e| places.extend_from_slice(book.sources(*e)));
+            pod_ev.iter().for_each(|e| places.extend(book.sources(*e)));
             let summary = format!("{} has {ip} now, yet it is younger than the captures: another had it then", short(&id));
             let ev = book.add(
                 "created_later",
@@ -203,8 +204,6 @@ fn unnamed_pod(inv: &mut Inventory, ip: IpAddr, node: &Id, veth: String, p: f64,
 
 // ---- what captures show --------------------------------------------------------------------------------------------
 
-/// A frame: its input and row.
-type Frame = (usize, u32);
 
 /// Why a MAC is thought to be somebody's: how sure, a sentence, and the frames that show it.
 #[derive(Clone, Debug)]
@@ -213,20 +212,6 @@ struct Reason {
     why: String,
     at: Vec<Frame>,
 }
-
-/// One stretch of Ethernet that packets of one address cross: from one MAC to another.
-#[derive(Clone, Debug, Default)]
-struct Wire {
-    points: BTreeSet<usize>,
-    /// The first packet.
-    first: Frame,
-}
-
-/// (source, destination) → hosts passed since the source → wires.
-type Ways = BTreeMap<(IpAddr, IpAddr), Levels>;
-
-/// Hosts passed since the source → wires.
-type Levels = BTreeMap<u8, BTreeMap<(Mac, Mac), Wire>>;
 
 /// The link between an address's own interface and the host that takes all its packets.
 #[derive(Clone, Copy, Debug)]
@@ -256,7 +241,7 @@ pub(super) fn glean(captures: &[Capture<'_>], points: &[Point], inv: &mut Invent
     let mut g = Gleaner {
         captures,
         points,
-        ways: ways(captures, points),
+        ways: Ways::of(captures, points),
         arp: arp(captures),
         faces: BTreeMap::new(),
         samples,
@@ -272,9 +257,9 @@ pub(super) fn glean(captures: &[Capture<'_>], points: &[Point], inv: &mut Invent
         asked_by: BTreeMap::new(),
         called: called(captures, points),
     };
-    for (a, b) in g.ways.values().flatten().flat_map(|(_, w)| w.keys()) {
-        g.beside.entry(*a).or_default().insert(*b);
-        g.beside.entry(*b).or_default().insert(*a);
+    for ((.., (a, b)), _) in g.ways.wires() {
+        g.beside.entry(a).or_default().insert(b);
+        g.beside.entry(b).or_default().insert(a);
     }
     for (mac, arp) in &g.arp {
         for ip in arp.asks_as.keys() {
@@ -286,33 +271,6 @@ pub(super) fn glean(captures: &[Capture<'_>], points: &[Point], inv: &mut Invent
     g.links_by_arp(inv);
     g.unite(inv);
     g.enter(inv, book);
-}
-
-fn ways(captures: &[Capture<'_>], points: &[Point]) -> Ways {
-    let mut ways = Ways::new();
-    for (n, point) in points.iter().enumerate() {
-        let Some(capture) = captures.get(point.capture) else { continue };
-        for (_, s) in streams(captures, point) {
-            let usable = |m: Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
-            let (Some(src_mac), Some(dst_mac)) = (usable(s.key.src_mac), usable(s.key.dst_mac)) else { continue };
-            let (src, dst, ttl) = match (s.key.tunnels.first(), s.key.flow) {
-                (Some(t), _) => (t.src, t.dst, t.ttl),
-                (None, Some(f)) => (f.src, f.dst, s.key.ttl),
-                (None, None) => continue,
-            };
-            let Some(initial) = INITIAL_TTLS.iter().find(|i| **i >= ttl).filter(|_| ttl != 0) else { continue };
-            let passed = initial - ttl;
-            if is_special(src) || is_special(dst) {
-                continue;
-            }
-            let wires = ways.entry((src, dst)).or_default().entry(passed).or_default();
-            let wire =
-                wires.entry((src_mac, dst_mac)).or_insert_with(|| Wire { points: BTreeSet::new(), first: (capture.input, s.first_row) });
-            wire.points.insert(n);
-            wire.first = wire.first.min((capture.input, s.first_row));
-        }
-    }
-    ways
 }
 
 fn arp(captures: &[Capture<'_>]) -> BTreeMap<Mac, Arp> {
@@ -466,9 +424,9 @@ impl Gleaner<'_> {
     fn find_faces(&mut self, inv: &Inventory) {
         let is_host = |m: Mac| inv.owner_of_mac(m).is_some_and(|c| c.p > needed::SURE && !c.owner.starts_with("router:"));
         let ways = std::mem::take(&mut self.ways);
-        for ((src, dst), levels) in &ways {
+        for ((src, dst), levels) in ways.pairs() {
             for wires in levels.range(..=FARTHEST).map(|x| x.1).filter(|w| w.len() > 1) {
-                let Some(order) = self.in_order(*src, *dst, wires) else { continue };
+                let Some(order) = self.in_order(src, dst, wires) else { continue };
                 for pair in order.windows(2) {
                     let [a, b] = pair else { continue };
                     let (Some(x), Some(y)) = (wires.get(a), wires.get(b)) else { continue };
@@ -488,11 +446,9 @@ impl Gleaner<'_> {
         }
         // Hosts ask before they answer others; a VPC router knows.
         let mut carries: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
-        for ((src, dst), levels) in &ways {
-            for (from, to) in levels.values().flat_map(|w| w.keys()) {
-                carries.entry(*from).or_default().insert(*src);
-                carries.entry(*to).or_default().insert(*dst);
-            }
+        for ((src, dst, _, (from, to)), _) in ways.wires() {
+            carries.entry(from).or_default().insert(src);
+            carries.entry(to).or_default().insert(dst);
         }
         for (mac, arp) in self.arp.iter().filter(|(m, a)| a.asks_as.is_empty() && !is_host(**m)) {
             let (Some((gateway, at)), 1) = (arp.answers_for.first_key_value(), arp.answers_for.len()) else { continue };
@@ -512,16 +468,14 @@ impl Gleaner<'_> {
         let mut got: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
         let mut forwards: BTreeSet<Mac> = BTreeSet::new();
         let mut first: BTreeMap<IpAddr, BTreeMap<(Mac, Mac), Frame>> = BTreeMap::new();
-        for ((src, dst), levels) in &self.ways {
-            for (level, (from, to), wire) in levels.iter().flat_map(|(l, w)| w.iter().map(|(k, v)| (*l, *k, v))) {
-                sent.entry(from).or_default().insert(*src);
-                got.entry(to).or_default().insert(*dst);
-                if level > 0 {
-                    forwards.insert(from);
-                } else {
-                    let at = first.entry(*src).or_default().entry((from, to)).or_insert(wire.first);
-                    *at = (*at).min(wire.first);
-                }
+        for ((src, dst, level, (from, to)), frame) in self.ways.wires() {
+            sent.entry(from).or_default().insert(src);
+            got.entry(to).or_default().insert(dst);
+            if level > 0 {
+                forwards.insert(from);
+            } else {
+                let at = first.entry(src).or_default().entry((from, to)).or_insert(frame);
+                *at = (*at).min(frame);
             }
         }
         // Who never sends but in its own name, as the first, may be a guest; the other end of its link is no way out to others.
@@ -619,7 +573,7 @@ impl Gleaner<'_> {
     /// Which interfaces are one host's.
     fn unite(&mut self, inv: &Inventory) {
         let node_of = |ip: IpAddr| inv.owner_of_ip(ip).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)).map(|c| &c.owner);
-        let listed: BTreeSet<Mac> = order::set(self.ways.values().flatten().flat_map(|(_, w)| w.keys()).flat_map(|(a, b)| [*a, *b]));
+        let listed: BTreeSet<Mac> = order::set(self.ways.wires().flat_map(|((.., (a, b)), _)| [a, b]));
         for mac in listed {
             if let Some(c) = inv.owner_of_mac(mac).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)) {
                 self.hosts.unite(&Part::Mac(mac), &Part::Node(c.owner.clone()));
@@ -648,10 +602,10 @@ impl Gleaner<'_> {
         }
         self.cooked(inv);
         let ways = std::mem::take(&mut self.ways);
-        for ((src, dst), levels) in &ways {
+        for ((src, dst), levels) in ways.pairs() {
             let order: BTreeMap<u8, Vec<(Mac, Mac)>> =
-                levels.iter().filter_map(|(level, wires)| Some((*level, self.in_order(*src, *dst, wires)?))).collect();
-            self.first_forwarder(inv, *src, levels, &order);
+                levels.iter().filter_map(|(level, wires)| Some((*level, self.in_order(src, dst, wires)?))).collect();
+            self.first_forwarder(inv, src, &levels, &order);
             for (level, here) in &order {
                 let Some(next) = level.checked_add(1).filter(|l| *l <= FARTHEST).and_then(|l| order.get(&l)) else { continue };
                 let (Some(last), Some(first)) = (here.last(), next.first()) else { continue };

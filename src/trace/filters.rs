@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::{Clocks, inside, translate};
-use super::{Context, Hop, Path};
+use super::{Context, Hop, Paths};
 use crate::confidence::needed::SURE;
 use crate::correlate::clocks::uncertainty_between;
 use crate::digest::{NO_TIME, Tuple};
@@ -38,7 +38,7 @@ pub struct LeftOut {
 
 /// Points that have none of a conversation which crossed their interface while they ran, with the first such conversation.
 #[must_use]
-pub fn left_out(ctx: Context<'_>, paths: &[Path], clocks: &Clocks) -> BTreeMap<usize, LeftOut> {
+pub fn left_out(ctx: Context<'_>, paths: &Paths, clocks: &Clocks) -> BTreeMap<usize, LeftOut> {
     let mut at: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
     for (id, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= SURE) {
         for interface in p.at.iter().chain(p.stream_at.values()) {
@@ -46,7 +46,7 @@ pub fn left_out(ctx: Context<'_>, paths: &[Path], clocks: &Clocks) -> BTreeMap<u
         }
     }
     let mut found: BTreeMap<usize, LeftOut> = BTreeMap::new();
-    for path in paths {
+    for path in paths.iter() {
         let mut here: BTreeMap<usize, LeftOut> = BTreeMap::new();
         for d in &path.directions {
             let Some(last) = d.hops.iter().rposition(Hop::observed) else { continue };

@@ -205,7 +205,7 @@ fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
     let lb = balancer_of(inv, service, node_port)?;
     let ip = lb_address(inv, lb, node.zone.as_deref())?;
     let mut sources = places;
-    service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend_from_slice(book.sources(*e)));
+    service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend(book.sources(*e)));
     let statement = format!(
         "{} has the address of {} as its source, {why}: it was translated there, from node port {node_port} of {}, which {} balances",
         ends(t),

@@ -11,6 +11,7 @@
 pub mod filters;
 pub mod flow_logs;
 pub mod judge;
+mod kept;
 mod legs;
 pub mod model;
 mod overlay;
@@ -31,6 +32,8 @@ use crate::identify::place::{Capture, Point};
 use crate::model::{Mac, Nanos};
 use crate::order;
 use crate::report::{Verdict, Way};
+
+pub use kept::Paths;
 
 /// What the tracer reads.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +197,7 @@ pub fn mirrored(inv: &Inventory, key: &StreamKey) -> Option<Id> {
 #[derive(Debug)]
 pub struct Traced {
     /// Every conversation.
-    pub paths: Vec<Path>,
+    pub paths: Paths,
     /// How each point's clock compares: point → (reference point, offset).
     pub clocks: BTreeMap<usize, (usize, Offset)>,
     /// By point: the first conversation that it must have seen and does not have.
@@ -203,17 +206,17 @@ pub struct Traced {
 
 /// Traces every conversation.
 pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
-    let mut paths = Vec::new();
+    let mut paths = Paths::default();
     let mut exchanges: BTreeMap<(usize, usize), Exchange> = BTreeMap::new();
     let mut views: BTreeMap<Scope, Inventory> = BTreeMap::new();
     let overlapping = ctx.inv.has_overlapping_vpcs();
-    for conversation in &ctx.flows.conversations {
-        let scope = scope(ctx, conversation, overlapping);
+    for conversation in ctx.flows.conversations() {
+        let scope = scope(ctx, &conversation, overlapping);
         if scope != Scope::default() && !views.contains_key(&scope) {
             views.insert(scope.clone(), ctx.inv.scoped(scope.0.as_deref(), &scope.1));
         }
         let ctx = Context { inv: views.get(&scope).unwrap_or(ctx.inv), ..ctx };
-        let Some(legs) = legs::legs(ctx, conversation, book) else { continue };
+        let Some(legs) = legs::legs(ctx, &conversation, book) else { continue };
         let tuples: Vec<Tuple> = legs.iter().map(|l| l.tuple).collect();
         let there = model::walk(ctx.inv, &tuples, None);
         let rewriters = there.rewriters.clone();
@@ -235,25 +238,19 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
             continue;
         }
         count(ctx, &mut path);
-        paths.push(path);
+        paths.push(&path);
     }
     if let Some(places) = flow_logs::Places::of(ctx.inv) {
-        for path in &mut paths {
-            flow_logs::lay(ctx, path, &places, book);
-        }
+        paths.change(|path| flow_logs::lay(ctx, path, &places, book));
     }
     if let Some(sockets) = sockets::Sockets::of(ctx) {
-        for path in &mut paths {
-            sockets.lay(path, book);
-        }
+        paths.change(|path| sockets.lay(path, book));
     }
     remarks::lay(ctx, &mut paths, book);
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     let taken = judge::Taken::of(ctx);
     let left_out = filters::left_out(ctx, &paths, &clocks);
-    for path in &mut paths {
-        judge::judge(ctx, path, &taken, &clocks, &left_out, book);
-    }
+    paths.change(|path| judge::judge(ctx, path, &taken, &clocks, &left_out, book));
     Traced { paths, clocks, left_out: left_out.into_values().collect() }
 }
 

@@ -10,10 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use rustc_hash::FxHashMap;
 
 use super::judge::{Clocks, translate};
-use super::{Context, Leg, Path};
+use super::{Context, Leg, Path, Paths};
 use crate::confidence::{self, relay as weight};
 use crate::content::{Accepted, Mark, Marked};
-use crate::correlate::flows::Sighting;
+use crate::correlate::flows::{Flow, Sighting};
 use crate::digest::{NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::Id;
@@ -58,19 +58,49 @@ pub struct Relays {
     pub ambiguous: u64,
 }
 
-/// A request, or what else a client says, at the point nearest to the proxy.
+/// A request, or what else a client says, at the point nearest to the proxy. There is one for each connection, or more.
 struct Message {
-    path: usize,
-    point: usize,
+    path: u32,
+    point: u32,
     /// By the point's own clock.
     time: Nanos,
-    place: Place,
+    /// Index of the capture, row.
+    frame: (u32, u32),
     short: u64,
     long: u64,
     request: u64,
+    /// What few say.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
     traces: Vec<u64>,
     forwarded: Option<IpAddr>,
     proxy: Option<Accepted>,
+}
+
+impl Message {
+    fn path(&self) -> usize {
+        self.path as usize
+    }
+
+    fn point(&self) -> usize {
+        self.point as usize
+    }
+
+    fn forwarded(&self) -> Option<IpAddr> {
+        self.more.as_ref()?.forwarded
+    }
+
+    fn proxy(&self) -> Option<Accepted> {
+        self.more.as_ref()?.proxy
+    }
+
+    fn place(&self, ctx: Context<'_>) -> Place {
+        let (capture, row) = self.frame;
+        Place::frame(ctx.captures.get(capture as usize).map_or(0, |c| c.input), row)
+    }
 }
 
 /// What a path is to a proxy.
@@ -123,9 +153,9 @@ enum Likeness {
 #[derive(Default)]
 struct Alike {
     /// How many times it was begun.
-    turn: usize,
+    turn: u32,
     /// For each path, the turn that it was found in, and its place in what was found.
-    of: Vec<(usize, usize)>,
+    of: Vec<(u32, u32)>,
     /// Path, likeness, message, distance in time.
     found: Vec<(usize, Likeness, usize, Nanos)>,
 }
@@ -139,10 +169,10 @@ impl Alike {
     /// One more; likenesses never rise from one call to the next.
     fn add(&mut self, front: usize, likeness: Likeness, message: usize, distance: impl Fn() -> Nanos) {
         let Some(of) = self.of.get_mut(front) else { return };
-        let known = if of.0 == self.turn { self.found.get_mut(of.1) } else { None };
+        let known = if of.0 == self.turn { self.found.get_mut(of.1 as usize) } else { None };
         match known {
             None => {
-                *of = (self.turn, self.found.len());
+                *of = (self.turn, u32::try_from(self.found.len()).unwrap_or(u32::MAX));
                 self.found.push((front, likeness, message, distance()));
             }
             Some(known) if known.1 == likeness => {
@@ -166,17 +196,30 @@ impl Alike {
 const MOST: usize = 24;
 
 /// All relays between the paths.
-pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book) -> Relays {
-    let marks = by_stream(ctx);
+pub fn relays(ctx: Context<'_>, paths: &Paths, clocks: &Clocks, book: &mut Book) -> Relays {
+    let marks = Marks::of(ctx);
     // Requests only: answers are alike wherever the same software answers.
     let (mut fronts, mut backs) = (Vec::new(), Vec::new());
-    for (n, path) in paths.iter().enumerate().filter(|(_, p)| p.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp)) {
-        messages(ctx, &marks, path, n, Role::Front, &mut fronts);
-        messages(ctx, &marks, path, n, Role::Back, &mut backs);
+    if marks.is_empty() {
+        return Relays::default();
     }
-    let mut found = Relays { named: named(paths, &backs, book), ..Relays::default() };
+    let mut legs = AllLegs::default();
+    for (n, path) in (0..).zip(paths.iter()) {
+        legs.push(&path.legs);
+        if path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp) {
+            messages(ctx, &marks, &path, n, Role::Front, &mut fronts);
+            messages(ctx, &marks, &path, n, Role::Back, &mut backs);
+        }
+    }
+    if backs.is_empty() {
+        return Relays::default();
+    }
+    fronts.shrink_to_fit();
+    backs.shrink_to_fit();
+    let paths = &legs;
+    let mut found = Relays { named: named(ctx, paths, &backs, book), ..Relays::default() };
     let index = Index::of(ctx, paths, &fronts, &backs, clocks);
-    let said: BTreeMap<usize, Accepted> = order::map(backs.iter().filter_map(|m| Some((m.path, m.proxy?))));
+    let said: BTreeMap<usize, Accepted> = order::map(backs.iter().filter_map(|m| Some((m.path(), m.proxy()?))));
     // What competes: for one message behind, all connections in front; for one message in front, all connections behind.
     // Where thousands of connections say the same, these pairs are far more than packets: they are summed up, and only what can
     // win is kept and looked at again.
@@ -184,7 +227,7 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
     let mut for_back = vec![Sum::default(); backs.len()];
     let mut for_front = vec![0.0; fronts.len()];
     let mut likely: BTreeSet<(usize, usize)> = BTreeSet::new();
-    for ((back, sum), spoken) in backs.iter().zip(&mut for_back).zip(backs.iter().map(|m| said.get(&m.path).copied())) {
+    for ((back, sum), spoken) in backs.iter().zip(&mut for_back).zip(backs.iter().map(|m| said.get(&m.path()).copied())) {
         for c in index.candidates(ctx, paths, clocks, &fronts, back, spoken, &mut alike) {
             sum.odds += c.odds;
             sum.best = sum.best.max(c.odds);
@@ -192,20 +235,20 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
                 *sum += c.odds;
             }
             if c.odds >= weight::WORTH_WEIGHING {
-                likely.insert((back.path, c.front));
+                likely.insert((back.path(), c.front));
             }
         }
     }
     let mut pairs: Vec<(usize, Candidate)> = Vec::new();
     let mut for_both: FxHashMap<(usize, usize), f64> = FxHashMap::default();
     for (n, back) in backs.iter().enumerate() {
-        if likely.range((back.path, 0)..=(back.path, usize::MAX)).next().is_none() {
+        if likely.range((back.path(), 0)..=(back.path(), usize::MAX)).next().is_none() {
             continue;
         }
-        for c in index.candidates(ctx, paths, clocks, &fronts, back, said.get(&back.path).copied(), &mut alike) {
-            if likely.contains(&(back.path, c.front)) {
+        for c in index.candidates(ctx, paths, clocks, &fronts, back, said.get(&back.path()).copied(), &mut alike) {
+            if likely.contains(&(back.path(), c.front)) {
                 if let Some(m) = c.message {
-                    *for_both.entry((m, back.path)).or_default() += c.odds;
+                    *for_both.entry((m, back.path())).or_default() += c.odds;
                 }
                 pairs.push((n, c));
             }
@@ -216,10 +259,10 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
         let (Some(back), Some(sum)) = (backs.get(n), for_back.get_mut(n)) else { continue };
         let others_in_front = sum.odds - c.odds;
         let others_behind =
-            c.message.map_or(0.0, |m| for_front.get(m).copied().unwrap_or(0.0) - for_both.get(&(m, back.path)).copied().unwrap_or(0.0));
+            c.message.map_or(0.0, |m| for_front.get(m).copied().unwrap_or(0.0) - for_both.get(&(m, back.path())).copied().unwrap_or(0.0));
         let p = c.odds / (1.0 + c.odds + others_in_front.max(0.0) + others_behind.max(0.0));
         sum.surest = sum.surest.max(p);
-        let e = best.entry((c.front, back.path)).or_insert((0.0, Vec::new()));
+        let e = best.entry((c.front, back.path())).or_insert((0.0, Vec::new()));
         e.0 = e.0.max(p);
         e.1.push((n, c));
     }
@@ -240,26 +283,35 @@ pub fn relays(ctx: Context<'_>, paths: &[Path], clocks: &Clocks, book: &mut Book
     found
 }
 
-/// The marks of each capture's streams.
-fn by_stream<'a>(ctx: Context<'a>) -> FxHashMap<(usize, u32), Vec<&'a Marked>> {
-    let mut marks: FxHashMap<(usize, u32), Vec<&Marked>> = FxHashMap::default();
-    for (n, c) in ctx.captures.iter().enumerate() {
-        for m in &c.digest.marks {
-            marks.entry((n, m.stream)).or_default().push(m);
-        }
+/// The marks of each capture, and their places in order of their streams.
+struct Marks<'a>(Vec<(&'a [Marked], Vec<u32>)>);
+
+impl<'a> Marks<'a> {
+    fn of(ctx: Context<'a>) -> Self {
+        let sorted = |marks: &'a [Marked]| {
+            let mut order: Vec<u32> = (0..).zip(marks).map(|(n, _)| n).collect();
+            order.sort_unstable_by_key(|n| (marks.get(*n as usize).map(|m| m.stream), *n));
+            (marks, order)
+        };
+        Self(ctx.captures.iter().map(|c| sorted(&c.digest.marks)).collect())
     }
-    marks
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|(marks, _)| marks.is_empty())
+    }
+
+    /// Those of a sighting's stream, in the capture's order.
+    fn get(&self, s: &Sighting) -> impl Iterator<Item = &'a Marked> {
+        let (marks, order): (&'a [Marked], &[u32]) = self.0.get(s.capture).map_or((&[], &[]), |(m, o)| (m, o));
+        let stream = |n: &u32| marks.get(*n as usize).map(|m| m.stream);
+        let first = order.partition_point(|n| stream(n) < Some(s.stream));
+        let after = order.partition_point(|n| stream(n) <= Some(s.stream));
+        order.get(first..after).unwrap_or_default().iter().filter_map(|n| marks.get(*n as usize))
+    }
 }
 
 /// A path's marked messages, from the point that is nearest to the proxy and has the most of them.
-fn messages(
-    ctx: Context<'_>,
-    marks: &FxHashMap<(usize, u32), Vec<&Marked>>,
-    path: &Path,
-    number: usize,
-    role: Role,
-    out: &mut Vec<Message>,
-) {
+fn messages(ctx: Context<'_>, marks: &Marks<'_>, path: &Path, number: u32, role: Role, out: &mut Vec<Message>) {
     let captured = |l: &&Leg| l.flow.is_some();
     let leg = if role == Role::Front { path.legs.iter().rfind(captured) } else { path.legs.iter().find(captured) };
     let Some((leg, flow)) = leg.and_then(|l| Some((l, ctx.flows.flows.get(l.flow?)?))) else { return };
@@ -273,32 +325,31 @@ fn messages(
     for s in flow.sightings.iter().filter(|s| s.forward == from_client) {
         by_point.entry(s.point).or_default().push(s);
     }
-    let count = |s: &[&Sighting]| s.iter().filter_map(|s| marks.get(&(s.capture, s.stream))).map(Vec::len).sum::<usize>();
+    let count = |s: &[&Sighting]| s.iter().map(|s| marks.get(s).count()).sum::<usize>();
     let best = by_point.into_iter().max_by_key(|(p, s)| (count(s), nearness(*p), std::cmp::Reverse(*p)));
     let Some((point, sightings)) = best else { return };
     let mut here: BTreeMap<(usize, u32), Message> = BTreeMap::new();
     for s in sightings {
         let Some(capture) = ctx.captures.get(s.capture) else { continue };
-        for m in marks.get(&(s.capture, s.stream)).into_iter().flatten() {
+        for m in marks.get(s) {
             let time = capture.digest.row(m.row).map_or(NO_TIME, |r| r.time);
             let message = here.entry((s.capture, m.row)).or_insert_with(|| Message {
                 path: number,
-                point,
+                point: u32::try_from(point).unwrap_or(u32::MAX),
                 time,
-                place: Place::frame(capture.input, m.row),
+                frame: (u32::try_from(s.capture).unwrap_or(u32::MAX), m.row),
                 short: 0,
                 long: 0,
                 request: 0,
-                traces: Vec::new(),
-                forwarded: None,
-                proxy: None,
+                more: None,
             });
+            let more = |message: &mut Message, change: &dyn Fn(&mut More)| change(message.more.get_or_insert_default());
             match &m.mark {
                 Mark::Content { short, long } => (message.short, message.long) = (*short, *long),
                 Mark::Request(hash) => message.request = *hash,
-                Mark::Trace(hash) => message.traces.push(*hash),
-                Mark::ForwardedFor(ip) => message.forwarded = Some(*ip),
-                Mark::Proxy(accepted) => message.proxy = Some(**accepted),
+                Mark::Trace(hash) => more(message, &|m| m.traces.push(*hash)),
+                Mark::ForwardedFor(ip) => more(message, &|m| m.forwarded = Some(*ip)),
+                Mark::Proxy(accepted) => more(message, &|m| m.proxy = Some(**accepted)),
             }
         }
     }
@@ -306,32 +357,76 @@ fn messages(
 }
 
 /// Clients that proxies name in their headers.
-fn named(paths: &[Path], backs: &[Message], book: &mut Book) -> Vec<Named> {
+fn named(ctx: Context<'_>, paths: &AllLegs, backs: &[Message], book: &mut Book) -> Vec<Named> {
     let mut seen: BTreeSet<(usize, IpAddr)> = BTreeSet::new();
     let mut found = Vec::new();
     for m in backs {
-        let by_header = m.proxy.map(|a| (a.src, "PROXY protocol header"));
-        let Some((client, header)) = by_header.or(m.forwarded.map(|ip| (ip, "X-Forwarded-For or Forwarded header"))) else { continue };
-        let is_own = paths.get(m.path).is_some_and(|p| p.legs.iter().any(|l| l.tuple.src == client));
-        if is_own || !seen.insert((m.path, client)) {
+        let by_header = m.proxy().map(|a| (a.src, "PROXY protocol header"));
+        let Some((client, header)) = by_header.or(m.forwarded().map(|ip| (ip, "X-Forwarded-For or Forwarded header"))) else { continue };
+        let is_own = paths.get(m.path()).is_some_and(|p| p.tuples().any(|t| t.src == client));
+        if is_own || !seen.insert((m.path(), client)) {
             continue;
         }
         let statement = format!("a {header} names {client} as the client");
-        found.push(Named { back: m.path, client, ev: book.add("forwarded_for", statement, vec![m.place.clone()]) });
+        found.push(Named { back: m.path(), client, ev: book.add("forwarded_for", statement, vec![m.place(ctx)]) });
     }
     found
 }
 
-fn server_of(path: &Path) -> Option<IpAddr> {
-    path.legs.last().map(|l| l.tuple.dst)
+/// All paths' legs.
+#[derive(Default)]
+struct AllLegs {
+    /// Where each path's end.
+    ends: Vec<u32>,
+    list: Vec<(Tuple, u32)>,
 }
 
-fn client_of(path: &Path) -> Option<IpAddr> {
-    path.legs.first().map(|l| l.tuple.src)
+impl AllLegs {
+    fn push(&mut self, legs: &[Leg]) {
+        let flow = |l: &Leg| l.flow.and_then(|f| u32::try_from(f).ok()).unwrap_or(u32::MAX);
+        self.list.extend(legs.iter().map(|l| (l.tuple, flow(l))));
+        self.ends.push(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
+    }
+
+    fn get(&self, path: usize) -> Option<Legs<'_>> {
+        let begin = path.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        Some(Legs(self.list.get(begin as usize..*self.ends.get(path)? as usize)?))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Legs<'_>> {
+        (0..self.ends.len()).filter_map(|n| self.get(n))
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+/// A path's addresses from client to server, and the flow that shows each.
+#[derive(Clone, Copy)]
+struct Legs<'a>(&'a [(Tuple, u32)]);
+
+impl<'a> Legs<'a> {
+    fn tuples(self) -> impl DoubleEndedIterator<Item = Tuple> {
+        self.0.iter().map(|l| l.0)
+    }
+
+    /// What was captured of it.
+    fn flows(self, ctx: Context<'a>) -> impl Iterator<Item = &'a Flow> {
+        self.0.iter().filter_map(move |l| ctx.flows.flows.get(l.1 as usize))
+    }
+}
+
+fn server_of(path: Legs<'_>) -> Option<IpAddr> {
+    path.tuples().next_back().map(|t| t.dst)
+}
+
+fn client_of(path: Legs<'_>) -> Option<IpAddr> {
+    path.tuples().next().map(|t| t.src)
 }
 
 /// Whoever the inventory says that the back's client or the front's server is.
-fn proxy_of(ctx: Context<'_>, front: &Path, back: &Path) -> Id {
+fn proxy_of(ctx: Context<'_>, front: Legs<'_>, back: Legs<'_>) -> Id {
     let ids: Vec<Id> = [client_of(back), server_of(front)].into_iter().flatten().map(|ip| ctx.inv.entity_of_ip(ip)).collect();
     let known = ids.iter().find(|id| !id.starts_with("unknown:")).or_else(|| ids.first());
     known.cloned().unwrap_or_default()
@@ -346,22 +441,20 @@ enum Key {
     Trace(u64),
 }
 
-/// Front connections, by all that a back message may say of them.
+/// Front connections, by all that a back message may say of them. Lists and not maps: each has as many entries as there are messages.
 struct Index {
-    /// Message numbers, by time of the reference clock.
-    messages: FxHashMap<Key, Vec<usize>>,
-    /// When each message was seen: whose clock its point's is compared with, its time, and that clock's time.
-    times: Vec<(Option<usize>, Nanos, Nanos)>,
+    /// Message numbers of each key, by time of the reference clock.
+    messages: Vec<(Key, u32)>,
+    /// When each message was seen by the reference clock.
+    times: Vec<Nanos>,
     /// Paths by a source address and port that they have on some leg.
     by_client: FxHashMap<(IpAddr, u16), Vec<usize>>,
     /// Paths by the proxy that they end at and a source address, by their first time.
     by_address: FxHashMap<(Id, IpAddr), Vec<usize>>,
-    /// What each path's messages are, where they were captured far enough: sorted.
-    contents: Vec<Vec<u64>>,
-    /// How many paths have a message of a key: what many say is nobody's mark.
-    commonness: FxHashMap<Key, usize>,
-    /// First and last time of each path, with the point of each.
-    spans: Vec<Option<(usize, Nanos, Nanos)>>,
+    /// Path, and what one of its messages is, where that was captured far enough.
+    contents: Vec<(u32, u64)>,
+    /// How many paths have a message of a key, where these are more than two: what many say is nobody's mark.
+    commonness: Vec<(Key, u32)>,
     /// Who owns the ends of each path: (client's, server's).
     owners: Vec<(Option<Owner>, Option<Owner>)>,
 }
@@ -369,58 +462,44 @@ struct Index {
 /// The owner of an address, as a number that is the owner's alone, and whether nothing says who that is.
 #[derive(Clone, Copy)]
 struct Owner {
-    number: usize,
+    number: u32,
     is_nobody: bool,
 }
 
 impl Index {
-    fn of(ctx: Context<'_>, paths: &[Path], fronts: &[Message], backs: &[Message], clocks: &Clocks) -> Self {
-        let mut messages: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
-        for (n, m) in fronts.iter().enumerate() {
-            for key in keys(m) {
-                messages.entry(key).or_default().push(n);
-            }
-        }
-        let mut holders: Vec<(Key, usize)> = Vec::new();
-        let mut contents: Vec<Vec<u64>> = vec![Vec::new(); paths.len()];
-        for m in fronts.iter().chain(backs) {
-            if let Some(said) = contents.get_mut(m.path).filter(|_| m.long != 0) {
-                said.push(m.long);
-            }
-            holders.extend(keys(m).into_iter().map(|key| (key, m.path)));
-        }
-        for said in &mut contents {
-            said.sort_unstable();
-            said.dedup();
-        }
+    fn of(ctx: Context<'_>, paths: &AllLegs, fronts: &[Message], backs: &[Message], clocks: &Clocks) -> Self {
+        let reference = |m: &Message| clocks.get(&m.point()).map_or(m.time, |c| c.1.first_from_second(m.time));
+        let times: Vec<Nanos> = fronts.iter().map(reference).collect();
+        let mut messages: Vec<(Key, u32)> = (0..).zip(fronts).flat_map(|(n, m)| keys(m).map(move |key| (key, n))).collect();
+        // Only the nearest in time are weighed.
+        messages.sort_unstable_by_key(|(key, n)| (*key, times.get(*n as usize).copied(), *n));
+        let mut contents: Vec<(u32, u64)> = fronts.iter().chain(backs).filter(|m| m.long != 0).map(|m| (m.path, m.long)).collect();
+        contents.sort_unstable();
+        contents.dedup();
+        let mut holders: Vec<(Key, u32)> = fronts.iter().chain(backs).flat_map(|m| keys(m).map(|key| (key, m.path))).collect();
         holders.sort_unstable();
         holders.dedup();
-        let commonness = holders.chunk_by(|a, b| a.0 == b.0).filter_map(|group| Some((group.first()?.0, group.len()))).collect();
-        let reference = |m: &Message| clocks.get(&m.point).map_or(m.time, |c| c.1.first_from_second(m.time));
-        let order: Vec<Nanos> = fronts.iter().map(reference).collect();
-        let times = fronts.iter().zip(&order).map(|(m, t)| (clocks.get(&m.point).map(|c| c.0), m.time, *t)).collect();
-        // Sorted lists: only the nearest in time are weighed.
-        #[allow(clippy::iter_over_hash_type)]
-        for list in messages.values_mut() {
-            list.sort_by_key(|n| (order.get(*n).copied(), *n));
-        }
-        let mut by_client: FxHashMap<(IpAddr, u16), Vec<usize>> = FxHashMap::default();
-        let mut by_address: FxHashMap<(Id, IpAddr), Vec<usize>> = FxHashMap::default();
-        let mut spans = Vec::new();
-        let mut owners = Vec::new();
-        let mut numbers: BTreeMap<Id, usize> = BTreeMap::new();
+        let groups = holders.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 2);
+        let commonness = groups.filter_map(|group| Some((group.first()?.0, u32::try_from(group.len()).ok()?))).collect();
+        drop(holders);
+        let mut numbers: BTreeMap<Id, u32> = BTreeMap::new();
         let mut owner = |ip: IpAddr| {
             let id = ctx.inv.entity_of_ip(ip);
             let is_nobody = id.starts_with("unknown:") || id.starts_with("external:");
-            let next = numbers.len();
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
             Owner { number: *numbers.entry(id).or_insert(next), is_nobody }
         };
-        for (n, path) in paths.iter().enumerate() {
-            let is_tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
-            spans.push(if is_tcp { span(ctx, path) } else { None });
-            owners.push((client_of(path).map(&mut owner), server_of(path).map(&mut owner)));
+        let owners = paths.iter().map(|path| (client_of(path).map(&mut owner), server_of(path).map(&mut owner))).collect();
+        // Nobody asks for these but a proxy that names its clients.
+        let mut by_client: FxHashMap<(IpAddr, u16), Vec<usize>> = FxHashMap::default();
+        let mut by_address: FxHashMap<(Id, IpAddr), Vec<usize>> = FxHashMap::default();
+        let names_clients = backs.iter().any(|m| m.more.as_ref().is_some_and(|more| more.forwarded.is_some() || more.proxy.is_some()));
+        let mut spans: FxHashMap<usize, Nanos> = FxHashMap::default();
+        for (n, path) in paths.iter().enumerate().filter(|_| names_clients) {
+            let is_tcp = path.tuples().next().is_some_and(|t| t.protocol == Protocol::Tcp);
             let Some(server) = server_of(path).filter(|_| is_tcp) else { continue };
-            let ends: BTreeSet<(IpAddr, u16)> = order::set(path.legs.iter().map(|l| (l.tuple.src, l.tuple.src_port)));
+            spans.extend(span(ctx, path).map(|s| (n, s.1)));
+            let ends: BTreeSet<(IpAddr, u16)> = order::set(path.tuples().map(|t| (t.src, t.src_port)));
             for (ip, port) in ends {
                 by_client.entry((ip, port)).or_default().push(n);
                 by_address.entry((ctx.inv.entity_of_ip(server), ip)).or_default().push(n);
@@ -428,9 +507,16 @@ impl Index {
         }
         #[allow(clippy::iter_over_hash_type)]
         for list in by_address.values_mut() {
-            list.sort_by_key(|n| (spans.get(*n).copied().flatten().map(|s| s.1), *n));
+            list.sort_by_key(|n| (spans.get(n).copied(), *n));
         }
-        Self { messages, times, by_client, by_address, contents, commonness, spans, owners }
+        Self { messages, times, by_client, by_address, contents, commonness, owners }
+    }
+
+    /// The long contents of a path's messages, sorted.
+    fn said(&self, path: usize) -> &[(u32, u64)] {
+        let first = self.contents.partition_point(|c| (c.0 as usize) < path);
+        let after = self.contents.partition_point(|c| c.0 as usize <= path);
+        self.contents.get(first..after).unwrap_or_default()
     }
 
     /// Every connection in front that may have caused a message, with its odds.
@@ -438,39 +524,43 @@ impl Index {
     fn candidates(
         &self,
         ctx: Context<'_>,
-        paths: &[Path],
+        paths: &AllLegs,
         clocks: &Clocks,
         fronts: &[Message],
         back: &Message,
         spoken: Option<Accepted>,
         found: &mut Alike,
     ) -> Vec<Candidate> {
-        let Some(path) = paths.get(back.path) else { return Vec::new() };
+        let Some(path) = paths.get(back.path()) else { return Vec::new() };
         // Front, likeness, message: the most alike, of those the nearest, of those the first.
         found.begin();
-        let clock = clocks.get(&back.point);
-        let at = |n: &usize| match (self.times.get(*n), clock) {
-            (Some((Some(group), _, reference)), Some((own, offset))) if group == own => reference.saturating_add(offset.at(*reference)),
-            (Some((_, time, _)), _) => *time,
-            (None, _) => NO_TIME,
+        let clock = clocks.get(&back.point());
+        let at = |n: &u32| match (fronts.get(*n as usize), self.times.get(*n as usize), clock) {
+            (Some(front), Some(reference), Some((own, offset))) if clocks.get(&front.point()).is_some_and(|c| c.0 == *own) => {
+                reference.saturating_add(offset.at(*reference))
+            }
+            (Some(front), ..) => front.time,
+            (None, ..) => NO_TIME,
         };
         for key in keys(back) {
-            let Some(list) = self.messages.get(&key) else { continue };
+            let first = self.messages.partition_point(|m| m.0 < key);
+            let list = self.messages.get(first..).unwrap_or_default();
+            let list = list.get(..list.partition_point(|m| m.0 == key)).unwrap_or_default();
             let likeness = match key {
                 Key::Short(_) => Likeness::Begins,
                 Key::Request(_) => Likeness::Request,
                 Key::Long(_) => Likeness::Content,
                 Key::Trace(_) => Likeness::Trace,
             };
-            let middle = list.partition_point(|n| at(n) < back.time);
+            let middle = list.partition_point(|(_, n)| at(n) < back.time);
             let near = list.get(middle.saturating_sub(MOST)..(middle + MOST).min(list.len())).unwrap_or_default();
-            for n in near {
-                let Some(front) = fronts.get(*n).filter(|f| f.path != back.path) else { continue };
+            for (_, n) in near {
+                let Some(front) = fronts.get(*n as usize).filter(|f| f.path != back.path) else { continue };
                 // Two requests that begin alike are two requests.
                 if likeness == Likeness::Begins && front.request != back.request {
                     continue;
                 }
-                found.add(front.path, likeness, *n, || (at(n) - back.time).abs());
+                found.add(front.path(), likeness, *n as usize, || (at(n) - back.time).abs());
             }
         }
         let mut found = found.sorted();
@@ -479,10 +569,12 @@ impl Index {
             let there = self.by_client.get(&(a.src, a.src_port)).into_iter().flatten();
             found.extend(there.map(|front| (*front, Likeness::None, None)));
         }
-        if let (Some(ip), Some(proxy)) = (back.forwarded, client_of(path)) {
+        if let (Some(ip), Some(proxy)) = (back.forwarded(), client_of(path)) {
             let list = self.by_address.get(&(ctx.inv.entity_of_ip(proxy), ip)).map(Vec::as_slice).unwrap_or_default();
-            let begun =
-                |n: &usize| self.spans.get(*n).copied().flatten().is_some_and(|s| translate(s.1, s.0, back.point, clocks) <= back.time);
+            let begun = |n: &usize| {
+                let span = paths.get(*n).and_then(|p| span(ctx, p));
+                span.is_some_and(|s| translate(s.1, s.0, back.point(), clocks) <= back.time)
+            };
             let middle = list.partition_point(|n| begun(n));
             let near = list.get(middle.saturating_sub(MOST)..(middle + MOST).min(list.len())).unwrap_or_default();
             found.extend(near.iter().map(|front| (*front, Likeness::None, None)));
@@ -491,15 +583,15 @@ impl Index {
             found.sort_by_key(|x| x.0);
             found.dedup_by_key(|x| x.0);
         }
-        let said = self.contents.get(back.path).filter(|_| back.request == 0 && back.long != 0).map(Vec::as_slice).unwrap_or_default();
+        let said = if back.request == 0 && back.long != 0 { self.said(back.path()) } else { &[] };
         let weigh = |(front, likeness, message): (usize, Likeness, Option<usize>)| {
-            let there = message.map_or(NO_TIME, |m| at(&m));
+            let there = message.map_or(NO_TIME, |m| at(&u32::try_from(m).unwrap_or(u32::MAX)));
             let message = message.and_then(|m| Some((m, fronts.get(m)?, there)));
             let mut odds = self.odds(ctx, clocks, paths, front, back, message.map(|(_, m, there)| (m, there)), likeness, spoken)?;
             odds *= self.rarity(back, likeness) * weight::OTHER_CONTENT.powi(self.strange(said, front));
             Some(Candidate { front, message: message.map(|m| m.0), likeness, odds })
         };
-        found.into_iter().filter(|x| x.0 != back.path).filter_map(weigh).collect()
+        found.into_iter().filter(|x| x.0 != back.path()).filter_map(weigh).collect()
     }
 
     /// What more than two connections say, they may say by themselves.
@@ -510,13 +602,17 @@ impl Index {
             Likeness::Content => Key::Long(back.long),
             Likeness::None | Likeness::Trace => return 1.0,
         };
-        weight::OWN_CONNECTIONS / self.commonness.get(&key).copied().unwrap_or(2).max(2) as f64
+        let known = self.commonness.binary_search_by_key(&key, |c| c.0).ok().and_then(|at| self.commonness.get(at));
+        weight::OWN_CONNECTIONS / known.map_or(2.0, |c| f64::from(c.1))
     }
 
     /// Of a protocol that is not HTTP: how many messages behind are not in front. A proxy that does not know it passes on all.
-    fn strange(&self, said: &[u64], front: usize) -> i32 {
-        let Some(known) = self.contents.get(front).filter(|known| !known.is_empty()) else { return 0 };
-        i32::try_from(said.iter().filter(|c| known.binary_search(c).is_err()).count().min(3)).unwrap_or(3)
+    fn strange(&self, said: &[(u32, u64)], front: usize) -> i32 {
+        let known = if said.is_empty() { &[] } else { self.said(front) };
+        if known.is_empty() {
+            return 0;
+        }
+        i32::try_from(said.iter().filter(|c| known.binary_search_by_key(&c.1, |k| k.1).is_err()).count().min(3)).unwrap_or(3)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -524,7 +620,7 @@ impl Index {
         &self,
         ctx: Context<'_>,
         clocks: &Clocks,
-        paths: &[Path],
+        paths: &AllLegs,
         front: usize,
         back: &Message,
         message: Option<(&Message, Nanos)>,
@@ -533,7 +629,7 @@ impl Index {
     ) -> Option<f64> {
         let other = paths.get(front)?;
         let mut odds = weight::PRIOR;
-        let (a, b) = (self.owners.get(front)?.1?, self.owners.get(back.path)?.0?);
+        let (a, b) = (self.owners.get(front)?.1?, self.owners.get(back.path())?.0?);
         odds *= match (a.number == b.number, a.is_nobody || b.is_nobody) {
             (true, _) => weight::SAME_PROXY,
             (false, true) => weight::UNKNOWN_PROXY,
@@ -546,20 +642,20 @@ impl Index {
             Likeness::Content => weight::SAME_CONTENT,
             Likeness::Trace => weight::SAME_TRACE,
         };
-        let legs = || other.legs.iter().map(|l| l.tuple);
+        let legs = || other.tuples();
         if let Some(said) = spoken {
             let fits = legs().any(|t| (t.src, t.src_port) == (said.src, said.src_port));
             odds *= if fits { weight::PROXY_HEADER } else { weight::OTHER_PROXY_HEADER };
         }
-        if let Some(ip) = back.forwarded {
+        if let Some(ip) = back.forwarded() {
             odds *= if legs().any(|t| t.src == ip) { weight::FORWARDED_FOR } else { weight::OTHER_FORWARDED_FOR };
         }
         odds *= match message {
             Some((m, there)) => self.in_time(ctx, clocks, m, there, back),
-            None => match self.spans.get(front).copied().flatten() {
+            None => match paths.get(front).and_then(|p| span(ctx, p)) {
                 Some((point, first, last)) if back.time != NO_TIME => {
-                    let t = translate(back.time, back.point, point, clocks);
-                    let slack = slack(ctx, clocks, point, back.point).unwrap_or(1_000_000_000);
+                    let t = translate(back.time, back.point(), point, clocks);
+                    let slack = slack(ctx, clocks, point, back.point()).unwrap_or(1_000_000_000);
                     if (first.saturating_sub(slack)..=last.saturating_add(slack)).contains(&t) { 1.0 } else { weight::AGAINST_TIME }
                 }
                 _ => 1.0,
@@ -575,7 +671,7 @@ impl Index {
             return 1.0;
         }
         let after = back.time - there;
-        match slack(ctx, clocks, front.point, back.point) {
+        match slack(ctx, clocks, front.point(), back.point()) {
             Some(slack) if after < -slack => weight::AGAINST_TIME,
             // The likelier the sooner; a slow proxy is still one.
             Some(_) => (weight::AT_ONCE / (1.0 + after.max(0) as f64 / weight::USUAL_DELAY_NS)).max(weight::LATE),
@@ -595,21 +691,16 @@ fn slack(ctx: Context<'_>, clocks: &Clocks, p: usize, q: usize) -> Option<Nanos>
     (a == b).then(|| x.uncertainty_ns.saturating_add(y.uncertainty_ns))
 }
 
-fn keys(m: &Message) -> Vec<Key> {
-    let mut keys: Vec<Key> = m.traces.iter().map(|t| Key::Trace(*t)).collect();
-    keys.extend(
-        [(m.long, Key::Long(m.long)), (m.request, Key::Request(m.request)), (m.short, Key::Short(m.short))]
-            .into_iter()
-            .filter(|k| k.0 != 0)
-            .map(|k| k.1),
-    );
-    keys
+fn keys(m: &Message) -> impl Iterator<Item = Key> {
+    let traces = m.more.iter().flat_map(|more| &more.traces).map(|t| Key::Trace(*t));
+    let others = [(m.long, Key::Long(m.long)), (m.request, Key::Request(m.request)), (m.short, Key::Short(m.short))];
+    traces.chain(others.into_iter().filter(|k| k.0 != 0).map(|k| k.1))
 }
 
 /// A path's first and last packet at the point that saw most of it.
-fn span(ctx: Context<'_>, path: &Path) -> Option<(usize, Nanos, Nanos)> {
+fn span(ctx: Context<'_>, path: Legs<'_>) -> Option<(usize, Nanos, Nanos)> {
     let mut spans: BTreeMap<usize, (u64, Nanos, Nanos)> = BTreeMap::new();
-    for s in path.legs.iter().filter_map(|l| ctx.flows.flows.get(l.flow?)).flat_map(|f| &f.sightings) {
+    for s in path.flows(ctx).flat_map(|f| &f.sightings) {
         let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)) else { continue };
         if stream.first_ns == NO_TIME {
             continue;
@@ -623,7 +714,7 @@ fn span(ctx: Context<'_>, path: &Path) -> Option<(usize, Nanos, Nanos)> {
 /// One statement for each kind of reason, with the frames of both sides.
 fn evidence(
     ctx: Context<'_>,
-    paths: &[Path],
+    paths: &AllLegs,
     fronts: &[Message],
     backs: &[Message],
     seen: &[(usize, Candidate)],
@@ -643,18 +734,18 @@ fn evidence(
             };
             let (Some(a), Some(b)) = (tuple_at(ctx, front), tuple_at(ctx, back)) else { continue };
             let statement = format!("{what} goes {} and {}", ends(a), ends(b));
-            ev.push(book.add("relayed", statement, vec![front.place.clone(), back.place.clone()]));
+            ev.push(book.add("relayed", statement, vec![front.place(ctx), back.place(ctx)]));
         }
-        let says = back.proxy.map(|a| a.src).or(back.forwarded);
-        let Some(client) = says.filter(|ip| !header && front_path.legs.iter().any(|l| l.tuple.src == *ip)) else { continue };
+        let says = back.proxy().map(|a| a.src).or(back.forwarded());
+        let Some(client) = says.filter(|ip| !header && front_path.tuples().any(|t| t.src == *ip)) else { continue };
         header = true;
-        let name = if back.proxy.is_some() { "PROXY protocol header" } else { "X-Forwarded-For or Forwarded header" };
-        ev.push(book.add("forwarded_for", format!("a {name} names {client} as the client"), vec![back.place.clone()]));
+        let name = if back.proxy().is_some() { "PROXY protocol header" } else { "X-Forwarded-For or Forwarded header" };
+        ev.push(book.add("forwarded_for", format!("a {name} names {client} as the client"), vec![back.place(ctx)]));
     }
     // At least one frame of each side.
     if !seen.iter().any(|(_, c)| c.message.is_some())
         && let Some((front, _)) = seen.first().map(|(n, c)| (c.front, n))
-        && let Some(s) = paths.get(front).and_then(|p| p.legs.iter().find_map(|l| ctx.flows.flows.get(l.flow?)?.sightings.first()))
+        && let Some(s) = paths.get(front).and_then(|p| p.flows(ctx).find_map(|f| f.sightings.first()))
         && let Some((capture, stream)) = ctx.captures.get(s.capture).and_then(|c| Some((c, c.digest.streams.get(s.stream as usize)?)))
         && let Some(t) = stream.key.flow
     {
@@ -665,9 +756,8 @@ fn evidence(
 
 /// The tuple that a message's frame has.
 fn tuple_at(ctx: Context<'_>, m: &Message) -> Option<Tuple> {
-    let crate::model::Locator::Frame(frame) = m.place.at else { return None };
-    let capture = ctx.captures.iter().find(|c| c.input == m.place.input)?;
-    let row = capture.digest.row(u32::try_from(frame.checked_sub(1)?).ok()?)?;
+    let capture = ctx.captures.get(m.frame.0 as usize)?;
+    let row = capture.digest.row(m.frame.1)?;
     capture.digest.streams.get(row.stream as usize)?.key.flow
 }
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Path};
+use super::{Context, Path, Paths};
 use crate::digest::Remark;
 use crate::evidence::{Book, Place};
 
 /// Adds the notes on a path's packets to the hops where the packets were captured.
-pub(super) fn lay(ctx: Context<'_>, paths: &mut [Path], book: &mut Book) {
+pub(super) fn lay(ctx: Context<'_>, paths: &mut Paths, book: &mut Book) {
     let mut all: BTreeMap<(usize, u32), &Remark> = BTreeMap::new();
     for (at, capture) in ctx.captures.iter().enumerate() {
         all.extend(capture.digest.remarks.iter().map(|r| ((at, r.stream), r)));
@@ -16,7 +16,11 @@ pub(super) fn lay(ctx: Context<'_>, paths: &mut [Path], book: &mut Book) {
     if all.is_empty() {
         return;
     }
-    for hop in paths.iter_mut().flat_map(|p| &mut p.directions).flat_map(|d| &mut d.hops) {
+    paths.change(|path| note(ctx, &all, path, book));
+}
+
+fn note(ctx: Context<'_>, all: &BTreeMap<(usize, u32), &Remark>, path: &mut Path, book: &mut Book) {
+    for hop in path.directions.iter_mut().flat_map(|d| &mut d.hops) {
         let mut noted: Vec<(usize, &Remark)> =
             hop.sightings.iter().filter_map(|s| Some((s.capture, *all.get(&(s.capture, s.stream))?))).collect();
         noted.sort_by_key(|(capture, r)| (*capture, r.row));

@@ -162,6 +162,36 @@ pub(crate) fn npm() -> Result<PathBuf> {
     Ok(tarball)
 }
 
+/// Build the bench `join` for WebAssembly, as the page's engine is built. Gives the module for Node.js.
+pub(crate) fn join() -> Result<PathBuf> {
+    let wasm = setup::wasm()?;
+    setup::wasm_bindgen()?;
+    let wasm_opt = setup::npm_tools()?.join(".bin/wasm-opt");
+    let out = sh::scratch().join("join");
+    step("bench join: build for WebAssembly", || {
+        let mut cargo = wasm.program("cargo");
+        cargo.args([
+            "build",
+            "--package",
+            "hopscope-pkg",
+            "--example",
+            "join",
+            "--target",
+            "wasm32-unknown-unknown",
+            "--profile",
+            "web",
+            "--locked",
+        ]);
+        cargo.run()?;
+        sh::empty_folder(&out)?;
+        let module = wasm.target_folder().join("wasm32-unknown-unknown/web/examples/join.wasm");
+        program("wasm-bindgen").arg(&module).args(["--target", "nodejs", "--no-typescript", "--out-dir"]).arg(&out).run()?;
+        let engine = out.join("join_bg.wasm");
+        program(&wasm_opt).arg("-O3").args(WASM_FEATURES).arg(&engine).arg("-o").arg(&engine).run()
+    })?;
+    Ok(out.join("join.js"))
+}
+
 /// What every browser of the last years has and rustc may use; wasm-opt must know to keep it.
 const WASM_FEATURES: [&str; 7] = [
     "--enable-bulk-memory",

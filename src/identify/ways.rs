@@ -1,0 +1,132 @@
+//! Which stretches of Ethernet the packets from one address to another cross, as all captures together show: as many as there are pairs of
+//! addresses that speak, so kept as rows of one sorted list.
+//! Knows streams' addresses and TTLs; must not know whose they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::inventory::is_special;
+use super::place::{Capture, INITIAL_TTLS, Point, streams};
+use crate::model::Mac;
+
+/// A frame: its input and row.
+pub(super) type Frame = (usize, u32);
+
+/// One stretch of Ethernet that packets of one address cross: from one MAC to another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wire {
+    pub(super) points: BTreeSet<usize>,
+    /// The first packet.
+    pub(super) first: Frame,
+}
+
+/// Hosts passed since the source → wires.
+pub(super) type Levels = BTreeMap<u8, BTreeMap<(Mac, Mac), Wire>>;
+
+/// Source, destination, hosts passed since the source, the wire's MACs.
+type Key = (IpAddr, IpAddr, u8, (Mac, Mac));
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    key: Key,
+    /// The first packet: input and row.
+    first: (u32, u32),
+    /// Index of the set of points that saw it.
+    points: u32,
+}
+
+/// By source and destination.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    rows: Vec<Row>,
+    /// Sets of points: there are few.
+    sets: Vec<BTreeSet<usize>>,
+    numbers: BTreeMap<BTreeSet<usize>, u32>,
+}
+
+/// Rows are brought together before there are twice as many as there were, but not below so many.
+const FEW: usize = 1 << 16;
+
+impl Ways {
+    pub(super) fn of(captures: &[Capture<'_>], points: &[Point]) -> Self {
+        let mut ways = Self::default();
+        let mut limit = FEW;
+        for (n, point) in points.iter().enumerate() {
+            let Some(capture) = captures.get(point.capture) else { continue };
+            let alone = ways.set(BTreeSet::from([n]));
+            let input = u32::try_from(capture.input).unwrap_or(u32::MAX);
+            for (_, s) in streams(captures, point) {
+                let usable = |m: Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
+                let (Some(src_mac), Some(dst_mac)) = (usable(s.key.src_mac), usable(s.key.dst_mac)) else { continue };
+                let (src, dst, ttl) = match (s.key.tunnels.first(), s.key.flow) {
+                    (Some(t), _) => (t.src, t.dst, t.ttl),
+                    (None, Some(f)) => (f.src, f.dst, s.key.ttl),
+                    (None, None) => continue,
+                };
+                let Some(initial) = INITIAL_TTLS.iter().find(|i| **i >= ttl).filter(|_| ttl != 0) else { continue };
+                if is_special(src) || is_special(dst) {
+                    continue;
+                }
+                let key = (src, dst, initial - ttl, (src_mac, dst_mac));
+                if ways.rows.len() >= limit {
+                    ways.bring_together();
+                    limit = FEW.max(ways.rows.len() * 2);
+                }
+                ways.rows.push(Row { key, first: (input, s.first_row), points: alone });
+            }
+        }
+        ways.bring_together();
+        ways.rows.shrink_to_fit();
+        ways
+    }
+
+    fn set(&mut self, set: BTreeSet<usize>) -> u32 {
+        if let Some(number) = self.numbers.get(&set) {
+            return *number;
+        }
+        let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+        self.sets.push(set.clone());
+        self.numbers.insert(set, number);
+        number
+    }
+
+    fn points(&self, number: u32) -> BTreeSet<usize> {
+        self.sets.get(number as usize).cloned().unwrap_or_default()
+    }
+
+    /// One row for each key.
+    fn bring_together(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_unstable_by_key(|row| row.key);
+        rows.dedup_by(|row, kept| {
+            let is_same = row.key == kept.key;
+            if is_same {
+                kept.first = kept.first.min(row.first);
+                if kept.points != row.points {
+                    let both = &self.points(kept.points) | &self.points(row.points);
+                    kept.points = self.set(both);
+                }
+            }
+            is_same
+        });
+        self.rows = rows;
+    }
+
+    /// Each wire of each pair of addresses: source, destination, hosts passed, MACs, the first packet.
+    pub(super) fn wires(&self) -> impl Iterator<Item = (Key, Frame)> {
+        self.rows.iter().map(|row| (row.key, (row.first.0 as usize, row.first.1)))
+    }
+
+    /// Pairs of addresses with their wires.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
+        self.rows.chunk_by(|a, b| (a.key.0, a.key.1) == (b.key.0, b.key.1)).filter_map(|rows| {
+            let (src, dst, ..) = rows.first()?.key;
+            let mut levels = Levels::new();
+            for row in rows {
+                let wire = Wire { points: self.points(row.points), first: (row.first.0 as usize, row.first.1) };
+                levels.entry(row.key.2).or_default().insert(row.key.3, wire);
+            }
+            Some(((src, dst), levels))
+        })
+    }
+}
