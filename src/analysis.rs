@@ -60,16 +60,17 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
         })
         .collect();
     let mut points = place::place(&captures, &mut inv, &mut book);
-    let flows = flows::flows(&captures, &points);
+    let mut flows = flows::flows(&captures, &points);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let traced = trace::trace(ctx, &mut book);
-    let hops = traced.paths.iter().flat_map(|p| p.directions).flat_map(|d| d.hops);
-    let crossed: BTreeSet<Id> = order::set(hops.filter_map(|h| h.interface));
-    place::by_elimination(&mut points, &crossed, &inv, &mut book);
+    place::by_elimination(&mut points, &traced.crossed, &inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let mut findings = diagnose::diagnose(ctx, &traced, &mut book);
     let trace::Traced { mut paths, clocks, .. } = traced;
     findings.extend(damaged(&sorted, &mut book));
+    // What is left to do asks packets no more.
+    flows.forget_rows();
+    let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     sort_paths(ctx, &mut paths);
     let relays = trace::relay::relays(ctx, &paths, &clocks, &mut book);
     findings.extend(diagnose::relayed(ctx, &paths, &relays));
@@ -191,11 +192,11 @@ impl Publisher<'_> {
         for path in paths.iter() {
             for d in &path.directions {
                 for h in &d.hops {
-                    let ev: Vec<Ev> = h.ev.clone();
-                    self.entity(&h.owner, h.p, &ev);
+                    self.entity(&h.owner, h.p, &h.ev);
                     if let Some(i) = &h.interface {
-                        self.entity(i, h.p, &ev);
+                        self.entity(i, h.p, &h.ev);
                     }
+                    self.used.extend(h.ev.iter().copied());
                 }
                 for pair in d.hops.windows(2) {
                     let [a, b] = pair else { continue };
@@ -260,7 +261,6 @@ impl Publisher<'_> {
         }
         self.used.extend(self.points.iter().flat_map(|p| p.ev.iter().copied()));
         self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
-        self.used.extend(paths.iter().flat_map(|p| p.directions).flat_map(|d| d.hops).flat_map(|h| h.ev));
         self.used.extend(relays.relays.iter().flat_map(|r| r.ev.iter().copied()));
         self.used.extend(findings.iter().flat_map(|f| f.ev.iter().copied()));
         let mut relays_of: BTreeMap<usize, Vec<&Relay>> = BTreeMap::new();

@@ -42,17 +42,19 @@ pub struct Finding {
 
 /// Everything that is worth saying.
 pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Finding> {
-    let Traced { paths, clocks, left_out } = traced;
+    let Traced { paths, clocks, left_out, .. } = traced;
     let mut found = Vec::new();
+    let mut workers = Workers::default();
     for path in paths.iter() {
         let path = &path;
         translated(ctx, path, book, &mut found);
         lost(ctx, path, book, &mut found);
         answers(ctx, path, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
+        workers.add(ctx, path);
     }
     flow_logs::findings(ctx, paths, book, &mut found);
-    through_workers(ctx, paths, &mut found);
+    workers.findings(ctx, &mut found);
     icmp_errors(ctx, book, &mut found);
     arp(ctx, book, &mut found);
     unresolved(ctx, paths, book, &mut found);
@@ -304,47 +306,55 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
     }
 }
 
+/// Address, port and protocol that packets end at.
+type Server = (IpAddr, u16, Protocol);
+
 /// Connections to one server that different nodes translated before any capture: their sources are the nodes', and look as if
 /// one connection had two.
-fn through_workers(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) {
-    /// Address, port and protocol that the packets end at.
-    type Server = (IpAddr, u16, Protocol);
-    let mut by_server: BTreeMap<Server, BTreeMap<Id, (usize, Vec<Ev>)>> = BTreeMap::new();
-    let mut first_seen: BTreeMap<Server, BTreeSet<Id>> = BTreeMap::new();
-    for path in paths.iter() {
-        let (Some(leg), Some(Some(who))) = (path.legs.last(), path.rewriters.last()) else { continue };
+#[derive(Default)]
+struct Workers {
+    by_server: BTreeMap<Server, BTreeMap<Id, (usize, Vec<Ev>)>>,
+    first_seen: BTreeMap<Server, BTreeSet<Id>>,
+}
+
+impl Workers {
+    fn add(&mut self, ctx: Context<'_>, path: &Path) {
+        let (Some(leg), Some(Some(who))) = (path.legs.last(), path.rewriters.last()) else { return };
         let before = path.legs.len().checked_sub(2).and_then(|n| path.legs.get(n));
         if before.is_none_or(|b| b.flow.is_some()) || !ctx.inv.nodes.contains_key(who) {
-            continue;
+            return;
         }
         let server = (leg.tuple.dst, leg.tuple.dst_port, leg.tuple.protocol);
-        let e = by_server.entry(server).or_default().entry(who.clone()).or_default();
+        let e = self.by_server.entry(server).or_default().entry(who.clone()).or_default();
         e.0 += 1;
         e.1.extend(before.into_iter().flat_map(|b| b.ev.iter().copied()));
         let captured = path.direction(Way::Request).and_then(|d| d.hops.iter().find(|h| h.observed())).and_then(|h| h.interface.clone());
-        first_seen.entry(server).or_default().extend(captured);
+        self.first_seen.entry(server).or_default().extend(captured);
     }
-    for (server, workers) in by_server.into_iter().filter(|(_, w)| w.len() > 1) {
-        let total: usize = workers.values().map(|w| w.0).sum();
-        let list = workers.iter().map(|(w, (n, _))| format!("{n} through {}", short(w))).collect::<Vec<_>>().join(", ");
-        let at = first_seen.get(&server).into_iter().flatten().map(|i| short(i)).collect::<Vec<_>>().join(" and ");
-        let name = short(&ctx.inv.entity_of_ip(server.0)).to_owned();
-        let summary = format!(
-            "{total} connections to {name} ({}), not one, reach {at}: {list}; each was translated by that worker, before it was captured",
-            address(server.0, server.1, server.2)
-        );
-        let about = workers.keys().cloned().chain([ctx.inv.entity_of_ip(server.0)]).collect();
-        let ev = workers.into_values().flat_map(|w| w.1).collect();
-        let step = Some("capture on those workers to see the clients' side of each connection".to_owned());
-        found.push(Finding {
-            kind: "address_translated",
-            severity: Severity::Info,
-            about,
-            summary,
-            next_step: step,
-            p: weight::TRANSLATED_INFERRED,
-            ev,
-        });
+
+    fn findings(self, ctx: Context<'_>, found: &mut Vec<Finding>) {
+        for (server, workers) in self.by_server.into_iter().filter(|(_, w)| w.len() > 1) {
+            let total: usize = workers.values().map(|w| w.0).sum();
+            let list = workers.iter().map(|(w, (n, _))| format!("{n} through {}", short(w))).collect::<Vec<_>>().join(", ");
+            let at = self.first_seen.get(&server).into_iter().flatten().map(|i| short(i)).collect::<Vec<_>>().join(" and ");
+            let name = short(&ctx.inv.entity_of_ip(server.0)).to_owned();
+            let summary = format!(
+                "{total} connections to {name} ({}), not one, reach {at}: {list}; each was translated by that worker, before it was captured",
+                address(server.0, server.1, server.2)
+            );
+            let about = workers.keys().cloned().chain([ctx.inv.entity_of_ip(server.0)]).collect();
+            let ev = workers.into_values().flat_map(|w| w.1).collect();
+            let step = Some("capture on those workers to see the clients' side of each connection".to_owned());
+            found.push(Finding {
+                kind: "address_translated",
+                severity: Severity::Info,
+                about,
+                summary,
+                next_step: step,
+                p: weight::TRANSLATED_INFERRED,
+                ev,
+            });
+        }
     }
 }
 
@@ -802,7 +812,7 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 /// Addresses inside the VPC that no inventory explains.
 fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<Finding>) {
     let mut known: BTreeMap<Id, Vec<Ev>> = BTreeMap::new();
-    for leg in paths.iter().flat_map(|p| p.legs) {
+    for leg in paths.legs().flatten() {
         for ip in [leg.tuple.src, leg.tuple.dst] {
             let id = ctx.inv.entity_of_ip(ip);
             // A link-local address is nobody's in particular.

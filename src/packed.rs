@@ -377,8 +377,8 @@ impl Row for Relay {
 
 impl Row for Hop {
     fn write(&self, to: &mut Writer<'_>) {
-        to.text(&self.owner);
-        to.option(self.interface.as_deref(), Writer::text);
+        to.word(&self.owner);
+        to.option(self.interface.as_deref(), Writer::word);
         to.flag(self.observed);
         to.list(&self.capture_points, |to, id| to.name("cp", id));
         for mac in [&self.src_mac, &self.dst_mac] {
@@ -406,7 +406,7 @@ impl Row for Hop {
     }
 
     fn read(from: &mut Reader<'_>) -> Self {
-        let (owner, interface) = (from.text(), from.option(Reader::text));
+        let (owner, interface) = (from.word(), from.option(Reader::word));
         let (observed, capture_points) = (from.flag(), from.list(|from| from.name("cp")));
         let (src_mac, dst_mac) = (from.option(Reader::word), from.option(Reader::word));
         let (src_ip, src_port) = (from.option(Reader::text), from.option(Reader::small));

@@ -2,7 +2,7 @@
 //! have in common all but its numbers once.
 //! Knows numbers and texts; must not know what the rows say.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{Hash as _, Hasher as _};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -207,6 +207,9 @@ fn take(bytes: &mut &[u8]) -> u64 {
 struct Words {
     list: Vec<Arc<str>>,
     numbers: FxHashMap<Arc<str>, u32>,
+    /// For the text at hand.
+    pattern: Vec<u8>,
+    found: Vec<u64>,
 }
 
 impl Words {
@@ -309,8 +312,10 @@ impl Writer<'_> {
             let number = self.words.number(text);
             return self.number(number << 1 | 1);
         }
-        let mut pattern = Vec::with_capacity(bytes.len());
-        let mut numbers: Vec<u64> = Vec::new();
+        let mut pattern = std::mem::take(&mut self.words.pattern);
+        let mut numbers = std::mem::take(&mut self.words.found);
+        pattern.clear();
+        numbers.clear();
         let mut rest = bytes;
         // What stands before a number's first digit and behind its last one is neither letter nor digit.
         let mut before = b' ';
@@ -337,10 +342,26 @@ impl Writer<'_> {
             (before, rest) = (b'0', behind);
         }
         // Only whole ASCII characters were taken out.
-        let number = self.words.number(&String::from_utf8(pattern).unwrap_or_default());
+        let number = self.words.number(std::str::from_utf8(&pattern).unwrap_or_default());
         self.number(number << 1);
-        numbers.into_iter().for_each(|n| self.number(n));
+        numbers.iter().for_each(|n| self.number(*n));
+        (self.words.pattern, self.words.found) = (pattern, numbers);
     }
+}
+
+/// At least `least` of them: these are written by the million, and `format!` takes several times as long.
+fn push_digits(text: &mut String, mut number: u64, base: u64, least: usize) {
+    let mut digits = ['0'; 20];
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from_digit((number % base) as u32, 16).unwrap_or('0');
+        number /= base;
+        count += 1;
+        if number == 0 && count >= least {
+            break;
+        }
+    }
+    text.extend(digits.iter().skip(digits.len() - count));
 }
 
 /// How many digits there are at the beginning, hexadecimal ones among them.
@@ -429,12 +450,11 @@ impl Reader<'_> {
         for part in pattern.split_inclusive(|c: char| c < ' ') {
             let mark = part.as_bytes().last().copied().filter(|b| *b < 0x20);
             text.push_str(if mark.is_some() { part.get(..part.len() - 1).unwrap_or_default() } else { part });
-            // Writing to a string does not fail.
-            let _ = match mark {
-                None => Ok(()),
-                Some(DECIMAL) => write!(text, "{}", take(&mut self.bytes)),
-                Some(hex) => write!(text, "{:01$x}", take(&mut self.bytes), usize::from(hex.saturating_sub(HEX))),
-            };
+            match mark {
+                None => {}
+                Some(DECIMAL) => push_digits(&mut text, take(&mut self.bytes), 10, 1),
+                Some(hex) => push_digits(&mut text, take(&mut self.bytes), 16, usize::from(hex.saturating_sub(HEX))),
+            }
         }
         text
     }

@@ -53,7 +53,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "diagnose",
         &["confidence", "correlate", "digest", "dissect", "estimate", "evidence", "facts", "identify", "model", "order", "report", "trace"],
     ),
-    ("analysis", &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "order", "packed", "report", "trace"]),
+    (
+        "analysis",
+        &["confidence", "correlate", "diagnose", "digest", "evidence", "identify", "ingest", "model", "order", "packed", "report", "trace"],
+    ),
     ("redact", &["model", "order", "report"]),
     ("views", &["model", "order", "report"]),
 ];

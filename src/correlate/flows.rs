@@ -184,6 +184,11 @@ impl Flows {
         self.by_content = streams;
     }
 
+    /// Forgets what the rows say: nobody asks any more once all is judged and diagnosed.
+    pub(crate) fn forget_rows(&mut self) {
+        self.index = Vec::new();
+    }
+
     /// Whether every packet of a sighting was kept.
     #[must_use]
     pub fn is_whole(&self, captures: &[Capture<'_>], s: &Sighting) -> bool {

@@ -65,7 +65,8 @@ fn why(is_by_acl: bool, reason: Option<&str>) -> String {
 /// Conversations that were captured somewhere and end at an ENI.
 fn on_paths(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) -> BTreeSet<Key> {
     let mut told = BTreeSet::new();
-    for path in paths.iter() {
+    // Without a log no hop has a word of it.
+    for path in paths.iter().take_while(|_| !ctx.inv.flow_logs.is_empty()) {
         for d in &path.directions {
             for h in &d.hops {
                 let Some(Logged::Rejected { eni, is_by_acl, ev }) = &h.logged else { continue };

@@ -204,7 +204,6 @@ fn unnamed_pod(inv: &mut Inventory, ip: IpAddr, node: &Id, veth: String, p: f64,
 
 // ---- what captures show --------------------------------------------------------------------------------------------
 
-
 /// Why a MAC is thought to be somebody's: how sure, a sentence, and the frames that show it.
 #[derive(Clone, Debug)]
 struct Reason {

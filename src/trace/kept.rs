@@ -55,6 +55,11 @@ impl Paths {
         }
     }
 
+    /// The legs of all of them, before they have an order of their own.
+    pub(crate) fn legs(&self) -> impl Iterator<Item = Vec<Leg>> {
+        self.rows.iter_as().map(|legs: Legs| legs.0)
+    }
+
     /// All of them, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Path> {
         let (ordered, others) = match &self.order {
@@ -65,14 +70,35 @@ impl Paths {
     }
 }
 
+/// What a path begins with.
+struct Legs(Vec<Leg>);
+
+impl Row for Legs {
+    fn write(&self, to: &mut Writer<'_>) {
+        write_legs(to, &self.0, &mut Entries::default());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Self {
+        Self(read_legs(from, &mut Entries::default()))
+    }
+}
+
+fn write_legs(to: &mut Writer<'_>, legs: &[Leg], ev: &mut Entries) {
+    to.list(legs, |to, leg| {
+        write_tuple(to, &leg.tuple);
+        to.number(leg.flow.map_or(0, |f| f as u64 + 1));
+        ev.write(to, &leg.ev);
+    });
+}
+
+fn read_legs(from: &mut Reader<'_>, ev: &mut Entries) -> Vec<Leg> {
+    from.list(|from| Leg { tuple: read_tuple(from), flow: from.small::<usize>().checked_sub(1), ev: ev.read(from) })
+}
+
 impl Row for Path {
     fn write(&self, to: &mut Writer<'_>) {
         let mut ev = Entries::default();
-        to.list(&self.legs, |to, leg| {
-            write_tuple(to, &leg.tuple);
-            to.number(leg.flow.map_or(0, |f| f as u64 + 1));
-            ev.write(to, &leg.ev);
-        });
+        write_legs(to, &self.legs, &mut ev);
         to.list(&self.rewriters, |to, id| to.option(id.as_deref(), Writer::text));
         to.number(self.packets);
         to.number(self.bytes);
@@ -92,7 +118,7 @@ impl Row for Path {
 
     fn read(from: &mut Reader<'_>) -> Self {
         let mut ev = Entries::default();
-        let legs = from.list(|from| Leg { tuple: read_tuple(from), flow: from.small::<usize>().checked_sub(1), ev: ev.read(from) });
+        let legs = read_legs(from, &mut ev);
         let rewriters = from.list(|from| from.option(Reader::text));
         let (packets, bytes) = (from.number(), from.number());
         let directions = from.list(|from| Direction {
@@ -171,8 +197,8 @@ fn read_tuple(from: &mut Reader<'_>) -> Tuple {
 }
 
 fn write_hop(to: &mut Writer<'_>, h: &Hop, ev: &mut Entries) {
-    to.text(&h.owner);
-    to.option(h.interface.as_deref(), Writer::text);
+    to.word(&h.owner);
+    to.option(h.interface.as_deref(), Writer::word);
     to.number(h.leg as u64);
     to.list(&h.sightings, |to, s| {
         to.number((s.point as u64) << 1 | u64::from(s.forward));
@@ -206,7 +232,7 @@ fn write_hop(to: &mut Writer<'_>, h: &Hop, ev: &mut Entries) {
 }
 
 fn read_hop(from: &mut Reader<'_>, ev: &mut Entries) -> Hop {
-    let (owner, interface, leg) = (from.text(), from.option(Reader::text), from.small());
+    let (owner, interface, leg) = (from.word(), from.option(Reader::word), from.small());
     let sightings = from.list(|from| {
         let point = from.small::<usize>();
         Sighting { point: point >> 1, forward: point & 1 == 1, capture: from.small(), stream: from.small() }

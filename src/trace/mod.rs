@@ -198,6 +198,8 @@ pub fn mirrored(inv: &Inventory, key: &StreamKey) -> Option<Id> {
 pub struct Traced {
     /// Every conversation.
     pub paths: Paths,
+    /// Every interface on their ways.
+    pub crossed: BTreeSet<Id>,
     /// How each point's clock compares: point → (reference point, offset).
     pub clocks: BTreeMap<usize, (usize, Offset)>,
     /// By point: the first conversation that it must have seen and does not have.
@@ -250,8 +252,16 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     let taken = judge::Taken::of(ctx);
     let left_out = filters::left_out(ctx, &paths, &clocks);
-    paths.change(|path| judge::judge(ctx, path, &taken, &clocks, &left_out, book));
-    Traced { paths, clocks, left_out: left_out.into_values().collect() }
+    let mut crossed: BTreeSet<Id> = BTreeSet::new();
+    paths.change(|path| {
+        judge::judge(ctx, path, &taken, &clocks, &left_out, book);
+        for interface in path.directions.iter().flat_map(|d| &d.hops).filter_map(|h| h.interface.as_ref()) {
+            if !crossed.contains(interface) {
+                crossed.insert(interface.clone());
+            }
+        }
+    });
+    Traced { paths, crossed, clocks, left_out: left_out.into_values().collect() }
 }
 
 /// Offsets that a person has given, by point; of several for one capture the last.

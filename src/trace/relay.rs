@@ -453,7 +453,7 @@ struct Index {
     by_address: FxHashMap<(Id, IpAddr), Vec<usize>>,
     /// Path, and what one of its messages is, where that was captured far enough.
     contents: Vec<(u32, u64)>,
-    /// How many paths have a message of a key, where these are more than two: what many say is nobody's mark.
+    /// How many paths have a message of a key, where they are so many that it is nobody's mark.
     commonness: Vec<(Key, u32)>,
     /// Who owns the ends of each path: (client's, server's).
     owners: Vec<(Option<Owner>, Option<Owner>)>,
@@ -479,7 +479,7 @@ impl Index {
         let mut holders: Vec<(Key, u32)> = fronts.iter().chain(backs).flat_map(|m| keys(m).map(|key| (key, m.path))).collect();
         holders.sort_unstable();
         holders.dedup();
-        let groups = holders.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 2);
+        let groups = holders.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() as f64 > weight::OWN_CONNECTIONS);
         let commonness = groups.filter_map(|group| Some((group.first()?.0, u32::try_from(group.len()).ok()?))).collect();
         drop(holders);
         let mut numbers: BTreeMap<Id, u32> = BTreeMap::new();
@@ -603,7 +603,7 @@ impl Index {
             Likeness::None | Likeness::Trace => return 1.0,
         };
         let known = self.commonness.binary_search_by_key(&key, |c| c.0).ok().and_then(|at| self.commonness.get(at));
-        weight::OWN_CONNECTIONS / known.map_or(2.0, |c| f64::from(c.1))
+        known.map_or(1.0, |c| weight::OWN_CONNECTIONS / f64::from(c.1))
     }
 
     /// Of a protocol that is not HTTP: how many messages behind are not in front. A proxy that does not know it passes on all.

@@ -18,6 +18,14 @@ const READ_INSTRUCTIONS: f64 = 2050.0;
 /// when this was set.
 const ANALYSIS_INSTRUCTIONS: f64 = 1700.0;
 
+/// Of each conversation more among as many packets of two points: followed, told in the report and written as JSON. A tenth more than
+/// they were when this was set.
+const CONVERSATION_INSTRUCTIONS: f64 = 1_000_000.0;
+
+/// Octets that each conversation more of four packets, seen at two points, adds to the most memory in use at once: its digests, what is found out about
+/// it, and the report. A tenth more than they were when this was set.
+const CONVERSATION_BYTES: f64 = 4_000.0;
+
 /// Doubling packets, points or conversations may multiply the instructions of a whole analysis by this.
 const GROWTH: f64 = 2.3;
 
@@ -69,6 +77,16 @@ pub(crate) fn instructions() -> Result<Option<String>> {
         say(&format!("twice the {what}: {factor:.2} times the instructions; the budget is {GROWTH}"));
         ensure!(factor <= GROWTH, "twice the {what} takes more than {GROWTH} times the instructions");
     }
+    let few = Wanted { packets: 8_000, conversations: 100, ..base };
+    let many = Wanted { conversations: 2_000, ..few };
+    let each = (analysis(many)? as f64 - analysis(few)? as f64) / (many.conversations - few.conversations) as f64;
+    say(&format!("{each:.0} instructions for each conversation more; the budget is {CONVERSATION_INSTRUCTIONS}"));
+    ensure!(each <= CONVERSATION_INSTRUCTIONS, "a conversation takes more instructions than its budget");
+    let peak = |conversations: u64| peak(&command, &Wanted { packets: conversations * 4, conversations, ..base }.make(&folder)?);
+    let (half, whole) = (20_000, 40_000);
+    let each = (peak(whole)? - peak(half)?) / (whole - half) as f64;
+    say(&format!("{each:.0} octets of memory for each conversation more; the budget is {CONVERSATION_BYTES}"));
+    ensure!(each <= CONVERSATION_BYTES, "a conversation takes more memory than its budget");
     // All packets of one conversation: nothing is shared out among others.
     let base = Wanted { conversations: 1, ..base };
     let grown = |by: fn(Wanted, u64) -> Wanted| {
@@ -83,6 +101,16 @@ pub(crate) fn instructions() -> Result<Option<String>> {
         ensure!(factor <= most, "one conversation costs more than it should for its {what}");
     }
     Ok(None)
+}
+
+/// The most memory in use at once while these are analysed and the report is written as JSON, in octets.
+fn peak(command: &Path, files: &[PathBuf]) -> Result<f64> {
+    let mut run = Command::new(command);
+    run.args(["analyze", "--timings", "--format", "json", "-o", "/dev/null"]).args(files).env("RAYON_NUM_THREADS", "1");
+    let output = run.output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let peak = text.lines().find_map(|l| l.strip_prefix("peak ")?.strip_suffix(" kB")?.parse::<f64>().ok());
+    Ok(1024.0 * peak.with_context(|| format!("{run:?} did not say how much memory it used: {text}"))?)
 }
 
 fn count(valgrind: &Path, command: &Path, arguments: &[&std::ffi::OsStr]) -> Result<u64> {
