@@ -23,8 +23,10 @@ use crate::protocol::{Answer, Found, FromWorker, Key, Question, Room};
 
 /// Readings that end this close together make one report.
 const QUIET_MS: u32 = 40;
-/// After a report the page asks for what it shows of it: so long the next one waits, or those questions would.
-const ASKED_MS: f64 = 80.0;
+/// After a report the page asks for what it shows of it, and the next one, which may take seconds, waits until it has: so long at most.
+const ASKED_MS: f64 = 400.0;
+/// How often it is looked whether it has.
+const ASKED_EVERY_MS: u32 = 8;
 /// While readings keep ending, a report is made at least this often.
 const AT_LATEST_MS: f64 = 700.0;
 
@@ -51,6 +53,26 @@ struct State {
     waiting_since: Option<f64>,
     /// When the last report was told.
     told_at: f64,
+    /// What the page has been answered of it.
+    answered: Answered,
+}
+
+/// What the page asks for after every report.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answered {
+    rows: bool,
+    /// The path with its picture, or that there is none.
+    path: bool,
+}
+
+impl Answered {
+    fn note(&mut self, answer: &Result<Answer, String>) {
+        match answer {
+            Ok(Answer::Rows { .. }) => self.rows = true,
+            Ok(Answer::Picture(_) | Answer::Path(None)) => self.path = true,
+            _ => {}
+        }
+    }
 }
 
 impl Analyst {
@@ -129,9 +151,9 @@ impl Analyst {
             let mut state = self.state.borrow_mut();
             state.heard = state.heard.wrapping_add(1);
             state.changes = state.changes.wrapping_add(1);
-            let asked = (state.told_at + ASKED_MS - now).clamp(0.0, ASKED_MS) as u32;
-            let wait = if is_last { asked } else { asked.max(QUIET_MS) };
-            if wait == 0 || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS {
+            let wait = if is_last { 0 } else { QUIET_MS };
+            let is_due = wait == 0 || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS;
+            if is_due && state.is_shown(now) {
                 drop(state);
                 return make_report(&self.out, &self.state);
             }
@@ -140,7 +162,11 @@ impl Analyst {
         let (out, state) = (self.out.clone(), Rc::clone(&self.state));
         spawn_local(async move {
             TimeoutFuture::new(wait).await;
-            if state.borrow().changes == mine {
+            let is_mine = || state.borrow().changes == mine;
+            while is_mine() && !state.borrow().is_shown(js_sys::Date::now()) {
+                TimeoutFuture::new(ASKED_EVERY_MS).await;
+            }
+            if is_mine() {
                 make_report(&out, &state);
             }
         });
@@ -157,15 +183,23 @@ impl Analyst {
             let made_up = state.rehearsal.as_ref().filter(|_| is_rehearsal);
             (Rc::clone(made_up.unwrap_or(&state.shown)), near)
         };
-        let out = self.out.clone();
+        let (out, state) = (self.out.clone(), Rc::clone(&self.state));
         spawn_local(async move {
             let answer = answer(&shown, question, file, near).await;
+            if !is_rehearsal {
+                state.borrow_mut().answered.note(&answer);
+            }
             out.say(&FromWorker::Answer { ask }, &[JsValue::from(host::bytes(&answer))]);
         });
     }
 }
 
 impl State {
+    /// Whether the page has what it shows of the last report, or has had the time to ask for it.
+    fn is_shown(&self, now: f64) -> bool {
+        self.answered.rows && self.answered.path || now - self.told_at >= ASKED_MS
+    }
+
     fn forget(&mut self, key: Key) {
         let keys = std::mem::take(&mut self.keys);
         let mut kept = keys.iter();
@@ -206,6 +240,7 @@ fn make_report(out: &Out, state: &RefCell<State>) {
     let said = FromWorker::Report { overview: Box::new(state.shown.overview()), heard: state.heard };
     out.say(&said, &[JsValue::from_f64(took)]);
     state.told_at = js_sys::Date::now();
+    state.answered = Answered::default();
 }
 
 async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Option<Near>) -> Result<Answer, String> {

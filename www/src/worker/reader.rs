@@ -1,5 +1,5 @@
 //! One file → its digests: reads slices, pushes them into the engine, reports progress.
-//! Holds at most three slices of the file at a time, whatever its size.
+//! Holds at most three slices of the file at a time, whatever its size, and a piece of one in the module's memory.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,7 +18,11 @@ use crate::host;
 use crate::protocol::{Found, FromWorker, Key, Room};
 
 /// Two slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
-const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
+const SLICE: f64 = 12.0 * 1024.0 * 1024.0;
+
+/// What of a slice is copied into the module's memory and read before the next: it then still lies in the processor's cache, where headers
+/// that are far apart are found twice as fast.
+const PIECE: usize = 128 * 1024;
 
 /// The first slice is smaller, so that something is there to show at once: some hundred packets, which are analysed at once too.
 const FIRST_SLICE: f64 = 64.0 * 1024.0;
@@ -29,8 +33,8 @@ const HEADROOM: usize = 16 << 20;
 /// Often enough to look alive, too seldom to cost anything.
 const PROGRESS_EVERY_MS: f64 = 100.0;
 
-/// A first answer is worth its cost only for what takes a while to read.
-const LARGE: f64 = 24.0 * 1024.0 * 1024.0;
+/// A first answer is worth its cost only for what takes a while to read or, where it is of very many conversations, to analyse.
+const LARGE: f64 = 2.0 * 1024.0 * 1024.0;
 /// Of captures with more frames than this, no further answers are given before the whole: a copy of the digest costs memory.
 const MOST_SO_FAR: u64 = 1_000_000;
 /// After the first answer, each comes this many times later than the last.
@@ -141,13 +145,13 @@ impl Total {
 }
 
 thread_local! {
-    /// The buffer in the module's memory that every slice is copied into. The memory cannot shrink again, so it is kept for the next file.
+    /// The buffer in the module's memory that every piece is copied into. The memory cannot shrink again, so it is kept for the next file.
     static CHUNK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes room for a slice before there is one: getting new memory from the system takes as long as reading some.
+/// Makes room for what comes before it does: getting new memory from the system takes as long as reading some.
 pub fn prepare() {
-    CHUNK.with_borrow_mut(|chunk| chunk.resize(SLICE as usize, 0));
+    CHUNK.with_borrow_mut(|chunk| chunk.resize(PIECE, 0));
     touch(HEADROOM);
 }
 
@@ -169,6 +173,7 @@ pub async fn feed(blob: &Blob, push: impl FnMut(&[u8], &mut Total) -> bool) -> R
 
 async fn feed_by(blob: &Blob, chunk: &mut Vec<u8>, mut push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
     let size = blob.size();
+    chunk.resize(PIECE, 0);
     let mut next = 0.0;
     let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
     let mut in_flight: VecDeque<Promise> = VecDeque::new();
@@ -188,15 +193,16 @@ async fn feed_by(blob: &Blob, chunk: &mut Vec<u8>, mut push: impl FnMut(&[u8], &
         // Asked before this one is looked at: else only one would be on its way meanwhile.
         ask(&mut in_flight, total.bytes)?;
         let array = Uint8Array::new(&buffer);
-        let length = array.length() as usize;
-        if chunk.len() < length {
-            chunk.resize(length, 0);
-        }
-        let Some(part) = chunk.get_mut(..length) else { return Ok(()) };
-        array.copy_to(part);
-        total.bytes = total.bytes.saturating_add(length as u64);
-        if !push(part, &mut total) {
-            return Ok(());
+        let (mut from, length) = (0, array.length());
+        while from < length {
+            let to = length.min(from.saturating_add(PIECE as u32));
+            let Some(part) = chunk.get_mut(..to.saturating_sub(from) as usize) else { return Ok(()) };
+            array.subarray(from, to).copy_to(part);
+            total.bytes = total.bytes.saturating_add(part.len() as u64);
+            if !push(part, &mut total) {
+                return Ok(());
+            }
+            from = to;
         }
     }
 }

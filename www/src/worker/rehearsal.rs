@@ -24,35 +24,46 @@ const FRAME: usize = 14 + 20 + 32 + 40;
 pub async fn rehearse(is_over: impl Fn() -> bool) -> Option<Shown> {
     super::reader::touch(HEADROOM);
     let captures = [capture(0), capture(1)];
-    let mut found = Vec::new();
-    let begun = js_sys::Date::now();
-    while found.is_empty() || js_sys::Date::now() - begun < EACH_MS {
-        found = captures.iter().enumerate().flat_map(|(point, bytes)| read(point, bytes)).collect();
-        // Whatever has come meanwhile is heard first.
-        TimeoutFuture::new(0).await;
-        if is_over() {
-            return None;
+    let mut made_up = None;
+    // All of it once, since a person may come at any moment; then each part until it is fast.
+    for each_ms in [0.0, EACH_MS] {
+        let mut found = Vec::new();
+        let begun = js_sys::Date::now();
+        while found.is_empty() || js_sys::Date::now() - begun < each_ms {
+            found = captures.iter().enumerate().flat_map(|(point, bytes)| read(point, bytes)).collect();
+            // Whatever has come meanwhile is heard first.
+            TimeoutFuture::new(0).await;
+            if is_over() {
+                return None;
+            }
+        }
+        let begun = js_sys::Date::now();
+        loop {
+            let shown = Shown::new(analyze(&found));
+            TimeoutFuture::new(0).await;
+            if is_over() {
+                return None;
+            }
+            look_at(&shown);
+            made_up = Some(shown);
+            if js_sys::Date::now() - begun >= each_ms {
+                break;
+            }
         }
     }
-    let begun = js_sys::Date::now();
-    loop {
-        let shown = Shown::new(analyze(&found));
-        TimeoutFuture::new(0).await;
-        if is_over() {
-            return None;
-        }
-        shown.overview();
-        for order in [Order::Report, Order::Trouble, Order::Client] {
-            shown.rows(&List { filter: "tcp".to_owned(), order, ..List::default() }, 0, 100);
-        }
-        if let Some(path) = shown.path(None, None) {
-            shown.picture(&path.conversation.id);
-        }
-        shown.map();
-        if js_sys::Date::now() - begun >= EACH_MS {
-            return Some(shown);
-        }
+    made_up
+}
+
+/// Asks all that the page asks.
+fn look_at(shown: &Shown) {
+    shown.overview();
+    for order in [Order::Report, Order::Trouble, Order::Client] {
+        shown.rows(&List { filter: "tcp".to_owned(), order, ..List::default() }, 0, 100);
     }
+    if let Some(path) = shown.path(None, None) {
+        shown.picture(&path.conversation.id);
+    }
+    shown.map();
 }
 
 fn read(point: usize, bytes: &[u8]) -> Vec<Ingested> {
