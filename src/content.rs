@@ -137,7 +137,8 @@ impl Marker {
                 say(mark);
             }
         }
-        if let Some((request, headers)) = http_request(data).filter(|_| p.requests < REQUESTS) {
+        let is_asking = p.requests < REQUESTS && begins_upper(data);
+        if let Some((request, headers)) = is_asking.then(|| http_request(data)).flatten() {
             p.requests += 1;
             let (host, marks) = header_marks(headers);
             say(Mark::Request((request ^ host).max(1)));

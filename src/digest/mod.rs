@@ -33,7 +33,7 @@ use crate::model::{Direction, Mac, Nanos, Protocol};
 const AT_ONCE: usize = 32;
 
 /// So many frames' headers are looked up before the first of them is counted.
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
 
 /// A frame's time where the capture gives none.
 pub const NO_TIME: Nanos = i64::MIN;
@@ -730,7 +730,7 @@ impl DigestBuilder {
             }
             None => {
                 let (stream, _) = self.whole(frame, link_type, time, row);
-                self.streams.remember(&words, stream);
+                self.streams.remember(&words, stream, time);
                 stream
             }
         };

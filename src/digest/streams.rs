@@ -32,7 +32,8 @@ impl Streams {
         while let Some(id) = known {
             match self.streams.get_mut(id as usize) {
                 Some(stream) if stream.key == key => {
-                    stream.count(1, u64::from(length), time, time);
+                    stream.count(1, u64::from(length));
+                    stream.came(time);
                     return id;
                 }
                 _ => known = self.same_hash.get(id as usize).copied().flatten(),
@@ -50,8 +51,8 @@ impl Streams {
     #[inline(always)]
     pub(super) fn again(&mut self, words: &Words, time: Nanos, length: u32) -> Option<u32> {
         match words {
-            Words::V4(words) => self.v4.again(words, time, length),
-            Words::V6(words) => self.v6.again(words, time, length),
+            Words::V4(words) => self.v4.again(words, time, length, &mut self.streams),
+            Words::V6(words) => self.v6.again(words, time, length, &mut self.streams),
         }
     }
 
@@ -80,9 +81,10 @@ impl Streams {
     /// Counts a frame of an entry.
     #[inline(always)]
     pub(super) fn count(&mut self, words: &Words, known: Known, time: Nanos, length: u32) {
+        let streams = &mut self.streams;
         match words {
-            Words::V4(_) => self.v4.entries.get_mut(known.entry as usize).map(|e| e.count(time, length)),
-            Words::V6(_) => self.v6.entries.get_mut(known.entry as usize).map(|e| e.count(time, length)),
+            Words::V4(_) => self.v4.entries.get_mut(known.entry as usize).map(|e| e.count(time, length, streams)),
+            Words::V6(_) => self.v6.entries.get_mut(known.entry as usize).map(|e| e.count(time, length, streams)),
         };
     }
 
@@ -97,11 +99,11 @@ impl Streams {
         }
     }
 
-    /// From now on frames with these headers are of this stream.
-    pub(super) fn remember(&mut self, words: &Words, stream: u32) {
+    /// From now on frames with these headers are of this stream, the latest of which came at `time`.
+    pub(super) fn remember(&mut self, words: &Words, stream: u32, time: Nanos) {
         match words {
-            Words::V4(words) => self.v4.insert(words, stream),
-            Words::V6(words) => self.v6.insert(words, stream),
+            Words::V4(words) => self.v4.insert(words, stream, time),
+            Words::V6(words) => self.v6.insert(words, stream, time),
         }
     }
 
@@ -138,12 +140,15 @@ impl Streams {
 }
 
 impl Stream {
-    fn count(&mut self, packets: u32, bytes: u64, first_ns: Nanos, last_ns: Nanos) {
+    fn count(&mut self, packets: u32, bytes: u64) {
         self.packets = self.packets.saturating_add(packets);
         self.bytes = self.bytes.saturating_add(bytes);
-        if first_ns != NO_TIME {
-            self.first_ns = if self.first_ns == NO_TIME { first_ns } else { self.first_ns.min(first_ns) };
-            self.last_ns = self.last_ns.max(last_ns);
+    }
+
+    fn came(&mut self, time: Nanos) {
+        if time != NO_TIME {
+            self.first_ns = if self.first_ns == NO_TIME { time } else { self.first_ns.min(time) };
+            self.last_ns = self.last_ns.max(time);
         }
     }
 }
@@ -238,12 +243,14 @@ pub(super) struct Known {
 /// memory for each frame. Streams with such high numbers are read the whole way.
 const READ: u32 = 1 << 31;
 
-/// Words and what is counted of their frames, side by side: one look into memory for each frame.
+/// Words and what is counted of their frames, side by side: one look into memory for each frame, and where addresses are short, one line of a
+/// cache.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct Entry<const N: usize> {
     words: [u64; N],
     bytes: u64,
-    first_ns: Nanos,
+    /// Of its frames so far, the latest; the earliest is the stream's to know.
     last_ns: Nanos,
     /// With [`READ`].
     stream: u32,
@@ -252,13 +259,24 @@ struct Entry<const N: usize> {
 
 impl<const N: usize> Entry<N> {
     #[inline(always)]
-    fn count(&mut self, time: Nanos, length: u32) {
+    fn count(&mut self, time: Nanos, length: u32, streams: &mut [Stream]) {
         self.packets = self.packets.saturating_add(1);
         self.bytes = self.bytes.saturating_add(u64::from(length));
-        if time != NO_TIME {
-            self.first_ns = self.first_ns.min(time);
-            self.last_ns = self.last_ns.max(time);
+        if time >= self.last_ns && self.last_ns != NO_TIME {
+            self.last_ns = time;
+        } else {
+            self.out_of_order(time, streams);
         }
+    }
+
+    /// A frame that came before another one, or the first that has a time.
+    #[cold]
+    #[inline(never)]
+    fn out_of_order(&mut self, time: Nanos, streams: &mut [Stream]) {
+        if let Some(stream) = streams.get_mut((self.stream & !READ) as usize) {
+            stream.came(time);
+        }
+        self.last_ns = self.last_ns.max(time);
     }
 }
 
@@ -280,7 +298,7 @@ const PROBES: usize = 16;
 
 impl<const N: usize> Table<N> {
     #[inline(always)]
-    fn again(&mut self, words: &[u64; N], time: Nanos, length: u32) -> Option<u32> {
+    fn again(&mut self, words: &[u64; N], time: Nanos, length: u32, streams: &mut [Stream]) -> Option<u32> {
         let hash = hash(words);
         let mask = self.slots.len().wrapping_sub(1);
         let (mut at, tag) = ((hash >> 32) as usize, hash as u32);
@@ -293,7 +311,7 @@ impl<const N: usize> Table<N> {
                 && let Some(entry) = self.entries.get_mut(slot.entry as usize - 1)
                 && is_same(&entry.words, words)
             {
-                entry.count(time, length);
+                entry.count(time, length, streams);
                 return Some(entry.stream & !READ);
             }
             at = at.wrapping_add(1);
@@ -313,10 +331,9 @@ impl<const N: usize> Table<N> {
         of(first).max(of(second))
     }
 
-    /// An entry may lie in two lines of a cache: something of both of its ends.
     #[inline(always)]
     fn touch(&self, guess: u32) -> u32 {
-        self.entries.get(guess.wrapping_sub(1) as usize).map_or(0, |e| e.packets ^ e.words.first().map_or(0, |w| *w as u32))
+        self.entries.get(guess.wrapping_sub(1) as usize).map_or(0, |e| e.packets)
     }
 
     #[inline(always)]
@@ -327,7 +344,7 @@ impl<const N: usize> Table<N> {
     }
 
     #[cold]
-    fn insert(&mut self, words: &[u64; N], stream: u32) {
+    fn insert(&mut self, words: &[u64; N], stream: u32, time: Nanos) {
         if stream & READ != 0 {
             return;
         }
@@ -336,7 +353,7 @@ impl<const N: usize> Table<N> {
         }
         let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX).saturating_add(1);
         if self.place(hash(words), entry) {
-            self.entries.push(Entry { words: *words, bytes: 0, first_ns: Nanos::MAX, last_ns: NO_TIME, stream, packets: 0 });
+            self.entries.push(Entry { words: *words, bytes: 0, last_ns: time, stream, packets: 0 });
         }
     }
 
@@ -368,8 +385,8 @@ impl<const N: usize> Table<N> {
     fn counts(&self, streams: &mut [Stream]) {
         for entry in &self.entries {
             if let Some(stream) = streams.get_mut((entry.stream & !READ) as usize).filter(|_| entry.packets > 0) {
-                let first_ns = if entry.last_ns == NO_TIME { NO_TIME } else { entry.first_ns };
-                stream.count(entry.packets, entry.bytes, first_ns, entry.last_ns);
+                stream.count(entry.packets, entry.bytes);
+                stream.came(entry.last_ns);
             }
         }
     }
@@ -384,18 +401,57 @@ mod tests {
         let mut table = Table::<5>::default();
         let words = |n: u64| [n, n >> 3, 7, n << 40, 0x0a00_0001_0a00_0000 + n];
         for n in 0..20_000 {
-            assert_eq!(table.again(&words(n), 5, 60), None);
-            table.insert(&words(n), n as u32);
+            assert_eq!(table.again(&words(n), 5, 60, &mut []), None);
+            table.insert(&words(n), n as u32, 4);
         }
-        let found = (0..20_000).filter(|n| table.again(&words(*n), 5, 60) == Some(*n as u32)).count();
+        let found = (0..20_000).filter(|n| table.again(&words(*n), 5, 60, &mut []) == Some(*n as u32)).count();
         assert!(found > 19_900, "{found}: chains are short");
+    }
+
+    #[test]
+    fn an_entry_lies_in_one_line_of_a_cache() {
+        assert_eq!((size_of::<Entry<5>>(), align_of::<Entry<5>>()), (64, 64));
+    }
+
+    #[test]
+    fn the_first_and_the_last_are_told_whatever_the_order() {
+        let key = StreamKey {
+            interface: 0,
+            ifindex: None,
+            direction: None,
+            src_mac: None,
+            dst_mac: None,
+            vlans: Vec::new(),
+            tunnels: Vec::new(),
+            flow: None,
+            ttl: 1,
+        };
+        for (times, first, last) in [
+            (vec![100, 50, 200, 70], 50, 200),
+            (vec![100, NO_TIME, 101, 99], 99, 101),
+            (vec![NO_TIME, NO_TIME, 9, 8], 8, 9),
+            (vec![NO_TIME; 3], NO_TIME, NO_TIME),
+        ] {
+            let (mut streams, words) = (Streams::default(), Words::V4([1; 5]));
+            for (n, time) in times.iter().enumerate() {
+                if streams.again(&words, *time, 60).is_none() {
+                    assert_eq!(n, 0);
+                    let stream = streams.whole(key.clone(), 0, *time, 60);
+                    streams.remember(&words, stream, *time);
+                }
+            }
+            let so_far = streams.so_far();
+            let all = streams.finish();
+            let told: Vec<_> = so_far.iter().chain(&all).map(|s| (s.first_ns, s.last_ns, s.packets as usize)).collect();
+            assert_eq!(told, [(first, last, times.len()); 2]);
+        }
     }
 
     #[test]
     fn words_that_collide_are_refused_not_sought_for_long() {
         let mut table = Table::<5> { slots: vec![Slot { tag: 1, entry: 1 }; 256], entries: Vec::new() };
-        assert_eq!(table.again(&[1; 5], 0, 0), None);
-        table.insert(&[1; 5], 0);
+        assert_eq!(table.again(&[1; 5], 0, 0, &mut []), None);
+        table.insert(&[1; 5], 0, 0);
         assert!(table.entries.is_empty());
     }
 }

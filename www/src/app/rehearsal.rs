@@ -30,17 +30,21 @@ const PICTURE_LETTERS: [&str; 5] = ["caption", "name", "address", "remark", "mar
 /// What is in no font that has the usual letters.
 const SIGNS: &str = "a1→−·…±µ✕⤢";
 
-/// Looks for the fonts, a few at a time, as soon as the page is there: a file may come before the rehearsal.
+/// A frame: fonts are looked for as it is laid out.
+const FRAME_MS: u32 = 16;
+
+/// Looks for the fonts, a few in each frame, as soon as the page is there: a file may come before the rehearsal, and from then on the page
+/// would wait for each of them behind the compiler of the engine.
 pub fn letters() {
     spawn_local(async move {
-        TimeoutFuture::new(PAUSE_MS).await;
+        TimeoutFuture::new(FRAME_MS).await;
         let Ok((host, stage)) = host::stage() else { return };
         let mut written = Vec::new();
         for classes in LETTERS {
             written.push(mount_to(stage.clone(), move || {
                 classes.iter().map(|class| p().class(*class).child(SIGNS)).collect_view().into_any()
             }));
-            TimeoutFuture::new(PAUSE_MS).await;
+            TimeoutFuture::new(FRAME_MS).await;
         }
         written.push(mount_to(stage, || {
             let texts = PICTURE_LETTERS.map(|class| leptos::svg::text().attr("class", class).child(SIGNS)).collect_view();
