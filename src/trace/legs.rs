@@ -10,16 +10,16 @@ use crate::correlate::flows::Conversation;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{ServicePort, TargetPort};
-use crate::identify::inventory::{Inventory, LbInfo, ServiceInfo, is_private, short};
+use crate::identify::inventory::{Inventory, LbInfo, PodInfo, ServiceInfo, is_private, short};
 use crate::identify::place::INITIAL_TTLS;
 use crate::model::{Nanos, Protocol};
 use crate::order;
 
 /// The legs of a conversation, or `None` if it has no tuple.
-pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> Option<Vec<Leg>> {
+pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Memo, book: &mut Book) -> Option<Vec<Leg>> {
     let mut legs = observed(ctx, conversation, book);
     let first = legs.first()?.clone();
-    if let Some(leg) = before(ctx, &first, book) {
+    if let Some(leg) = before(ctx, &first, memo, book) {
         legs.insert(0, leg);
     }
     if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l).or_else(|| dialled_at_balancer(ctx.inv, l))) {
@@ -189,7 +189,7 @@ fn service_by_node_port(inv: &Inventory, t: Tuple) -> Option<(&ServiceInfo, &Ser
 
 /// The leg before a node's own address as the source of packets that the node only passed on: kube-proxy put it there
 /// (`KUBE-MARK-MASQ`, externalTrafficPolicy Cluster), and a service of that pod says what was dialled.
-fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
+fn before(ctx: Context<'_>, first: &Leg, memo: &mut Memo, book: &mut Book) -> Option<Leg> {
     let inv = ctx.inv;
     let t = first.tuple;
     let node = inv.owner_of_ip(t.src).map(|c| &c.owner).and_then(|o| inv.nodes.get(o))?;
@@ -200,7 +200,7 @@ fn before(ctx: Context<'_>, first: &Leg, book: &mut Book) -> Option<Leg> {
         let by_target = s.ports.iter().find(|p| p.protocol == t.protocol && p.node_port.is_some() && target_is(p, t.dst_port, s, t.dst));
         by_target.filter(|_| serves).map(|p| (s, p))
     })?;
-    let (why, places) = masqueraded(ctx, first)?;
+    let (why, places) = masqueraded(ctx, first, memo)?;
     let node_port = port.node_port?;
     let lb = balancer_of(inv, service, node_port)?;
     let ip = lb_address(inv, lb, node.zone.as_deref())?;
@@ -254,7 +254,7 @@ fn target_is(port: &ServicePort, target: u16, service: &ServiceInfo, ip: IpAddr)
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
 /// Whether the source address of a leg was put there by its node's kube-proxy: why, and the packets that say so.
-fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
+fn masqueraded(ctx: Context<'_>, leg: &Leg, memo: &mut Memo) -> Option<(String, Vec<Place>)> {
     let mut odds = masquerade::PRIOR;
     let mut why = Vec::new();
     let mut places = Vec::new();
@@ -267,14 +267,11 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
         Some((false, ..)) => odds *= masquerade::TTL_BEGUN,
         None => {}
     }
-    let alike = ctx.flows.flows.iter().flat_map(|f| [(f, f.tuple, true), (f, f.tuple.reversed(), false)]);
-    let alike = alike.filter(|(_, t, _)| {
-        (t.protocol, t.src, t.dst, t.dst_port) == (leg.tuple.protocol, leg.tuple.src, leg.tuple.dst, leg.tuple.dst_port)
-    });
-    let foreign = alike
-        .filter(|(_, t, _)| t.src_port > 1023 && !EPHEMERAL.contains(&t.src_port))
-        .min_by_key(|(_, t, _)| (*t != leg.tuple, t.src_port));
-    if let Some((flow, t, forward)) = foreign {
+    let server = memo.server(ctx, leg.tuple);
+    let own = leg.flow.filter(|_| is_foreign(leg.tuple.src_port)).map(|flow| (flow, leg.tuple));
+    let foreign = own.or_else(|| server.foreign.get(&leg.tuple.src).copied());
+    if let Some((flow, t)) = foreign.and_then(|(flow, t)| Some((ctx.flows.flows.get(flow)?, t))) {
+        let forward = flow.tuple == t;
         odds *= masquerade::FOREIGN_PORT;
         let whose = if t == leg.tuple { "its source port" } else { "the source port of its like," };
         why.push(format!("{whose} {} lies outside the range for a node's own connections", t.src_port));
@@ -286,7 +283,7 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
         places.extend(place);
     }
     if places.is_empty()
-        && let Some((reason, place)) = sibling(ctx, leg)
+        && let Some((reason, place)) = server.sibling(ctx, leg.tuple.src)
     {
         odds *= masquerade::LIKE_ITS_SIBLINGS;
         why.push(reason);
@@ -295,21 +292,72 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg) -> Option<(String, Vec<Place>)> {
     (odds > 1.0 && !places.is_empty()).then(|| (why.join(", and "), places))
 }
 
-/// A connection to the same pod and port from another node, which that node only passed on.
-fn sibling(ctx: Context<'_>, leg: &Leg) -> Option<(String, Place)> {
-    let t = leg.tuple;
-    let ways = ctx.flows.flows.iter().enumerate().flat_map(|(n, f)| [(n, f.tuple), (n, f.tuple.reversed())]);
-    let mut others = ways.filter(|(_, o)| (o.protocol, o.dst, o.dst_port) == (t.protocol, t.dst, t.dst_port) && o.src != t.src);
-    others.find_map(|(flow, o)| {
-        let node = ctx.inv.nodes.get(&ctx.inv.owner_of_ip(o.src)?.owner)?;
-        let other = Leg { tuple: o, flow: Some(flow), ev: Vec::new() };
-        let (passed, ttl, row, input) = passed_on(ctx, &other)?;
-        let foreign = o.src_port > 1023 && !EPHEMERAL.contains(&o.src_port);
-        let how = if passed { format!("TTL {ttl}") } else { format!("source port {}", o.src_port) };
-        (passed || foreign).then(|| {
-            (format!("like the connection from {}, which by its {how} was only passed on", short(&node.id)), Place::frame(input, row))
-        })
-    })
+/// Whether no process would be given such a port.
+fn is_foreign(port: u16) -> bool {
+    port > 1023 && !EPHEMERAL.contains(&port)
+}
+
+/// Servers that nodes connect to: every leg from a node's address asks for all connections of its like.
+#[derive(Default)]
+pub(super) struct Memo(Option<BTreeMap<(Protocol, IpAddr, u16), Server>>);
+
+/// Connections from nodes' addresses to one address and port.
+#[derive(Default)]
+struct Server {
+    /// In the order of their flows: flow, and tuple from the node on.
+    connections: Vec<(usize, Tuple)>,
+    /// By source, the one with the lowest port that no process would be given.
+    foreign: BTreeMap<IpAddr, (usize, Tuple)>,
+    /// The first that their nodes only passed on, of two nodes: their source, why, and a packet that says so.
+    passed_on: Option<Vec<(IpAddr, String, Place)>>,
+}
+
+impl Memo {
+    fn server(&mut self, ctx: Context<'_>, t: Tuple) -> &mut Server {
+        let servers = self.0.get_or_insert_with(|| {
+            let mut servers: BTreeMap<_, Server> = BTreeMap::new();
+            let ways = ctx.flows.flows.iter().enumerate().flat_map(|(n, f)| [(n, f.tuple), (n, f.tuple.reversed())]);
+            for (flow, t) in ways.filter(|(_, t)| ctx.inv.owner_of_ip(t.src).is_some_and(|c| ctx.inv.nodes.contains_key(&c.owner))) {
+                let server = servers.entry((t.protocol, t.dst, t.dst_port)).or_default();
+                server.connections.push((flow, t));
+                if is_foreign(t.src_port) {
+                    let lowest = server.foreign.entry(t.src).or_insert((flow, t));
+                    if t.src_port < lowest.1.src_port {
+                        *lowest = (flow, t);
+                    }
+                }
+            }
+            servers
+        });
+        servers.entry((t.protocol, t.dst, t.dst_port)).or_default()
+    }
+}
+
+impl Server {
+    /// A connection to the same pod and port from another node, which that node only passed on.
+    fn sibling(&mut self, ctx: Context<'_>, src: IpAddr) -> Option<(String, Place)> {
+        let found = self.passed_on.get_or_insert_with(|| {
+            let mut found: Vec<(IpAddr, String, Place)> = Vec::new();
+            for (flow, o) in &self.connections {
+                if found.iter().all(|f| f.0 != o.src) {
+                    found.extend(only_passed_on(ctx, *flow, *o).map(|(why, place)| (o.src, why, place)));
+                }
+                if found.len() == 2 {
+                    break;
+                }
+            }
+            found
+        });
+        found.iter().find(|f| f.0 != src).map(|(_, why, place)| (why.clone(), place.clone()))
+    }
+}
+
+fn only_passed_on(ctx: Context<'_>, flow: usize, o: Tuple) -> Option<(String, Place)> {
+    let node = ctx.inv.nodes.get(&ctx.inv.owner_of_ip(o.src)?.owner)?;
+    let (passed, ttl, row, input) = passed_on(ctx, &Leg { tuple: o, flow: Some(flow), ev: Vec::new() })?;
+    let how = if passed { format!("TTL {ttl}") } else { format!("source port {}", o.src_port) };
+    let why = || format!("like the connection from {}, which by its {how} was only passed on", short(&node.id));
+    (passed || is_foreign(o.src_port)).then(|| (why(), Place::frame(input, row)))
 }
 
 /// The TTL of a leg's packets says whether their source's host began them or passed them on: every Linux host on the way
@@ -323,8 +371,9 @@ fn passed_on(ctx: Context<'_>, leg: &Leg) -> Option<(bool, u8, u32, usize)> {
         let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
         // Hosts that took one since the source's: the one that the pod's link hangs on, unless it is the source itself.
         let Some(at) = point.stream_at.get(&s.stream).or(point.at.as_ref()) else { continue };
-        let on_link =
-            point.link.is_some() || ctx.inv.pods.values().any(|p| p.node.as_ref().is_some_and(|n| *at == format!("if:{n}/{}", p.veth)));
+        let end = at.strip_prefix("if:").and_then(|i| i.rsplit_once('/'));
+        let is_end = |p: &PodInfo| p.node.as_deref().zip(Some(p.veth.as_str())) == end;
+        let on_link = point.link.is_some() || ctx.inv.pods.values().any(is_end);
         let host = match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
             Some(pod) => pod.node.clone(),
             None => point.owner.clone(),

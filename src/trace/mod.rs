@@ -211,6 +211,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     let mut paths = Paths::default();
     let mut exchanges: BTreeMap<(usize, usize), Exchange> = BTreeMap::new();
     let mut views: BTreeMap<Scope, Inventory> = BTreeMap::new();
+    let mut memos: BTreeMap<Scope, legs::Memo> = BTreeMap::new();
     let overlapping = ctx.inv.has_overlapping_vpcs();
     for conversation in ctx.flows.conversations() {
         let scope = scope(ctx, &conversation, overlapping);
@@ -218,7 +219,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
             views.insert(scope.clone(), ctx.inv.scoped(scope.0.as_deref(), &scope.1));
         }
         let ctx = Context { inv: views.get(&scope).unwrap_or(ctx.inv), ..ctx };
-        let Some(legs) = legs::legs(ctx, &conversation, book) else { continue };
+        let Some(legs) = legs::legs(ctx, &conversation, memos.entry(scope).or_default(), book) else { continue };
         let tuples: Vec<Tuple> = legs.iter().map(|l| l.tuple).collect();
         let there = model::walk(ctx.inv, &tuples, None);
         let rewriters = there.rewriters.clone();
