@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
-use hopscope::analysis::analyze;
+use hopscope::analysis::analyze_packed;
 use hopscope::capture::{Checkpoint, FileLayout};
 use hopscope::digest::Rate;
 use hopscope::ingest::{Data, Ingested};
@@ -232,8 +232,12 @@ fn make_report(out: &Out, state: &RefCell<State>) {
     state.changes = state.changes.wrapping_add(1);
     let begun = js_sys::Date::now();
     let report = match &state.opened {
-        Some((_, report)) if state.found.is_empty() => report.clone(),
-        _ => analyze(&state.found),
+        Some((_, report)) if state.found.is_empty() => report.clone().into(),
+        _ => {
+            // Of a large report there is no room for two.
+            state.shown = Rc::default();
+            analyze_packed(&state.found)
+        }
     };
     let took = js_sys::Date::now() - begun;
     state.shown = Rc::new(Shown::new(report));
@@ -258,7 +262,7 @@ async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Opt
         Question::Frame { file_name, name, frame } => {
             let file = file.ok_or("the file is not at hand")?;
             // What tcpdump printed is shown as it stands there: it has no octets to show.
-            if shown.report.inputs.iter().any(|i| i.name == name && i.kind == "tcpdump_text") {
+            if shown.report.head.inputs.iter().any(|i| i.name == name && i.kind == "tcpdump_text") {
                 let at = hopscope::model::Locator::Frame(frame);
                 return source::excerpt(&file, &file_name, &name, &at).await.map(Answer::Excerpt);
             }

@@ -1,7 +1,10 @@
 //! The report in other forms, for files and the clipboard. The forms themselves are the engine's.
 
+use std::collections::BTreeSet;
+
+use hopscope::packed::PackedReport;
 use hopscope::redact::redact;
-use hopscope::report::Report;
+use hopscope::report::{Path, Report};
 use hopscope::views::{self, Selection};
 
 use js_sys::{Function, Reflect};
@@ -26,23 +29,51 @@ fn random() -> String {
     }
 }
 
+/// A report of more conversations is not laid out: as a text it would be larger than browsers let texts be.
+const MOST_LAID_OUT: usize = 50_000;
+
+fn too_large(report: &PackedReport, form: Form) -> String {
+    let form = format!("{form:?}").to_lowercase();
+    format!("{} conversations are too many for a browser's file: hopscope analyze --format {form} writes them", report.paths.len())
+}
+
+/// All but the paths.
+fn rest(report: &PackedReport) -> Report {
+    Report { findings: report.findings.iter().collect(), evidence: report.evidence.iter().collect(), ..report.head.clone() }
+}
+
+/// Of a large report one path, with the evidence that it names.
+fn of_one(report: &PackedReport, path: Path) -> Report {
+    let hops = path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| &hop.evidence);
+    let named: BTreeSet<&String> = hops.chain(path.relays.iter().flat_map(|r| &r.evidence)).collect();
+    let evidence = named.into_iter().filter_map(|id| report.evidence_of(id)).collect();
+    Report { evidence, paths: vec![path], ..report.head.clone() }
+}
+
 /// The report, or only the path `path` of it, as `form`; with pseudonyms, if so wanted.
 ///
 /// # Errors
 /// There is no such path, or no key for pseudonyms; for a person.
-pub fn export(report: &Report, form: Form, path: Option<&str>, is_redacted: bool) -> Result<Answer, String> {
+pub fn export(report: &PackedReport, form: Form, path: Option<&str>, is_redacted: bool) -> Result<Answer, String> {
+    let is_large = report.paths.len() > MOST_LAID_OUT;
+    if is_large && (path.is_none() || is_redacted) {
+        return Err(too_large(report, form));
+    }
     let redacted = match (is_redacted, KEY.with(String::clone)) {
         (false, _) => None,
         (true, key) if key.is_empty() => return Err("this browser gives no random numbers, which pseudonyms need".to_owned()),
         // Of the whole, so that a path's pseudonyms are those of the report.
-        (true, key) => Some(redact(report, &key)),
+        (true, key) => Some(PackedReport::from(redact(&report.unpacked(), &key))),
     };
     let report = redacted.as_ref().unwrap_or(report);
-    let only = match path {
-        Some(id) => Some(views::only_path(report, id).ok_or_else(|| format!("the report has no path {id} any more"))?),
-        None => None,
+    let chosen = match path {
+        Some(id) => {
+            let path = report.path_of(id).ok_or_else(|| format!("the report has no path {id} any more"))?;
+            if is_large { of_one(report, path) } else { Report { paths: vec![path], ..rest(report) } }
+        }
+        None => report.unpacked(),
     };
-    let chosen = only.as_ref().unwrap_or(report);
+    let chosen = &chosen;
     let selection = path.map_or_else(Selection::all, Selection::path);
     let (text, media_type, ending) = match form {
         Form::Json => (chosen.to_json().map_err(|e| e.to_string())?, "application/json", "json"),

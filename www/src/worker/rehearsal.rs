@@ -3,7 +3,7 @@
 //! All workers have one module in common, so what one of them has called is compiled for all.
 
 use gloo_timers::future::TimeoutFuture;
-use hopscope::analysis::analyze;
+use hopscope::analysis::analyze_packed;
 use hopscope::ingest::{Ingest, Ingested};
 
 use super::shown::Shown;
@@ -39,7 +39,7 @@ pub async fn rehearse(is_over: impl Fn() -> bool) -> Option<Shown> {
         }
         let begun = js_sys::Date::now();
         loop {
-            let shown = Shown::new(analyze(&found));
+            let shown = Shown::new(analyze_packed(&found));
             TimeoutFuture::new(0).await;
             if is_over() {
                 return None;
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_made_up_captures_are_read_and_joined() {
         let found: Vec<Ingested> = (0..2).flat_map(|point| read(usize::from(point), &capture(point))).collect();
-        let report = analyze(&found);
+        let report = analyze_packed(&found);
         assert_eq!(report.paths.len(), CONVERSATIONS as usize);
         assert!(report.paths.iter().all(|path| path.directions.iter().all(|d| d.hops.len() >= 2)));
         assert!(report.inputs.iter().all(|input| input.status == hopscope::report::Status::Ok));

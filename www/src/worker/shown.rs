@@ -2,10 +2,12 @@
 //! Knows the report and how people name things; must not know files or messages. What a person reads here is inert (`escape::inert`).
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use hopscope::model::Locator;
-use hopscope::report::{Entity, EntityKind, Evidence, Finding, FlowEnd, Hop, Path, Report, Source, Verdict};
+use hopscope::packed::{PackedReport, PathHead};
+use hopscope::report::{DirectionPath, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Path, Report, Severity, Source, Verdict};
 use hopscope::views::escape::inert;
 use hopscope::views::hop_filter;
 use hopscope::views::layout::{Picture, Selection, layout};
@@ -21,59 +23,75 @@ const WORST: usize = 50;
 const MOST_INTERFACES: usize = 2000;
 /// Of what a VPC or a node contains, so much is listed.
 const MOST_INSIDE: usize = 200;
+/// Of more paths than these, the map draws one for each way through the network.
+const MOST_MAPPED: usize = 20_000;
 /// Names offered for what a person types.
 const MOST_NAMES: usize = 30;
 
-/// A report with its look-ups, each made once.
+/// A report with its look-ups, each made once. Of a conversation they hold a few octets: there may be a million.
 #[derive(Default)]
 pub struct Shown {
-    pub report: Report,
-    /// Index of each entity by id.
-    entities: BTreeMap<String, usize>,
+    pub report: PackedReport,
+    /// Indexes of the entities, by their ids.
+    entities: Vec<u32>,
     /// One for each path, in the report's order.
     rows: Vec<Row>,
-    by_key: BTreeMap<String, usize>,
-    by_id: BTreeMap<String, usize>,
+    /// The hash of a key without its number, and the indexes of the paths that have it: in order.
+    by_key: Vec<(u64, u32)>,
     /// Indexes of findings, the most severe first.
-    worst_first: Vec<usize>,
+    worst_first: Vec<u32>,
     /// The rows of the list that was asked for last.
     list: RefCell<Option<(List, Vec<u32>)>>,
 }
 
+/// What lists are sorted by without reading the path.
 struct Row {
-    conversation: Conversation,
-    /// Lower case; what the filter looks through.
-    haystack: String,
+    packets: u64,
+    verdict: Verdict,
+    /// Which of those with the same key this is, from 1.
+    times: u32,
 }
 
 impl Shown {
     /// Makes the look-ups.
-    pub fn new(report: Report) -> Self {
-        let mut shown = Self { report, ..Self::default() };
-        shown.entities = shown.report.entities.iter().enumerate().map(|(i, e)| (e.id.clone(), i)).collect();
-        let mut times_seen: BTreeMap<String, u32> = BTreeMap::new();
-        shown.rows = shown.report.paths.iter().map(|path| shown.row(path, &mut times_seen)).collect();
-        shown.by_key = shown.rows.iter().enumerate().map(|(i, row)| (row.conversation.key.clone(), i)).collect();
-        shown.by_id = shown.rows.iter().enumerate().map(|(i, row)| (row.conversation.id.clone(), i)).collect();
-        shown.worst_first = (0..shown.report.findings.len()).collect();
-        shown.worst_first.sort_by_key(|i| shown.report.findings.get(*i).map(|f| std::cmp::Reverse(f.severity)));
-        shown
+    pub fn new(report: PackedReport) -> Self {
+        let mut entities: Vec<u32> = (0..report.head.entities.len() as u32).collect();
+        entities.sort_by_key(|i| report.head.entities.get(*i as usize).map(|e| &e.id));
+        let mut rows: Vec<Row> = Vec::with_capacity(report.paths.len());
+        let mut by_key: Vec<(u64, u32)> = Vec::with_capacity(report.paths.len());
+        for (i, path) in (0..).zip(report.heads()) {
+            by_key.push((hash(&key_of(&path.flow)), i));
+            rows.push(Row { packets: path.packets, verdict: verdict_of(&path), times: 1 });
+        }
+        by_key.sort_unstable();
+        for same in by_key.chunk_by(|a, b| a.0 == b.0) {
+            for (times, (_, i)) in (1..).zip(same) {
+                if let Some(row) = rows.get_mut(*i as usize) {
+                    row.times = times;
+                }
+            }
+        }
+        let mut worst_first: Vec<(std::cmp::Reverse<Severity>, u32)> =
+            (0..).zip(report.findings.iter()).map(|(i, f)| (std::cmp::Reverse(f.severity), i)).collect();
+        worst_first.sort_unstable();
+        let worst_first = worst_first.into_iter().map(|w| w.1).collect();
+        Self { report, entities, rows, by_key, worst_first, list: RefCell::default() }
     }
 
     /// What the page always shows.
     pub fn overview(&self) -> Overview {
-        let points = self.report.capture_points.iter();
-        let interfaces = self.report.entities.iter().filter(|e| e.kind == EntityKind::Interface).take(MOST_INTERFACES);
+        let points = self.report.head.capture_points.iter();
+        let interfaces = self.report.head.entities.iter().filter(|e| e.kind == EntityKind::Interface).take(MOST_INTERFACES);
         let mut interfaces: Vec<Name> = interfaces.map(|e| self.name(&e.id)).collect();
         interfaces.sort_by(|a, b| a.label.cmp(&b.label));
         Overview {
-            inputs: self.report.inputs.clone(),
+            inputs: self.report.head.inputs.clone(),
             points: points.map(|p| Placed { point: p.clone(), at: p.at.as_deref().map(|id| self.name(id)) }).collect(),
             conversations: self.rows.len() as u32,
             findings: self.report.findings.len() as u32,
             worst: self.findings(0, WORST as u32),
             interfaces,
-            sampled: self.report.sampling.as_ref().map(hopscope::views::words::sampling),
+            sampled: self.report.head.sampling.as_ref().map(hopscope::views::words::sampling),
         }
     }
 
@@ -81,19 +99,17 @@ impl Shown {
     pub fn findings(&self, first: u32, count: u32) -> Vec<FindingRow> {
         let findings = self.worst_first.iter().skip(first as usize).take(count as usize);
         findings
-            .filter_map(|i| self.report.findings.get(*i))
+            .filter_map(|i| self.report.findings.get(*i as usize))
             .map(|f| {
-                let finding = Finding { summary: inert(&f.summary), next_step: f.next_step.as_deref().map(inert), ..f.clone() };
-                FindingRow { finding, about: f.about.iter().map(|id| self.about(id)).collect() }
+                let about = f.about.iter().map(|id| self.about(id)).collect();
+                FindingRow { finding: Finding { summary: inert(&f.summary), next_step: f.next_step.as_deref().map(inert), ..f }, about }
             })
             .collect()
     }
 
     fn about(&self, id: &str) -> About {
-        match self.by_id.get(id).and_then(|i| self.rows.get(*i)) {
-            Some(Row { conversation: c, .. }) => {
-                About::Conversation { key: c.key.clone(), label: format!("{} → {}", c.client, c.server) }
-            }
+        match self.index_of(id).and_then(|i| self.conversation(i)) {
+            Some(c) => About::Conversation { key: c.key, label: format!("{} → {}", c.client, c.server) },
             None => About::Entity(self.name(id)),
         }
     }
@@ -102,7 +118,7 @@ impl Shown {
     pub fn rows(&self, list: &List, first: u32, count: u32) -> Answer {
         self.with_list(list, |indexes| {
             let some = indexes.iter().skip(first as usize).take(count as usize);
-            let rows = some.filter_map(|i| Some(self.rows.get(*i as usize)?.conversation.clone())).collect();
+            let rows = some.filter_map(|i| self.conversation(*i)).collect();
             Answer::Rows { total: indexes.len() as u32, first, rows }
         })
     }
@@ -110,7 +126,7 @@ impl Shown {
     /// The row that stands `by` rows after that of the conversation `key`, and where; the first if that is not in the list.
     /// With `by` 0 that conversation itself, in the list or not.
     pub fn step(&self, list: &List, key: Option<&str>, by: i32) -> Option<(Option<u32>, Conversation)> {
-        let from = key.and_then(|k| self.by_key.get(k)).map(|i| *i as u32);
+        let from = key.and_then(|k| self.index_of_key(k));
         self.with_list(list, |indexes| {
             let position = from.and_then(|from| indexes.iter().position(|i| *i == from));
             let (position, index) = match (position, from) {
@@ -121,7 +137,7 @@ impl Shown {
                     (Some(next as u32), *indexes.get(next)?)
                 }
             };
-            Some((position, self.rows.get(index as usize)?.conversation.clone()))
+            Some((position, self.conversation(index)?))
         })
     }
 
@@ -138,12 +154,23 @@ impl Shown {
         let filter = list.filter.to_lowercase();
         let words: Vec<&str> = filter.split_whitespace().collect();
         let within = list.through.as_ref().map(|name| self.within(&name.id));
-        let fits = |row: &Row, path: &Path| {
-            words.iter().all(|word| row.haystack.contains(word)) && within.as_ref().is_none_or(|within| passes(path, within))
+        let mut indexes: Vec<u32> = (0..self.rows.len() as u32).collect();
+        if !words.is_empty() {
+            // Of what is not asked for, nothing is read.
+            let mut heads = self.report.heads().zip(&self.rows);
+            indexes.retain(|_| {
+                let haystack = heads.next().map(|(path, row)| self.haystack(path, row)).unwrap_or_default();
+                words.iter().all(|word| haystack.contains(word))
+            });
+        }
+        if let Some(within) = &within {
+            indexes.retain(|i| self.report.paths.get(*i as usize).is_some_and(|path| passes(&path, within)));
+        }
+        let of = |i: &u32| self.rows.get(*i as usize);
+        let label = |i: &u32, is_client: bool| {
+            let flow = self.report.head_at(*i as usize)?.flow;
+            Some(self.end(if is_client { &flow.client } else { &flow.server }))
         };
-        let rows = (0_u32..).zip(&self.rows).zip(&self.report.paths);
-        let mut indexes: Vec<u32> = rows.filter(|((_, row), path)| fits(row, path)).map(|((i, _), _)| i).collect();
-        let of = |i: &u32| self.rows.get(*i as usize).map(|row| &row.conversation);
         match list.order {
             Order::Report => {}
             Order::Trouble => indexes.sort_by_key(|i| {
@@ -155,8 +182,8 @@ impl Shown {
                 })
             }),
             Order::Packets => indexes.sort_by_key(|i| of(i).map(|c| std::cmp::Reverse(c.packets))),
-            Order::Client => indexes.sort_by(|a, b| of(a).map(|c| &c.client).cmp(&of(b).map(|c| &c.client))),
-            Order::Server => indexes.sort_by(|a, b| of(a).map(|c| &c.server).cmp(&of(b).map(|c| &c.server))),
+            Order::Client => indexes.sort_by_cached_key(|i| label(i, true)),
+            Order::Server => indexes.sort_by_cached_key(|i| label(i, false)),
         }
         indexes
     }
@@ -166,7 +193,7 @@ impl Shown {
         let mut within = BTreeSet::from([id]);
         loop {
             let before = within.len();
-            let inside = self.report.entities.iter().filter(|e| e.parent.as_deref().is_some_and(|parent| within.contains(parent)));
+            let inside = self.report.head.entities.iter().filter(|e| e.parent.as_deref().is_some_and(|parent| within.contains(parent)));
             let inside: Vec<&str> = inside.map(|e| e.id.as_str()).collect();
             within.extend(inside);
             if within.len() == before {
@@ -177,15 +204,15 @@ impl Shown {
 
     /// The conversation `key`, else the path `id`, else the one that a list begins with, with all that its table shows.
     pub fn path(&self, key: Option<&str>, id: Option<&str>) -> Option<Detail> {
-        let asked = key.and_then(|k| self.by_key.get(k)).or_else(|| id.and_then(|id| self.by_id.get(id))).copied();
+        let asked = key.and_then(|k| self.index_of_key(k)).or_else(|| id.and_then(|id| self.index_of(id)));
         let index = match asked {
             Some(index) => index,
-            None => self.with_list(&List::default(), |indexes| indexes.first().copied())? as usize,
+            None => self.with_list(&List::default(), |indexes| indexes.first().copied())?,
         };
-        let (path, row) = (self.report.paths.get(index)?, self.rows.get(index)?);
+        let (path, conversation) = (self.report.paths.get(index as usize)?, self.conversation(index)?);
         let ids: BTreeSet<&String> =
             path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface)).collect();
-        let label = |hop: &Hop| HopLabel { owner: self.host(&hop.owner), interface: self.part(hop), filter: hop_filter(path, hop) };
+        let label = |hop: &Hop| HopLabel { owner: self.host(&hop.owner), interface: self.part(hop), filter: hop_filter(&path, hop) };
         let relays = path.relays.iter().map(|r| Continued {
             other: self.about(&r.path),
             through: self.name(&r.through),
@@ -194,11 +221,11 @@ impl Shown {
             evidence: r.evidence.clone(),
         });
         Some(Detail {
-            conversation: row.conversation.clone(),
-            directions: path.directions.clone(),
+            conversation,
             labels: path.directions.iter().map(|d| d.hops.iter().map(label).collect()).collect(),
             names: ids.into_iter().map(|id| self.name(id)).collect(),
             relays: relays.collect(),
+            directions: path.directions,
         })
     }
 
@@ -210,12 +237,48 @@ impl Shown {
 
     /// The picture of one path.
     pub fn picture(&self, id: &str) -> Picture {
-        layout(&self.report, &Selection::path(id))
+        let mut part = Report { sampling: self.report.head.sampling, ..Report::default() };
+        if let Some(path) = self.report.path_of(id) {
+            self.add(path, &mut part);
+        }
+        layout(&part, &Selection::path(id))
+    }
+
+    /// Adds a path, and what a picture says of its hops.
+    fn add(&self, path: Path, part: &mut Report) {
+        let head = &self.report.head;
+        if part.capture_points.is_empty() {
+            (part.inputs, part.capture_points) = (head.inputs.clone(), head.capture_points.clone());
+            // A node's name is cut where no other node's is alike.
+            part.entities = head.entities.iter().filter(|e| e.kind == EntityKind::Node).cloned().collect();
+        }
+        let mut known: BTreeSet<String> = part.entities.iter().map(|e| e.id.clone()).collect();
+        let hops = path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface));
+        let ends = [Some(&path.flow.client), Some(&path.flow.server), path.flow.via.as_ref()];
+        let mut wanted: Vec<&str> =
+            hops.map(String::as_str).chain(ends.into_iter().flatten().filter_map(|e| e.entity.as_deref())).collect();
+        wanted.extend(part.entities.iter().filter_map(|e| self.entity_of(&e.id)?.parent.as_deref()));
+        while let Some(id) = wanted.pop() {
+            let Some(entity) = self.entity_of(id).filter(|e| known.insert(e.id.clone())) else { continue };
+            wanted.extend(entity.parent.as_deref());
+            part.entities.push(entity.clone());
+        }
+        part.paths.push(path);
     }
 
     /// All paths in one picture.
     pub fn map(&self) -> Picture {
-        layout(&self.report, &Selection::all())
+        let head = &self.report.head;
+        let (paths, entities) = (self.by_route(), head.entities.clone());
+        let part = Report {
+            paths,
+            entities,
+            inputs: head.inputs.clone(),
+            capture_points: head.capture_points.clone(),
+            sampling: head.sampling,
+            ..Report::default()
+        };
+        layout(&part, &Selection::all())
     }
 
     /// One entity with what it stands in and what stands in it.
@@ -230,7 +293,7 @@ impl Shown {
             inside.push(id);
             next = self.entity_of(id).and_then(|e| e.parent.as_deref());
         }
-        let mut held = self.report.entities.iter().filter(|e| e.parent.as_deref() == Some(id));
+        let mut held = self.report.head.entities.iter().filter(|e| e.parent.as_deref() == Some(id));
         let contains = held.by_ref().take(MOST_INSIDE).map(|e| self.name(&e.id)).collect();
         Ok(EntityDetail {
             entity: Entity {
@@ -247,57 +310,82 @@ impl Shown {
 
     /// Evidence by id, in the report's order.
     pub fn evidence(&self, ids: &[String]) -> Vec<Statement> {
-        let ids: BTreeSet<&String> = ids.iter().collect();
-        self.report.evidence.iter().filter(|e| ids.contains(&e.id)).map(statement).collect()
+        // e2 before e10.
+        let ids: BTreeSet<(usize, &String)> = ids.iter().map(|id| (id.len(), id)).collect();
+        ids.into_iter().filter_map(|(_, id)| self.report.evidence_of(id)).map(|e| statement(&e)).collect()
     }
 
     /// Entities whose id or name contains this.
     pub fn names(&self, like: &str) -> Vec<Name> {
         let like = like.trim().to_lowercase();
         let fits = |e: &&Entity| e.id.to_lowercase().contains(&like) || e.name.to_lowercase().contains(&like);
-        self.report.entities.iter().filter(fits).take(MOST_NAMES).map(|e| self.name(&e.id)).collect()
+        self.report.head.entities.iter().filter(fits).take(MOST_NAMES).map(|e| self.name(&e.id)).collect()
     }
 
-    fn row(&self, path: &Path, times_seen: &mut BTreeMap<String, u32>) -> Row {
-        let flow = &path.flow;
-        let (client, server) = (self.end(&flow.client), self.end(&flow.server));
-        let via = flow.via.as_ref().map(|via| self.end(via));
-        let end = |e: &FlowEnd| socket(&e.ip, e.port);
-        let mut key =
-            format!("{} {} {} {}", flow.protocol, end(&flow.client), end(&flow.server), flow.via.as_ref().map_or(String::new(), end));
-        // Where a side's port is not known, several conversations look the same; the report's order tells them apart.
-        let times = times_seen.entry(key.clone()).or_insert(0);
-        *times = times.saturating_add(1);
-        if *times > 1 {
-            key.push_str(&format!(" #{times}"));
+    /// Of many paths, one for each way through the network: on the map they lie on one another.
+    fn by_route(&self) -> Vec<Path> {
+        if self.rows.len() <= MOST_MAPPED {
+            return self.report.paths.iter().collect();
         }
-        // A lost or refused direction is what a person must see; else every direction must have arrived.
-        let verdicts = || path.directions.iter().map(|d| d.verdict);
-        let verdict = if let Some(bad) = verdicts().find(|v| matches!(v, Verdict::Lost | Verdict::Rejected)) {
-            bad
-        } else if verdicts().all(|v| v == Verdict::Delivered) && !path.directions.is_empty() {
-            Verdict::Delivered
-        } else {
-            Verdict::Unknown
+        let mut routes: BTreeSet<u64> = BTreeSet::new();
+        let route = |path: &Path| {
+            let hop = |hop: &Hop| (hop.owner.clone(), hop.interface.clone(), hop.observed);
+            let of = |d: &DirectionPath| (d.direction as u8, d.lost_after, d.verdict as u8, d.hops.iter().map(hop).collect::<Vec<_>>());
+            hash(&path.directions.iter().map(of).collect::<Vec<_>>())
         };
-        let haystack = format!("{} {key} {client} {server} {} {verdict:?}", path.id, via.as_deref().unwrap_or_default()).to_lowercase();
-        let conversation = Conversation {
-            id: path.id.clone(),
-            key,
-            protocol: flow.protocol.clone(),
+        self.report.paths.iter().filter(|path| routes.insert(route(path))).collect()
+    }
+
+    /// Index of the path with an id.
+    fn index_of(&self, id: &str) -> Option<u32> {
+        let usual = id.strip_prefix('p').and_then(|n| n.parse::<u32>().ok()).and_then(|n| n.checked_sub(1));
+        let has = |i: &u32| self.report.head_at(*i as usize).is_some_and(|path| path.id == id);
+        // The engine numbers them in the report's order; another's report may do otherwise.
+        usual
+            .filter(has)
+            .or_else(|| if id.starts_with('p') { (0..).zip(self.report.heads()).find(|(_, p)| p.id == id).map(|f| f.0) } else { None })
+    }
+
+    /// Index of the path with a key.
+    fn index_of_key(&self, key: &str) -> Option<u32> {
+        let (base, times) = key.rsplit_once(" #").and_then(|(base, n)| Some((base, n.parse::<usize>().ok()?))).unwrap_or((key, 1));
+        let hash = hash(&base.to_owned());
+        let first = self.by_key.partition_point(|k| k.0 < hash);
+        let index = self.by_key.get(first.checked_add(times.checked_sub(1)?)?).filter(|k| k.0 == hash)?.1;
+        Some(index)
+    }
+
+    fn conversation(&self, index: u32) -> Option<Conversation> {
+        let (path, row) = (self.report.head_at(index as usize)?, self.rows.get(index as usize)?);
+        let (client, server) = (self.end(&path.flow.client), self.end(&path.flow.server));
+        let via = path.flow.via.as_ref().map(|via| self.end(via));
+        Some(Conversation {
+            key: numbered(key_of(&path.flow), row.times),
+            id: path.id,
+            protocol: path.flow.protocol,
             client,
             server,
             via,
             packets: path.packets,
             bytes: path.bytes,
-            hops: path.directions.iter().map(|d| d.hops.len()).max().unwrap_or(0) as u32,
-            verdict,
-        };
-        Row { conversation, haystack }
+            hops: path.directions.iter().map(|d| d.1).max().unwrap_or(0),
+            verdict: row.verdict,
+        })
+    }
+
+    /// Lower case; what the filter looks through.
+    fn haystack(&self, path: PathHead, row: &Row) -> String {
+        let flow = &path.flow;
+        let (client, server) = (self.end(&flow.client), self.end(&flow.server));
+        let via = flow.via.as_ref().map(|via| self.end(via)).unwrap_or_default();
+        let key = numbered(key_of(flow), row.times);
+        format!("{} {key} {client} {server} {via} {:?}", path.id, row.verdict).to_lowercase()
     }
 
     fn entity_of(&self, id: &str) -> Option<&Entity> {
-        self.report.entities.get(*self.entities.get(id)?)
+        let of = |i: &u32| self.report.head.entities.get(*i as usize);
+        let at = self.entities.binary_search_by(|i| of(i).map(|e| e.id.as_str()).cmp(&Some(id))).ok()?;
+        of(self.entities.get(at)?)
     }
 
     /// As a person reads it; an interface without its owner.
@@ -359,6 +447,35 @@ fn socket(ip: &str, port: Option<u16>) -> String {
     }
 }
 
+/// What a conversation is known by from one report to the next.
+fn key_of(flow: &Flow) -> String {
+    let end = |e: &FlowEnd| socket(&e.ip, e.port);
+    format!("{} {} {} {}", flow.protocol, end(&flow.client), end(&flow.server), flow.via.as_ref().map_or(String::new(), end))
+}
+
+/// Where a side's port is not known, several conversations look the same; the report's order tells them apart.
+fn numbered(key: String, times: u32) -> String {
+    if times > 1 { format!("{key} #{times}") } else { key }
+}
+
+/// A lost or refused direction is what a person must see; else every direction must have arrived.
+fn verdict_of(path: &PathHead) -> Verdict {
+    let verdicts = || path.directions.iter().map(|d| d.0);
+    if let Some(bad) = verdicts().find(|v| matches!(v, Verdict::Lost | Verdict::Rejected)) {
+        bad
+    } else if verdicts().all(|v| v == Verdict::Delivered) && !path.directions.is_empty() {
+        Verdict::Delivered
+    } else {
+        Verdict::Unknown
+    }
+}
+
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Whether a conversation begins, ends or has a hop at one of these.
 fn passes(path: &Path, these: &BTreeSet<&str>) -> bool {
     let is_one = |id: &Option<String>| id.as_deref().is_some_and(|id| these.contains(id));
@@ -374,7 +491,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use hopscope::report::{DirectionPath, Flow, Way};
+    use hopscope::report::Way;
 
     fn report(packets: &[u64]) -> Report {
         let end = |ip: String, port| FlowEnd { entity: None, ip, port };
@@ -408,7 +525,7 @@ mod tests {
 
     #[test]
     fn rows_are_filtered_and_sorted_and_equals_keep_their_order() {
-        let shown = Shown::new(report(&[5, 9, 5]));
+        let shown = Shown::new(report(&[5, 9, 5]).into());
         assert_eq!(ids(&shown, "", Order::Report), ["p1", "p2", "p3"]);
         assert_eq!(ids(&shown, "", Order::Packets), ["p2", "p1", "p3"]);
         assert_eq!(ids(&shown, "", Order::Trouble), ["p2", "p1", "p3"]);
@@ -429,7 +546,7 @@ mod tests {
         report.paths[0].directions[0].hops = vec![Hop { owner: "pod:p".into(), interface: Some("if:pod:p/eth0".into()), ..Hop::default() }];
         report.paths[1].directions[0].hops = vec![Hop { owner: "node:n".into(), ..Hop::default() }];
         report.paths[2].flow.server.entity = Some("pod:p".into());
-        let shown = Shown::new(report);
+        let shown = Shown::new(report.into());
         let through = |id: &str| {
             let name = Name { id: id.to_owned(), kind: EntityKind::Unknown, label: String::new() };
             match shown.rows(&List { through: Some(name), order: Order::Report, ..List::default() }, 0, 100) {
@@ -445,9 +562,9 @@ mod tests {
 
     #[test]
     fn steps_stay_within_the_list() {
-        let shown = Shown::new(report(&[5, 9, 5]));
+        let shown = Shown::new(report(&[5, 9, 5]).into());
         let list = List { order: Order::Packets, ..List::default() };
-        let key = |id: &str| shown.rows.iter().find(|r| r.conversation.id == id).unwrap().conversation.key.clone();
+        let key = |id: &str| shown.index_of(id).and_then(|i| shown.conversation(i)).unwrap().key;
         let step = |from: Option<&str>, by| shown.step(&list, from, by).map(|(at, c)| (at, c.id));
         assert_eq!(step(None, 1), Some((Some(0), "p2".to_owned())));
         assert_eq!(step(Some(&key("p2")), 1), Some((Some(1), "p1".to_owned())));
