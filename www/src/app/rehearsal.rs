@@ -2,6 +2,8 @@
 //! What is done for the first time takes browsers ten times as long: compiling, looking for fonts, laying out. While a large file is
 //! being read, looking for fonts alone would take half a second, for it waits for the process that hands out the file.
 
+use std::cell::Cell;
+
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Promise;
 use leptos::html::{div, p};
@@ -33,12 +35,27 @@ const SIGNS: &str = "a1→−·…±µ✕⤢";
 /// A frame: fonts are looked for as it is laid out.
 const FRAME_MS: u32 = 16;
 
-/// Looks for the fonts, a few in each frame, as soon as the page is there: a file may come before the rehearsal, and from then on the page
-/// would wait for each of them behind the compiler of the engine.
+/// So long is waited for the fonts, at most: a window that nobody sees has no frames.
+const LETTERS_MS: f64 = 400.0;
+
+thread_local! {
+    static ARE_LETTERS_KNOWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Waits until the fonts have been looked for. Nothing that makes a browser compile may begin before: from then on the page would wait for
+/// each font until the compiler has a thread to spare.
+pub async fn letters_known() {
+    let begun = js_sys::Date::now();
+    while !ARE_LETTERS_KNOWN.get() && js_sys::Date::now() - begun < LETTERS_MS {
+        TimeoutFuture::new(FRAME_MS).await;
+    }
+}
+
+/// Looks for the fonts, a few in each frame, as soon as the page is there: a file may come before the rehearsal.
 pub fn letters() {
     spawn_local(async move {
         TimeoutFuture::new(FRAME_MS).await;
-        let Ok((host, stage)) = host::stage() else { return };
+        let Ok((host, stage)) = host::stage() else { return ARE_LETTERS_KNOWN.set(true) };
         let mut written = Vec::new();
         for classes in LETTERS {
             written.push(mount_to(stage.clone(), move || {
@@ -51,9 +68,10 @@ pub fn letters() {
             div().class("picture").child(leptos::svg::svg().child(texts)).into_any()
         }));
         frame().await;
-        TimeoutFuture::new(PAUSE_MS).await;
+        TimeoutFuture::new(FRAME_MS).await;
         drop(written);
         host.remove();
+        ARE_LETTERS_KNOWN.set(true);
     });
 }
 

@@ -230,6 +230,9 @@ impl App {
     /// It could not be loaded, for a person.
     pub async fn engine(self) -> Result<(), String> {
         host::engine().await?;
+        if !self.has_engine.get_untracked() {
+            super::rehearsal::letters_known().await;
+        }
         // Of those who have waited, the first.
         if !self.has_engine.get_untracked() {
             self.fault.set(None);
