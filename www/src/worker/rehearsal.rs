@@ -127,6 +127,6 @@ mod tests {
         let report = analyze_packed(&found);
         assert_eq!(report.paths.len(), CONVERSATIONS as usize);
         assert!(report.paths.iter().all(|path| path.directions.iter().all(|d| d.hops.len() >= 2)));
-        assert!(report.inputs.iter().all(|input| input.status == hopscope::report::Status::Ok));
+        assert!(report.head.inputs.iter().all(|input| input.status == hopscope::report::Status::Ok));
     }
 }
