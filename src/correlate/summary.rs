@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use crate::digest::{CaptureDigest, NO_TIME, Page, Rate, Row, is_kept_everywhere};
 use crate::dissect::flags;
 use crate::model::{Nanos, Protocol};
@@ -22,6 +24,9 @@ pub(crate) const SAMPLE: usize = 256;
 
 /// Octets that one range of sequence numbers covers at most: far less than what lies between two that are alike.
 const LONGEST: u32 = 1 << 30;
+
+/// Copies of one packet in one capture come together: a mirrored port gives both at once. What is sent again has another IP id.
+const TOGETHER: Nanos = 10_000_000;
 
 /// In the place of a second list: the first is both.
 const BOTH: u32 = u32::MAX;
@@ -126,6 +131,8 @@ pub(crate) struct Summary {
     named: Vec<Named>,
     /// Streams whose packets go by other identities than the capture's: one list for samples and joins.
     renamed: BTreeMap<u32, Vec<Named>>,
+    /// Of streams whose packets the capture has twice, the places of the first copies.
+    first_copies: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Summary {
@@ -155,7 +162,41 @@ impl Summary {
         all.keep_gaps(&gaps);
         drop((gaps, next));
         all.choose(digest, rate, &idents);
+        if !rate.is_sampled() {
+            all.leave_copies(digest, rate);
+        }
         all
+    }
+
+    /// What a mirrored port or two captures in one file have twice was sent once.
+    fn leave_copies(&mut self, digest: &CaptureDigest, rate: Rate) {
+        let is_double = |stream: u32| {
+            let named = self.sample(stream);
+            let twice = named.iter().filter(|n| n.is_twice).count();
+            twice > 0 && twice * 2 >= named.len()
+        };
+        let double: Vec<u32> = (0..u32::try_from(self.heads.len()).unwrap_or(u32::MAX)).filter(|s| is_double(*s)).collect();
+        for stream in double {
+            let places = self.rows(stream);
+            let mut last: FxHashMap<(u64, u32, u32, u16), Nanos> = FxHashMap::default();
+            let mut is_first = |r: &Row| {
+                let known = last.insert((r.ident, r.seq, r.len, r.ip_id), r.time);
+                // Without an IP id nothing tells a copy from what was sent again.
+                !known.is_some_and(|t| r.ident != 0 && r.ip_id != 0 && r.time.saturating_sub(t).saturating_abs() <= TOGETHER)
+            };
+            let kept: Vec<u32> = digest.kept_rows(places).zip(places).filter(|(r, _)| is_first(r)).map(|x| *x.1).collect();
+            // A few that look so may be anything.
+            if (places.len() - kept.len()) * 3 >= places.len() {
+                self.first_copies.insert(stream, kept);
+                self.choose_again(digest, stream, rate, |r| r);
+            }
+        }
+    }
+
+    /// How many of a stream's packets are copies of others, made by whatever captured them.
+    pub(crate) fn copies(&self, stream: u32) -> u32 {
+        let all = self.range(stream).len();
+        u32::try_from(self.first_copies.get(&stream).map_or(0, |kept| all - kept.len())).unwrap_or(0)
     }
 
     /// Takes a page of rows, the first of which is the `place`th.
@@ -278,8 +319,11 @@ impl Summary {
         }
     }
 
-    /// The places of a stream's rows, in the file's order.
+    /// The places of a stream's rows, in the file's order, of copies the first.
     pub(crate) fn rows(&self, stream: u32) -> &[u32] {
+        if let Some(kept) = self.first_copies.get(&stream) {
+            return kept;
+        }
         self.places.get(self.range(stream)).unwrap_or_default()
     }
 

@@ -234,6 +234,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
         for (way, walk) in [(Way::Request, there), (Way::Reply, back)] {
             if let Some(direction) = overlay::overlay(ctx, &path.legs, way, walk, book) {
                 overlay::exchanges(ctx, &direction, &mut exchanges);
+                overlay::together(ctx, &direction, &mut exchanges);
                 path.directions.push(direction);
             }
         }
@@ -304,7 +305,10 @@ fn count(ctx: Context<'_>, path: &mut Path) {
         let stream = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize));
         if let Some(stream) = stream {
             let e = by_point.entry(s.point).or_default();
-            *e = (e.0 + u64::from(stream.packets), e.1 + stream.bytes);
+            let copies = u64::from(ctx.flows.of(s).map_or(0, |all| all.copies(s.stream)));
+            let packets = u64::from(stream.packets);
+            let bytes = if copies == 0 { stream.bytes } else { stream.bytes / packets.max(1) * packets.saturating_sub(copies) };
+            *e = (e.0 + packets.saturating_sub(copies), e.1 + bytes);
         }
     }
     (path.packets, path.bytes) = by_point.into_values().max().unwrap_or_default();
