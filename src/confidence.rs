@@ -269,6 +269,9 @@ pub mod finding {
     pub const UNRESOLVED: f64 = 0.95;
     /// Clocks that are farther apart than their uncertainty, three times over.
     pub const CLOCK_SKEW: f64 = 0.95;
+    /// Packets both ways agree with one offset of two clocks up to a time, and with another from then on: delays that changed for
+    /// good in one direction only would look the same.
+    pub const CLOCK_STEP: f64 = 0.9;
     /// Two inventories contradict one another: one of them is old, or the same address means two things.
     pub const CONTRADICTION: f64 = 0.9;
     /// A neighbour table has a MAC that the ENI of that address has not.

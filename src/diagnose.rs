@@ -58,6 +58,7 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Findi
     icmp_errors(ctx, book, &mut found);
     arp(ctx, book, &mut found);
     unresolved(ctx, paths, book, &mut found);
+    clock_steps(ctx, clocks, book, &mut found);
     clock_skew(ctx, clocks, book, &mut found);
     routers(ctx, &mut found);
     stale(ctx, book, &mut found);
@@ -893,6 +894,97 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
             ev: vec![ev],
         });
     }
+}
+
+/// Clocks that were set while packets were captured: all captures of one host say it, and it is told once for each.
+fn clock_steps(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book: &mut Book, found: &mut Vec<Finding>) {
+    let host = |point: usize| {
+        let p = ctx.points.get(point)?;
+        let pod = p.link.as_ref().and_then(|l| ctx.inv.pods.get(l));
+        pod.map_or_else(|| p.owner.clone(), |pod| pod.node.clone())
+    };
+    let name = |point: usize| host(point).map_or_else(|| "a capture's host".to_owned(), |h| short(&h).to_owned());
+    let place = |point: usize| {
+        let p = ctx.points.get(point)?;
+        let row = crate::identify::place::streams(ctx.captures, p).map(|s| s.1.first_row).min()?;
+        Some(Place::frame(ctx.captures.get(p.capture)?.input, row))
+    };
+    let mut told: BTreeSet<(Option<Id>, Option<Id>)> = BTreeSet::new();
+    for (point, (reference, offset)) in clocks {
+        let Some(step) = offset.step else { continue };
+        if !told.insert((host(*point), host(*reference))) {
+            continue;
+        }
+        // Against the same reference others were not set: it is this one. Where none but this is compared, the frames may show it.
+        let others = clocks.iter().filter(|(p, (r, _))| r == reference && *p != reference && host(**p) != host(*point));
+        let others: Vec<bool> = others.filter(|(p, _)| host(**p) != host(*reference)).map(|(_, (_, o))| o.step.is_some()).collect();
+        let (back, forward) = if step.by < 0 { (*point, *reference) } else { (*reference, *point) };
+        let goes_back =
+            |p: usize| ctx.points.get(p).and_then(|p| ctx.captures.get(p.capture)).is_some_and(|c| turns_back(c.digest, step.by));
+        let whose = if others.is_empty() {
+            if goes_back(back) { Some(back) } else { None }
+        } else if others.iter().all(|stepped| *stepped) {
+            Some(*reference)
+        } else {
+            Some(*point)
+        };
+        let by = judge::duration(step.by.saturating_abs());
+        let since = |p: usize, at: Nanos| {
+            let first = ctx.points.get(p).and_then(|p| ctx.captures.get(p.capture)).and_then(|c| c.span)?.0;
+            Some(judge::duration(at.saturating_sub(first).max(0)))
+        };
+        let when =
+            since(*reference, step.from).map_or(String::new(), |t| format!(", about {t} after the first packet at {}", name(*reference)));
+        let summary = match whose {
+            Some(p) => {
+                let word = if p == back { "back" } else { "forward" };
+                format!("the clock of {} was set {word} by {by} while packets were captured{when}", name(p))
+            }
+            None => format!(
+                "the clock of {} was set forward by {by}, or that of {} back, while packets were captured{when}",
+                name(forward),
+                name(back)
+            ),
+        };
+        let statement = format!(
+            "packets in both directions put the clock of {} {} from that of {} before, and {} after",
+            name(*point),
+            signed(offset.offset_ns),
+            name(*reference),
+            signed(offset.offset_ns.saturating_add(step.by))
+        );
+        let ev = book.add("clock", statement, [place(*reference), place(*point)].into_iter().flatten().collect());
+        found.push(Finding {
+            kind: "clock_step",
+            severity: Severity::Warning,
+            about: [host(*point), host(*reference)]
+                .into_iter()
+                .flatten()
+                .filter(|h| whose.is_none_or(|p| host(p).as_ref() == Some(h)))
+                .collect(),
+            summary,
+            next_step: Some("journalctl -u chronyd -u systemd-timesyncd on both hosts; chronyc tracking".to_owned()),
+            p: weight::CLOCK_STEP,
+            ev: vec![ev],
+        });
+    }
+}
+
+fn signed(ns: Nanos) -> String {
+    format!("{}{}", if ns < 0 { "−" } else { "+" }, judge::duration(ns.saturating_abs()))
+}
+
+/// Whether a capture's frames, in the order of the file, go back in time by about so much.
+fn turns_back(digest: &CaptureDigest, by: Nanos) -> bool {
+    let mut last = NO_TIME;
+    let mut most: Nanos = 0;
+    for time in digest.pages().flat_map(|p| p.times.iter().copied()).filter(|t| *t != NO_TIME) {
+        if last != NO_TIME {
+            most = most.max(last.saturating_sub(time));
+        }
+        last = time;
+    }
+    most >= by.saturating_abs() / 2
 }
 
 /// Where a person has given this point's offset.

@@ -193,3 +193,27 @@ fn two_clients_that_say_the_same_stay_two() {
         assert_eq!(clients(&without), ["10.0.0.1", "10.0.0.3"]);
     }
 }
+
+#[test]
+fn what_is_alike_in_too_many_conversations_is_counted_and_told() {
+    // One heartbeat with one IP id, as a device sends it that always uses the same: of how many clients, and to how many servers.
+    let beats = |clients: u8| {
+        let mut all: Vec<Seen> = (0..clients).flat_map(|n| says(1, 7, u32::from(n) * 10, |_| b"up:1|c#host:none0000".to_vec())).collect();
+        for (n, s) in all.iter_mut().enumerate() {
+            (s.id, s.ports.0) = (7, 5000 + u16::try_from(n / 6).unwrap());
+        }
+        all.sort_by_key(|s| s.at);
+        report(&[("a.pcap", pcap(&all))])
+    };
+    let told = |report: &Report| (report.paths.len(), report.ambiguous.packets);
+    let many = beats(9);
+    assert_eq!(told(&many), (9, 1));
+    let sentence = "1 packet left out: each fits several conversations alike, and joins none";
+    assert!(hopscope::views::text::text(&many).contains(sentence), "{}", hopscope::views::text::text(&many));
+    assert!(hopscope::views::html::html(&many).contains(sentence));
+    assert!(serde_json::to_string(&many).unwrap().contains(r#""ambiguous":{"packets":1,"messages":0}"#));
+    let none = report(&[("a.pcap", pcap(&before()))]);
+    assert_eq!(told(&none), (1, 0));
+    assert!(!hopscope::views::text::text(&none).contains("left out"));
+    assert!(!serde_json::to_string(&none).unwrap().contains("ambiguous"));
+}

@@ -4,8 +4,9 @@
 //! A packet from p to q arrives `delay + offset` later by q's clock, one from q to p `delay − offset` by p's. With the smallest
 //! of each, half the difference is the offset and half the sum bounds its error, whatever the delays were (as NTP does, RFC 5905 §8).
 //! Where no one offset agrees with all packets, a line does if the clocks drift: the lower hulls of both ways' differences bound it.
+//! Where no line does either, two offsets may, one up to a time and another from then on: one of the clocks was set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Nanos;
 
@@ -21,6 +22,12 @@ const LONG: Nanos = 20_000_000_000;
 /// and that many of them.
 const OFTEN: u64 = 8;
 
+/// A clock that was set by less than this is left to the uncertainty.
+const LEAST_STEP: Nanos = 1_000_000;
+
+/// On either side of a step so many packets must have gone each way.
+const ON_EITHER_SIDE: u32 = 3;
+
 /// A measured difference between two points' clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offset {
@@ -34,18 +41,47 @@ pub struct Offset {
     pub at_ns: Nanos,
     /// The point that this one was compared with, on the way to the reference.
     pub via: Option<usize>,
+    /// Where one of both clocks was set meanwhile; `offset_ns` is then what held before.
+    pub step: Option<Step>,
+}
+
+/// One of two clocks was set while packets were captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// From this time of the first clock on,
+    pub from: Nanos,
+    /// the second shows so much more than before, beside the offset.
+    pub by: Nanos,
+    /// The first and the last time of the first clock at which packets compared both.
+    pub span: (Nanos, Nanos),
+    /// Before this the first clock shows nothing but what it shows from the step on, if it was set back so far.
+    pub earliest: Nanos,
 }
 
 impl Offset {
     /// The offset at a time of the first clock.
     #[must_use]
     pub fn at(&self, time: Nanos) -> Nanos {
-        self.offset_ns.saturating_add(scaled(time.saturating_sub(self.at_ns), self.drift_ppb))
+        let stepped = self.step.filter(|s| time >= s.from).map_or(0, |s| s.by);
+        self.offset_ns.saturating_add(scaled(time.saturating_sub(self.at_ns), self.drift_ppb)).saturating_add(stepped)
     }
 
     /// What the first clock shows when the second shows `time`.
     #[must_use]
     pub fn first_from_second(&self, time: Nanos) -> Nanos {
+        if let Some(step) = self.step {
+            let before = time.saturating_sub(self.offset_ns);
+            let after = before.saturating_sub(step.by);
+            // A clock that was set back shows some times twice. What lies far before the first packet was not meant.
+            let is_early = before < step.earliest;
+            return match (before < step.from && !is_early, after >= step.from) {
+                (true, _) => before,
+                (false, true) => after,
+                (false, false) if is_early => before,
+                // A time that a clock set forward never showed.
+                (false, false) => step.from,
+            };
+        }
         let since = time.saturating_sub(self.at_ns).saturating_sub(self.offset_ns);
         // Asked for each packet; a division of 128 bits takes as long as all the rest.
         if self.drift_ppb == 0 {
@@ -58,9 +94,45 @@ impl Offset {
 
     /// The same seen from the second clock.
     fn reversed(self) -> Self {
+        if let Some(step) = self.step {
+            return self.reversed_with(step);
+        }
         let at_ns = if self.drift_ppb == 0 { self.at_ns } else { self.at_ns.saturating_add(self.offset_ns) };
         let drift_ppb = scaled(self.drift_ppb, self.drift_ppb) - self.drift_ppb;
         Self { offset_ns: self.offset_ns.saturating_neg(), drift_ppb, at_ns, ..self }
+    }
+
+    /// A clock that was set back far enough shows after that what lies before all that it showed until then.
+    fn reversed_with(self, step: Step) -> Self {
+        let (before, after) = (self.offset_ns, self.offset_ns.saturating_add(step.by));
+        let early = (step.span.0.saturating_add(before), step.from.saturating_add(before));
+        let late = (step.from.saturating_add(after), step.span.1.saturating_add(after));
+        if late.0 >= early.0 {
+            let by = step.by.saturating_neg();
+            let step = Step { from: early.1, by, span: (early.0, late.1), earliest: early.0.saturating_sub(by.saturating_abs() / 2) };
+            Self { offset_ns: before.saturating_neg(), step: Some(step), ..self }
+        } else {
+            let step = Step { from: early.0, by: step.by, span: (late.0, early.1), earliest: late.0 };
+            Self { offset_ns: after.saturating_neg(), step: Some(step), ..self }
+        }
+    }
+
+    /// What two clocks differ by before and after the step of `self`, or of `next`, by the first clock.
+    fn step_then(&self, next: &Self) -> Option<(Nanos, Option<Step>)> {
+        let first = |t: Nanos| self.first_from_second(t);
+        let shifted =
+            |s: Step| Step { from: first(s.from), by: s.by, span: (first(s.span.0), first(s.span.1)), earliest: first(s.earliest) };
+        let step = self.step.or_else(|| next.step.map(shifted))?;
+        let at = |time: Nanos| {
+            let here = self.at(time);
+            here.saturating_add(next.at(time.saturating_add(here)))
+        };
+        let before = at(step.span.0);
+        // The last time belongs to what came before where the first clock was set back far.
+        let by = at(step.span.1.saturating_sub(1)).saturating_sub(before);
+        // Where the clock between both was set, the outer two were not.
+        let open = self.uncertainty_ns.saturating_add(next.uncertainty_ns).saturating_add(LEAST_STEP);
+        Some((before, Some(Step { by, ..step }).filter(|_| by.saturating_abs() > open)))
     }
 
     /// `next`, measured against this one's second clock, against its first.
@@ -70,13 +142,16 @@ impl Offset {
             (0, _) => next.at_ns.saturating_sub(self.offset_ns),
             _ => self.at_ns,
         };
+        let stepped = self.step_then(&next);
         let here = self.at(at_ns);
+        let plain = here.saturating_add(next.at(at_ns.saturating_add(here)));
         Self {
-            offset_ns: here.saturating_add(next.at(at_ns.saturating_add(here))),
+            offset_ns: stepped.map_or(plain, |s| s.0),
             uncertainty_ns: self.uncertainty_ns.saturating_add(next.uncertainty_ns),
             drift_ppb: self.drift_ppb + next.drift_ppb + scaled(self.drift_ppb, next.drift_ppb),
             at_ns,
             via: next.via,
+            step: stepped.and_then(|s| s.1),
         }
     }
 }
@@ -93,6 +168,81 @@ fn scaled(span: i64, ppb: i64) -> i64 {
 pub struct Differences {
     kept: Vec<(Nanos, Nanos)>,
     count: u64,
+    slots: Slots,
+}
+
+/// The least difference of each stretch of time, all as long as a power of two of nanoseconds: as short as [`Slots::MOST`] of them allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Slots {
+    power: u32,
+    of: BTreeMap<i64, Slot>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    least: Nanos,
+    count: u32,
+    first: Nanos,
+}
+
+impl Slots {
+    const MOST: usize = 96;
+
+    fn add(&mut self, at: Nanos, difference: Nanos) {
+        let new = Slot { least: difference, count: 1, first: at };
+        Self::merge(&mut self.of, at >> self.power, new);
+        while self.of.len() > Self::MOST && self.power < 62 {
+            *self = self.coarser(self.power + 1);
+        }
+    }
+
+    fn merge(of: &mut BTreeMap<i64, Slot>, at: i64, new: Slot) {
+        let slot = of.entry(at).or_insert(Slot { count: 0, ..new });
+        slot.least = slot.least.min(new.least);
+        slot.first = slot.first.min(new.first);
+        slot.count = slot.count.saturating_add(new.count);
+    }
+
+    fn coarser(&self, power: u32) -> Self {
+        let mut coarser = Self { power, of: BTreeMap::new() };
+        self.of.iter().for_each(|(at, slot)| Self::merge(&mut coarser.of, at >> (power - self.power), *slot));
+        coarser
+    }
+}
+
+/// A stretch of time in which one offset agrees with all packets: it lies between `low` and `high`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stretch {
+    first: Option<Nanos>,
+    high: Option<Nanos>,
+    low: Option<Nanos>,
+    forth: u32,
+    back: u32,
+}
+
+impl Stretch {
+    fn and(self, forth: Option<&Slot>, back: Option<&Slot>) -> Self {
+        let least = |a: Option<Nanos>, b: Option<Nanos>| [a, b].into_iter().flatten().min();
+        let most = |a: Option<Nanos>, b: Option<Nanos>| [a, b].into_iter().flatten().max();
+        Self {
+            first: least(self.first, least(forth.map(|s| s.first), back.map(|s| s.first))),
+            high: least(self.high, forth.map(|s| s.least)),
+            low: most(self.low, back.map(|s| s.least.saturating_neg())),
+            forth: self.forth.saturating_add(forth.map_or(0, |s| s.count)),
+            back: self.back.saturating_add(back.map_or(0, |s| s.count)),
+        }
+    }
+
+    fn is_possible(&self) -> bool {
+        !matches!((self.high, self.low), (Some(high), Some(low)) if high < low)
+    }
+
+    /// Offset and uncertainty, where packets enough went both ways.
+    fn offset(&self) -> Option<(Nanos, Nanos)> {
+        let (high, low) = (self.high?, self.low?);
+        let is_enough = self.forth >= ON_EITHER_SIDE && self.back >= ON_EITHER_SIDE;
+        is_enough.then(|| (low + high.saturating_sub(low) / 2, high.saturating_sub(low) / 2 + 1))
+    }
 }
 
 impl Differences {
@@ -101,6 +251,7 @@ impl Differences {
         const MANY: usize = 512;
         self.kept.push((at, difference));
         self.count += 1;
+        self.slots.add(at, difference);
         if self.kept.len() >= MANY {
             self.kept = hull(std::mem::take(&mut self.kept));
         }
@@ -164,7 +315,37 @@ impl Exchange {
             return Some(Offset { offset_ns: forth.checked_sub(back)? / 2, uncertainty_ns: sum / 2 + 1, ..Offset::default() });
         }
         // A packet arrived before it left, by any one offset: the clocks drift apart, or the order of the points is wrong.
-        self.drifting()
+        self.drifting().or_else(|| self.stepping())
+    }
+
+    /// Two offsets, one after the other.
+    fn stepping(&self) -> Option<Offset> {
+        let power = self.forth.slots.power.max(self.back.slots.power);
+        let (forth, back) = (self.forth.slots.coarser(power), self.back.slots.coarser(power));
+        let times: BTreeSet<i64> = forth.of.keys().chain(back.of.keys()).copied().collect();
+        let mut parts: Vec<Stretch> = vec![Stretch::default()];
+        for at in times {
+            let (f, b) = (forth.of.get(&at), back.of.get(&at));
+            let last = parts.last_mut()?;
+            let longer = last.and(f, b);
+            if longer.is_possible() {
+                *last = longer;
+                continue;
+            }
+            let new = Stretch::default().and(f, b);
+            // A stretch that has the step in it belongs to neither side.
+            parts.push(if new.is_possible() { new } else { Stretch::default() });
+        }
+        let [before, after] = parts[..] else { return None };
+        let ((o, u), (p, v)) = (before.offset()?, after.offset()?);
+        let (by, open) = (p.checked_sub(o)?, u.saturating_add(v));
+        if by.saturating_abs() < LEAST_STEP.max(open.saturating_mul(2)) {
+            return None;
+        }
+        let ((a, b), (c, d)) = (self.forth.span()?, self.back.span()?);
+        let span = (a.min(c), b.max(d));
+        let step = Step { from: after.first?, by, span, earliest: span.0.saturating_sub(by.saturating_abs() / 2) };
+        Some(Offset { offset_ns: o, uncertainty_ns: u.max(v), step: Some(step), ..Offset::default() })
     }
 
     /// The offset as a line. Each packet bounds it at its time: on the way there `offset ≤ difference`, on the way back
@@ -192,6 +373,7 @@ impl Exchange {
             drift_ppb: drift,
             at_ns: middle,
             via: None,
+            step: None,
         })
     }
 }
@@ -381,10 +563,42 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_agree_do_not_drift_and_a_step_is_no_drift() {
+    fn clocks_that_agree_do_not_drift() {
         let o = ten_minutes(|_| 7_000).offset().unwrap();
         assert_eq!((o.drift_ppb, (o.offset_ns - 7_000).abs() <= o.uncertainty_ns), (0, true), "{o:?}");
-        assert_eq!(ten_minutes(|t| if t > START + 300_000_000_000 { 40_000_000 } else { 0 }).offset(), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_has_an_offset_before_and_one_after() {
+        const HOUR: i64 = 3_600_000_000_000;
+        for by in [40_000_000, -40_000_000, HOUR, -HOUR] {
+            let set = START + 300_000_000_000;
+            let truth = |t: i64| 7_000 + if t > set { by } else { 0 };
+            let o = ten_minutes(truth).offset().unwrap();
+            let step = o.step.unwrap();
+            assert!((step.by - by).abs() <= 2 * o.uncertainty_ns && o.uncertainty_ns < 150_000, "{o:?}");
+            assert!((step.from - set).abs() < 10_000_000_000, "{o:?}");
+            // From the other clock it looks the other way round, and there and back is where one began.
+            let back = o.reversed();
+            for n in [0, 100, 290, 310, 450, 599] {
+                let t = START + n * 1_000_000_000;
+                assert!((o.at(t) - truth(t)).abs() <= o.uncertainty_ns, "{o:?} at {n}");
+                let there = t + o.at(t);
+                assert!((o.first_from_second(there) - t).abs() <= 1, "{by} at {n}");
+                assert!((back.at(there) + o.at(t)).abs() <= 1, "{by} at {n}: {back:?}");
+                assert!((back.first_from_second(t) - there).abs() <= 1, "{by} at {n}: {back:?}");
+            }
+            // Two points of the host whose clock was set agree with one another.
+            let solved = solve(3, &BTreeMap::from([((0, 1), ten_minutes(truth)), ((0, 2), ten_minutes(truth))]));
+            assert!(solved.get(&1).unwrap().1.step.is_some() && solved.get(&2).unwrap().1.step.is_some());
+            let between = solved.get(&1).unwrap().1.reversed().then(solved.get(&2).unwrap().1);
+            assert_eq!(between.step, None, "{between:?}");
+        }
+        // Set twice, or at once: nothing that holds is known.
+        let twice = |t: i64| [0, 40_000_000, 90_000_000][usize::try_from((t - START) / 200_000_000_000).unwrap().min(2)];
+        assert_eq!(ten_minutes(twice).offset(), None);
+        let wild = |t: i64| if (t / 500_000_000) % 2 == 0 { 40_000_000 } else { 0 };
+        assert_eq!(ten_minutes(wild).offset(), None);
     }
 
     #[test]

@@ -41,6 +41,9 @@ impl Page<'_> {
             let text = words::sampling(sampling);
             self.put(&format!("<p class=\"warning\">{}; what is missing, and delays, are estimates.</p>\n", xml(&text)));
         }
+        if let Some(left_out) = words::left_out(&r.ambiguous) {
+            self.put(&format!("<p class=\"faint\">{}.</p>\n", xml(&left_out)));
+        }
         self.findings();
         self.overview();
         for path in &r.paths {

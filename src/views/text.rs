@@ -73,9 +73,8 @@ impl<'a> Page<'a> {
             let line = self.styled(Style::Warn, &line);
             self.line(&line);
         }
-        let left_out = [(r.ambiguous.packets, "packet"), (r.ambiguous.messages, "message")];
-        for (n, what) in left_out.into_iter().filter(|l| l.0 > 0) {
-            self.line(&format!("{} left out: each fits several conversations alike", words::count(n, what)));
+        if let Some(left_out) = words::left_out(&r.ambiguous) {
+            self.line(&left_out);
         }
         if !r.generator.version.is_empty() {
             let by = format!("made by {} {}", inert(&r.generator.name), inert(&r.generator.version));

@@ -8,8 +8,8 @@ use super::escape::inert;
 use crate::model::Nanos;
 use crate::order;
 use crate::report::{
-    CapturePoint, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Input, Report, Rewrite,
-    Sampling, Severity, Source, Status, Verdict, Way,
+    Ambiguous, CapturePoint, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Input, Report,
+    Rewrite, Sampling, Severity, Source, Status, Verdict, Way,
 };
 
 /// A report's parts by id.
@@ -226,6 +226,14 @@ impl<'a> Book<'a> {
 pub fn sampling(s: &Sampling) -> String {
     let left_out = if s.unexamined_flows > 0 { format!("; {} left out", count(s.unexamined_flows, "conversation")) } else { String::new() };
     format!("1 in {} of the packets examined{left_out}", s.one_in)
+}
+
+/// What fits several conversations alike, and was counted for none; `None` where there is nothing of the kind.
+#[must_use]
+pub fn left_out(a: &Ambiguous) -> Option<String> {
+    let counts = [(a.packets, "packet"), (a.messages, "message")].into_iter().filter(|x| x.0 > 0);
+    let list: Vec<String> = counts.map(|(n, what)| count(n, what)).collect();
+    (!list.is_empty()).then(|| format!("{} left out: each fits several conversations alike, and joins none", list.join(" and ")))
 }
 
 /// How many packets are missing at a hop: a count, or an estimate with its interval.

@@ -169,6 +169,8 @@ pub struct Overview {
     pub interfaces: Vec<Name>,
     /// Where not every packet was examined: how many were.
     pub sampled: Option<String>,
+    /// What was left out because it fits several conversations alike.
+    pub left_out: Option<String>,
 }
 
 /// A capture point with the name of its place.

@@ -95,6 +95,11 @@ fn top(app: App) -> AnyView {
                 let why = "More packets than fit into this tab: the same ones are examined at every capture point. What is missing, and delays, are estimates.";
                 sampled().map(|text| span().class("state").attr("data-testid", "sampled").attr("title", why).child(text))
             },
+            move || {
+                let why = "Whatever a guess would say of them would be wrong as often as not, and all that is built upon it.";
+                let left_out = app.overview.with(|o| o.left_out.clone());
+                left_out.map(|text| span().class("state").attr("data-testid", "left-out").attr("title", why).child(text))
+            },
             div().class("toolbar").child((
                 evidence::export_menu(app),
                 button()

@@ -92,6 +92,7 @@ impl Shown {
             worst: self.findings(0, WORST as u32),
             interfaces,
             sampled: self.report.head.sampling.as_ref().map(hopscope::views::words::sampling),
+            left_out: hopscope::views::words::left_out(&self.report.head.ambiguous),
         }
     }
 
