@@ -234,7 +234,6 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
         for (way, walk) in [(Way::Request, there), (Way::Reply, back)] {
             if let Some(direction) = overlay::overlay(ctx, &path.legs, way, walk, book) {
                 overlay::exchanges(ctx, &direction, &mut exchanges);
-                overlay::together(ctx, &direction, &mut exchanges);
                 path.directions.push(direction);
             }
         }

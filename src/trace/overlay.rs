@@ -498,25 +498,3 @@ pub(super) fn exchanges(ctx: Context<'_>, direction: &Direction, exchanges: &mut
         }
     }
 }
-
-/// Where several captures are of one place, a packet is at all of them at once.
-pub(super) fn together(ctx: Context<'_>, direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
-    for h in direction.hops.iter().filter(|h| h.points().len() > 1 && !h.is_mirrored) {
-        let Some(p) = h.sample_point else { continue };
-        let at = |point: usize| sample(ctx, h.sightings.iter().filter(|s| s.point == point));
-        let main = at(p);
-        for q in h.points().into_iter().filter(|q| *q != p) {
-            let other = at(q);
-            let (a, b, lower) = if p < q { (&main, &other, p) } else { (&other, &main, q) };
-            let mut pairs = common(a, b).peekable();
-            if pairs.peek().is_none() {
-                continue;
-            }
-            let e = exchanges.entry((lower, p.max(q))).or_default();
-            for (x, y) in pairs.take(e.forth.wanted()) {
-                e.forth.add(x.time, y.time - x.time);
-                e.back.add(x.time, x.time - y.time);
-            }
-        }
-    }
-}
