@@ -175,7 +175,8 @@ pub struct Differences {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Slots {
     power: u32,
-    of: BTreeMap<i64, Slot>,
+    /// In order. There are few, and every pair of points has its own: a list is the least that can be walked and halved.
+    of: Vec<(i64, Slot)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,23 +191,50 @@ impl Slots {
 
     fn add(&mut self, at: Nanos, difference: Nanos) {
         let new = Slot { least: difference, count: 1, first: at };
-        Self::merge(&mut self.of, at >> self.power, new);
+        let slot = at >> self.power;
+        match self.of.binary_search_by_key(&slot, |s| s.0) {
+            Ok(i) => {
+                if let Some((_, old)) = self.of.get_mut(i) {
+                    old.absorb(&new);
+                }
+            }
+            Err(i) => self.of.insert(i, (slot, new)),
+        }
         while self.of.len() > Self::MOST && self.power < 62 {
-            *self = self.coarser(self.power + 1);
+            self.coarsen(self.power + 1);
         }
     }
 
-    fn merge(of: &mut BTreeMap<i64, Slot>, at: i64, new: Slot) {
-        let slot = of.entry(at).or_insert(Slot { count: 0, ..new });
-        slot.least = slot.least.min(new.least);
-        slot.first = slot.first.min(new.first);
-        slot.count = slot.count.saturating_add(new.count);
+    fn coarsen(&mut self, power: u32) {
+        let by = power.saturating_sub(self.power);
+        self.of.iter_mut().for_each(|(at, _)| *at >>= by);
+        self.of.dedup_by(|next, kept| {
+            let is_same = next.0 == kept.0;
+            if is_same {
+                kept.1.absorb(&next.1);
+            }
+            is_same
+        });
+        self.power = power;
     }
 
     fn coarser(&self, power: u32) -> Self {
-        let mut coarser = Self { power, of: BTreeMap::new() };
-        self.of.iter().for_each(|(at, slot)| Self::merge(&mut coarser.of, at >> (power - self.power), *slot));
+        let mut coarser = self.clone();
+        coarser.coarsen(power);
         coarser
+    }
+
+    fn get(&self, at: i64) -> Option<&Slot> {
+        let i = self.of.binary_search_by_key(&at, |s| s.0).ok()?;
+        self.of.get(i).map(|s| &s.1)
+    }
+}
+
+impl Slot {
+    fn absorb(&mut self, other: &Self) {
+        self.least = self.least.min(other.least);
+        self.first = self.first.min(other.first);
+        self.count = self.count.saturating_add(other.count);
     }
 }
 
@@ -322,10 +350,10 @@ impl Exchange {
     fn stepping(&self) -> Option<Offset> {
         let power = self.forth.slots.power.max(self.back.slots.power);
         let (forth, back) = (self.forth.slots.coarser(power), self.back.slots.coarser(power));
-        let times: BTreeSet<i64> = forth.of.keys().chain(back.of.keys()).copied().collect();
+        let times: BTreeSet<i64> = forth.of.iter().chain(&back.of).map(|s| s.0).collect();
         let mut parts: Vec<Stretch> = vec![Stretch::default()];
         for at in times {
-            let (f, b) = (forth.of.get(&at), back.of.get(&at));
+            let (f, b) = (forth.get(at), back.get(at));
             let last = parts.last_mut()?;
             let longer = last.and(f, b);
             if longer.is_possible() {
