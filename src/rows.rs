@@ -3,11 +3,11 @@
 //! Knows numbers and texts; must not know what the rows say.
 
 use std::fmt;
-use std::hash::{Hash as _, Hasher as _};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What can be kept as a row. Reading gives what was written.
 pub trait Row: Sized {
@@ -63,13 +63,12 @@ impl<T: Row> Rows<T> {
         self.keep();
     }
 
-    /// Makes a row's octets ready for [`Self::keep`], and gives their hash.
+    /// Makes a row's octets ready for [`Self::keep`], and gives their hash: 64 bits that say something everywhere, where those of a hash
+    /// for tables may be fewer (WebAssembly's are 32).
     pub(crate) fn encode(&mut self, row: &T) -> u64 {
         self.row.clear();
         row.write(&mut Writer { words: &mut self.words, bytes: &mut self.row });
-        let mut hasher = FxHasher::default();
-        self.row.hash(&mut hasher);
-        hasher.finish()
+        xxh3_64(&self.row)
     }
 
     /// Whether row `at` is the one that was encoded last.
