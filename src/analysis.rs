@@ -392,7 +392,7 @@ impl Publisher<'_> {
                 }
             }
         }
-        for (mac, at) in macs.into_iter().filter(|(m, _)| !m.is_group() && !m.is_zero()) {
+        for (mac, at) in macs.into_iter().filter(|(m, _)| m.is_unicast()) {
             match inv.owner_of_mac(mac).cloned() {
                 Some(claim) => {
                     let holder = claim.interface.clone().unwrap_or_else(|| claim.owner.clone());

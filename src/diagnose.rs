@@ -14,6 +14,7 @@ use crate::estimate;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
+use crate::identify::place::first_frame;
 use crate::model::{Nanos, Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Verdict, Way};
@@ -70,10 +71,7 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Findi
 /// Captures that left out what crossed their interface: what they do not have is not lost.
 fn filtered(ctx: Context<'_>, left_out: &[LeftOut], book: &mut Book, found: &mut Vec<Finding>) {
     for one in left_out {
-        let place = ctx.points.get(one.point).and_then(|p| {
-            let row = crate::identify::place::streams(ctx.captures, p).map(|s| s.1.first_row).min()?;
-            Some((p.p, Place::frame(ctx.captures.get(p.capture)?.input, row)))
-        });
+        let place = ctx.points.get(one.point).and_then(|p| Some((p.p, first_frame(ctx.captures, p)?)));
         let other = ctx.captures.get(one.row.0).map(|c| Place::frame(c.input, one.row.1));
         let (Some((p, place)), Some(other)) = (place, other) else { continue };
         let (at, what) = (short(&one.interface), ends(ctx, one.tuple));
@@ -372,17 +370,14 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             let silent: BTreeSet<&Id> = order::set(d.silent.iter().map(|s| &s.1));
             let first_silent = d.silent.first();
             let mut ev = observed_ev(d);
-            if let Some((point, interface)) = first_silent {
-                let p = ctx.points.get(*point);
-                let row = p.and_then(|p| crate::identify::place::streams(ctx.captures, p).map(|s| s.1.first_row).min());
-                let input = p.and_then(|p| ctx.captures.get(p.capture)).map(|c| c.input);
-                if let (Some(row), Some(input)) = (row, input) {
-                    let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
-                    // A frame that shows the capture ran, and one of the packets that it should have.
-                    let mut places = vec![Place::frame(input, row)];
-                    places.extend(last.ev.first().and_then(|e| book.sources(*e).into_iter().next()));
-                    ev.push(book.add("silence", statement, places));
-                }
+            if let Some((point, interface)) = first_silent
+                && let Some(ran) = ctx.points.get(*point).and_then(|p| first_frame(ctx.captures, p))
+            {
+                let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
+                // A frame that shows the capture ran, and one of the packets that it should have.
+                let mut places = vec![ran];
+                places.extend(last.ev.first().and_then(|e| book.sources(*e).into_iter().next()));
+                ev.push(book.add("silence", statement, places));
             }
             let at = short(last.interface.as_deref().unwrap_or(&last.owner)).to_owned();
             let word = if d.way == Way::Request { "" } else { "replies of " };
@@ -898,18 +893,10 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
 
 /// Clocks that were set while packets were captured: all captures of one host say it, and it is told once for each.
 fn clock_steps(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book: &mut Book, found: &mut Vec<Finding>) {
-    let host = |point: usize| {
-        let p = ctx.points.get(point)?;
-        let pod = p.link.as_ref().and_then(|l| ctx.inv.pods.get(l));
-        pod.map_or_else(|| p.owner.clone(), |pod| pod.node.clone())
-    };
-    let name = |point: usize| host(point).map_or_else(|| "a capture's host".to_owned(), |h| short(&h).to_owned());
-    let place = |point: usize| {
-        let p = ctx.points.get(point)?;
-        let row = crate::identify::place::streams(ctx.captures, p).map(|s| s.1.first_row).min()?;
-        Some(Place::frame(ctx.captures.get(p.capture)?.input, row))
-    };
-    let mut told: BTreeSet<(Option<Id>, Option<Id>)> = BTreeSet::new();
+    let host = |point: usize| ctx.points.get(point)?.host(ctx.inv);
+    let name = |point: usize| host(point).map_or("a capture's host", |h| short(h)).to_owned();
+    let place = |point: usize| first_frame(ctx.captures, ctx.points.get(point)?);
+    let mut told: BTreeSet<(Option<&Id>, Option<&Id>)> = BTreeSet::new();
     for (point, (reference, offset)) in clocks {
         let Some(step) = offset.step else { continue };
         if !told.insert((host(*point), host(*reference))) {
@@ -960,7 +947,8 @@ fn clock_steps(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book
             about: [host(*point), host(*reference)]
                 .into_iter()
                 .flatten()
-                .filter(|h| whose.is_none_or(|p| host(p).as_ref() == Some(h)))
+                .filter(|h| whose.is_none_or(|p| host(p) == Some(h)))
+                .cloned()
                 .collect(),
             summary,
             next_step: Some("journalctl -u chronyd -u systemd-timesyncd on both hosts; chronyc tracking".to_owned()),

@@ -25,6 +25,12 @@ impl Mac {
     pub fn is_zero(self) -> bool {
         self.0 == [0; 6]
     }
+
+    /// Neither a group's nor all zeros: it may be somebody's own.
+    #[must_use]
+    pub fn is_unicast(self) -> bool {
+        !self.is_group() && !self.is_zero()
+    }
 }
 
 impl fmt::Display for Mac {

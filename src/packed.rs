@@ -317,7 +317,7 @@ impl Row for PathHead {
             flow: Flow { protocol, client, server, via: from.option(FlowEnd::read) },
             packets: from.number(),
             bytes: from.number(),
-            directions: from.list(|from| (verdict(from), from.small())),
+            directions: from.list(|from| (Verdict::numbered(from.number()), from.small())),
         }
     }
 }
@@ -343,15 +343,6 @@ impl Row for Path {
         }
         let relays = from.list(Relay::read);
         Self { id: head.id, flow: head.flow, packets: head.packets, bytes: head.bytes, directions, relays }
-    }
-}
-
-fn verdict(from: &mut Reader<'_>) -> Verdict {
-    match from.number() {
-        0 => Verdict::Delivered,
-        1 => Verdict::Lost,
-        2 => Verdict::Rejected,
-        _ => Verdict::Unknown,
     }
 }
 

@@ -258,6 +258,18 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// The verdict that `verdict as u64` says: rows keep it so.
+    pub(crate) fn numbered(number: u64) -> Self {
+        match number {
+            0 => Self::Delivered,
+            1 => Self::Lost,
+            2 => Self::Rejected,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DirectionPath {
     pub direction: Way,

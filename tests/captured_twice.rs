@@ -1,21 +1,9 @@
 //! One packet in two captures of one place, or twice in one capture: it is one packet, and what is really sent again is two.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
-use hopscope::analysis::analyze;
-use hopscope::ingest::{Ingest, Ingested};
-use hopscope::report::{Report, Verdict};
+mod made;
 
-/// Two nodes with one ENI each, in one subnet: 10.0.0.1, 10.0.0.2.
-fn enis() -> String {
-    let eni = |n: u8| {
-        format!(
-            r#"{{"NetworkInterfaceId": "eni-{n}", "MacAddress": "02:00:00:00:00:0{n}", "PrivateIpAddress": "10.0.0.{n}", "SubnetId": "subnet-1",
-            "VpcId": "vpc-1", "Attachment": {{"InstanceId": "i-{n}", "DeviceIndex": 0}},
-            "PrivateIpAddresses": [{{"Primary": true, "PrivateIpAddress": "10.0.0.{n}"}}]}}"#
-        )
-    };
-    format!(r#"{{"NetworkInterfaces": [{}, {}]}}"#, eni(1), eni(2))
-}
+use hopscope::report::{Report, Verdict};
 
 /// A TCP segment on the wire between both: when in microseconds, who sends it, IP id, sequence and acknowledgement number, flags, octets.
 #[derive(Clone)]
@@ -64,26 +52,9 @@ fn connection() -> Vec<Segment> {
     all
 }
 
-fn pcap(segments: &[Segment]) -> Vec<u8> {
-    let mut pcap = [0xa1b2_c3d4_u32.to_le_bytes(), [2, 0, 4, 0], [0; 4], [0; 4], 65_535_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
-    for s in segments {
-        let (f, len) = (s.frame(), u32::try_from(s.frame().len()).unwrap());
-        pcap.extend([1_700_000_000 + s.at / 1_000_000, s.at % 1_000_000, len, len].iter().flat_map(|x| x.to_le_bytes()));
-        pcap.extend(f);
-    }
-    pcap
-}
-
-fn read(name: &str, bytes: &[u8]) -> Vec<Ingested> {
-    let mut ingest = Ingest::new(name);
-    ingest.push(bytes);
-    ingest.finish()
-}
-
-fn report(captures: &[(&str, &[Segment])]) -> Report {
-    let mut inputs = read("enis.json", enis().as_bytes());
-    inputs.extend(captures.iter().flat_map(|(name, segments)| read(name, &pcap(segments))));
-    analyze(&inputs)
+fn report<const N: usize>(captures: [(&'static str, &[Segment]); N]) -> Report {
+    let frames = |segments: &[Segment]| made::pcap(segments.iter().map(|s| (i64::from(s.at), s.frame())));
+    made::report(2, captures.map(|(name, segments)| (name, frames(segments))))
 }
 
 /// The same at 10.0.0.2, 60 µs away.
@@ -108,7 +79,7 @@ fn captures_of_one_place_that_overlap_are_one_hop() {
     let all = connection();
     // Neither is the whole: the first is stopped, and the second was begun before that.
     let (first, second) = (&all[..15], &all[9..]);
-    let report = report(&[("first.pcap", first), ("second.pcap", second), ("there.pcap", &beyond(&all))]);
+    let report = report([("first.pcap", first), ("second.pcap", second), ("there.pcap", &beyond(&all))]);
     assert_eq!(told(&report), [[(8, 0), (12, 0)], [(11, 0), (7, 0)]]);
     for d in &report.paths[0].directions {
         let here = d.hops.iter().find(|h| h.observed && h.owner == "instance:i-1").unwrap();
@@ -122,7 +93,7 @@ fn captures_of_one_place_that_overlap_are_one_hop() {
 fn what_the_second_of_two_captures_has_not_is_missing_there_alone() {
     let all = connection();
     let there: Vec<Segment> = beyond(&all).into_iter().filter(|s| !(s.from == 1 && s.id == 8)).collect();
-    let report = report(&[("first.pcap", &all), ("second.pcap", &all[9..]), ("there.pcap", &there)]);
+    let report = report([("first.pcap", &all), ("second.pcap", &all[9..]), ("there.pcap", &there)]);
     assert_eq!(told(&report)[0], [(12, 0), (11, 1)]);
 }
 
@@ -131,7 +102,7 @@ fn frames_that_a_mirrored_port_gives_twice_are_sent_once() {
     let all = connection();
     // As they enter the switch by one port and leave it by the other.
     let twice = |all: &[Segment]| all.iter().flat_map(|s| [s.clone(), Segment { at: s.at + 3, ..s.clone() }]).collect::<Vec<_>>();
-    let report = report(&[("a.pcap", &twice(&all)), ("b.pcap", &beyond(&all))]);
+    let report = report([("a.pcap", &twice(&all)), ("b.pcap", &beyond(&all))]);
     assert_eq!(told(&report), [[(12, 0), (12, 0)], [(11, 0), (11, 0)]]);
     assert_eq!(report.paths[0].packets, 23);
     assert_eq!(kinds(&report), Vec::<&str>::new());
@@ -144,7 +115,7 @@ fn what_is_sent_again_was_sent_twice() {
     let again: Vec<Segment> = all[3..].iter().map(|s| Segment { at: s.at + 100, id: s.id + 1000, ..s.clone() }).collect();
     all.extend(again);
     all.sort_by_key(|s| s.at);
-    let report = report(&[("a.pcap", &all), ("b.pcap", &beyond(&all))]);
+    let report = report([("a.pcap", &all), ("b.pcap", &beyond(&all))]);
     assert_eq!(told(&report), [[(22, 0), (22, 0)], [(21, 0), (21, 0)]]);
     assert!(kinds(&report).contains(&"retransmission"), "{:?}", report.findings);
 }

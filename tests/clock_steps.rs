@@ -1,21 +1,9 @@
 //! A clock that is set while packets are captured: it is told, and delays are those of the packets.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
-use hopscope::analysis::analyze;
-use hopscope::ingest::{Ingest, Ingested};
-use hopscope::report::{Report, Verdict};
+mod made;
 
-/// Three nodes with one ENI each, in one subnet: 10.0.0.1, 10.0.0.2, 10.0.0.3.
-fn enis() -> String {
-    let eni = |n: u8| {
-        format!(
-            r#"{{"NetworkInterfaceId": "eni-{n}", "MacAddress": "02:00:00:00:00:0{n}", "PrivateIpAddress": "10.0.0.{n}", "SubnetId": "subnet-1",
-            "VpcId": "vpc-1", "Attachment": {{"InstanceId": "i-{n}", "DeviceIndex": 0}},
-            "PrivateIpAddresses": [{{"Primary": true, "PrivateIpAddress": "10.0.0.{n}"}}]}}"#
-        )
-    };
-    format!(r#"{{"NetworkInterfaces": [{}, {}, {}]}}"#, eni(1), eni(2), eni(3))
-}
+use hopscope::report::{Report, Verdict};
 
 /// A datagram at a node: its own and the other's number, whether it leaves, IP id.
 fn frame(here: u8, other: u8, leaves: bool, id: u16) -> Vec<u8> {
@@ -35,31 +23,17 @@ fn frame(here: u8, other: u8, leaves: bool, id: u16) -> Vec<u8> {
 /// What node `here` captures of forty questions of `client` to `server` and their answers, 0.2 s apart and 60 µs on the way, by a clock
 /// that is `ahead` of the true one, microseconds both.
 fn capture(here: u8, (client, server): (u8, u8), ahead: impl Fn(i64) -> i64) -> Vec<u8> {
-    let mut pcap = [0xa1b2_c3d4_u32.to_le_bytes(), [2, 0, 4, 0], [0; 4], [0; 4], 65_535_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
-    for n in 0..80_u16 {
+    made::pcap((0..80_u16).map(|n| {
         let is_question = n % 2 == 0;
         let sender = if is_question { client } else { server };
         let sent = i64::from(n / 2) * 200_000 + if is_question { 0 } else { 1_000 };
         let at = sent + if sender == here { 0 } else { 60 };
-        let shown = 1_700_000_000_000_000 + at + ahead(at);
-        let f = frame(here, if here == client { server } else { client }, sender == here, 100 + n);
-        let (seconds, micros, len) =
-            (u32::try_from(shown / 1_000_000).unwrap(), u32::try_from(shown % 1_000_000).unwrap(), u32::try_from(f.len()).unwrap());
-        pcap.extend([seconds, micros, len, len].iter().flat_map(|x| x.to_le_bytes()));
-        pcap.extend(f);
-    }
-    pcap
+        (at + ahead(at), frame(here, if here == client { server } else { client }, sender == here, 100 + n))
+    }))
 }
 
-fn report(captures: &[(&str, Vec<u8>)]) -> Report {
-    let read = |name: &str, bytes: &[u8]| -> Vec<Ingested> {
-        let mut ingest = Ingest::new(name);
-        ingest.push(bytes);
-        ingest.finish()
-    };
-    let mut inputs = read("enis.json", enis().as_bytes());
-    inputs.extend(captures.iter().flat_map(|(name, bytes)| read(name, bytes)));
-    analyze(&inputs)
+fn report<const N: usize>(captures: [(&'static str, Vec<u8>); N]) -> Report {
+    made::report(3, captures)
 }
 
 fn steps(report: &Report) -> Vec<(&str, &[String])> {
@@ -85,7 +59,7 @@ fn assert_whole(report: &Report) {
 #[test]
 fn a_clock_that_is_set_back_shows_in_its_own_frames() {
     let with = |by: i64| {
-        report(&[("a.pcap", capture(1, (1, 2), |_| 0)), ("b.pcap", capture(2, (1, 2), |t| 7_000 + if t > 4_100_000 { by } else { 0 }))])
+        report([("a.pcap", capture(1, (1, 2), |_| 0)), ("b.pcap", capture(2, (1, 2), |t| 7_000 + if t > 4_100_000 { by } else { 0 }))])
     };
     let back = with(-1_500_000);
     assert_whole(&back);
@@ -109,7 +83,7 @@ fn a_clock_that_is_set_back_shows_in_its_own_frames() {
 fn a_third_host_tells_whose_clock_was_set() {
     let set = |t: i64| if t > 4_100_000 { 1_500_000 } else { 0 };
     let heard = |of: [&dyn Fn(i64) -> i64; 3]| {
-        report(&[
+        report([
             ("a1.pcap", capture(1, (1, 2), of[0])),
             ("b.pcap", capture(2, (1, 2), of[1])),
             ("a2.pcap", capture(1, (1, 3), of[0])),

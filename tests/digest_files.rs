@@ -1,8 +1,7 @@
 //! Digests as files: what another version wrote is not compared with what this one reads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
 
-use hopscope::columnar;
-use hopscope::ingest::{Data, Ingest, Ingested};
+use hopscope::ingest::{Ingest, Ingested};
 use hopscope::report::Status;
 
 fn read(name: &str, bytes: &[u8]) -> Ingested {
@@ -16,17 +15,8 @@ fn read(name: &str, bytes: &[u8]) -> Ingested {
 fn a_digest_of_another_version_is_rejected_and_says_what_to_do() {
     let capture = std::fs::read(format!("{}/tests/formats/captures/noted/ptcpdump.pcapng", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let one = read("a.pcapng", &capture);
-    let Data::Capture(digest) = &one.data else { panic!("a capture") };
-    let origin = columnar::Origin {
-        file: one.name.clone(),
-        kind: one.kind.clone(),
-        bytes: one.bytes,
-        hash: one.hash,
-        status: one.status,
-        message: None,
-    };
     let mut bytes = Vec::new();
-    columnar::write(&origin, digest, &mut |part| bytes.extend_from_slice(part));
+    assert!(one.write_digest(&mut |part| bytes.extend_from_slice(part)), "a capture");
     assert_eq!(read("a.pcapng.parquet", &bytes).status, Status::Ok);
 
     let name = b"hopscope.digest/";

@@ -51,15 +51,7 @@ fn digests_keep_them() {
     let [one] = read("ptcpdump.pcapng").try_into().unwrap_or_else(|_| panic!());
     let Data::Capture(digest) = &one.data else { panic!() };
     let mut bytes = Vec::new();
-    let origin = columnar::Origin {
-        file: one.name.clone(),
-        kind: one.kind.clone(),
-        bytes: one.bytes,
-        hash: one.hash,
-        status: one.status,
-        message: None,
-    };
-    columnar::write(&origin, digest, &mut |part| bytes.extend_from_slice(part));
+    one.write_digest(&mut |part| bytes.extend_from_slice(part));
     let (_, again) = columnar::read(&bytes).unwrap();
     assert!(!again.remarks.is_empty() && again.remarks == digest.remarks);
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path as FilePath;
 
+use hopscope::packed::PackedReport;
 use hopscope::report::{
     CapturePoint, DirectionPath, Encapsulation, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Input, Path, Report, Rewrite,
     Severity, Source, Status, Verdict, Way,
@@ -14,9 +15,13 @@ fn fixture(name: &str) -> Report {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
+fn only_path(report: Report, id: &str) -> Report {
+    PackedReport::from(report).only_path(id).unwrap().into()
+}
+
 #[test]
 fn text_reads_like_an_incident_document() {
-    let report = views::only_path(&fixture("loss.json"), "p5").unwrap();
+    let report = only_path(fixture("loss.json"), "p5");
     let text = views::text(&report);
     let section = text.split("PATHS\n").nth(1).unwrap().split("\nEVIDENCE").next().unwrap();
     insta::assert_snapshot!(section);
@@ -178,7 +183,7 @@ fn no_view_lets_a_control_or_bidirectional_character_through() {
         ("graphml", views::graphml(&r, &one)),
         ("html", views::html(&r)),
         ("csv", views::csv(&r).replace("\r\n", "\n")),
-        ("html of one", views::html(&views::only_path(&r, HOSTILE).unwrap())),
+        ("html of one", views::html(&only_path(r.clone(), HOSTILE))),
         ("filter", views::path_filter(&r.paths[0])),
         ("collect", views::collect::script(&views::collect::Target { pods: vec![HOSTILE.into()], nodes: vec![HOSTILE.into()] })),
     ];

@@ -451,17 +451,7 @@ mod tests {
         let mut digest = CaptureDigest::default();
         for protocol in protocols {
             let flow = Some(Tuple { protocol: *protocol, src: ip, src_port: 1, dst: ip, dst_port: 2 });
-            let key = StreamKey {
-                interface: 0,
-                ifindex: None,
-                direction: None,
-                src_mac: None,
-                dst_mac: None,
-                vlans: Vec::new(),
-                tunnels: Vec::new(),
-                flow,
-                ttl: 64,
-            };
+            let key = StreamKey { flow, ttl: 64, ..StreamKey::default() };
             digest.streams.push(Stream { key, first_row: 0, packets: 0, bytes: 0, first_ns: 0, last_ns: 0 });
         }
         for (n, (stream, is_timed, ident, seq, len, flags)) in (0..).zip(rows) {

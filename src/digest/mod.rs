@@ -39,7 +39,7 @@ const AHEAD: usize = 32;
 pub const NO_TIME: Nanos = i64::MIN;
 
 /// A header that repeats, one way, on one interface.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamKey {
     /// Index of the capture file's interface.
     pub interface: u32,

@@ -415,17 +415,7 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_are_told_whatever_the_order() {
-        let key = StreamKey {
-            interface: 0,
-            ifindex: None,
-            direction: None,
-            src_mac: None,
-            dst_mac: None,
-            vlans: Vec::new(),
-            tunnels: Vec::new(),
-            flow: None,
-            ttl: 1,
-        };
+        let key = StreamKey { ttl: 1, ..StreamKey::default() };
         for (times, first, last) in [
             (vec![100, 50, 200, 70], 50, 200),
             (vec![100, NO_TIME, 101, 99], 99, 101),

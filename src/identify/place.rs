@@ -79,6 +79,17 @@ pub struct Point {
     pub stream_at: BTreeMap<u32, Id>,
 }
 
+impl Point {
+    /// The node that its capture ran on, whose clock it has: a pod's link is on its node.
+    #[must_use]
+    pub fn host<'a>(&'a self, inv: &'a Inventory) -> Option<&'a Id> {
+        match self.link.as_ref().and_then(|l| inv.pods.get(l)) {
+            Some(pod) => pod.node.as_ref(),
+            None => self.owner.as_ref(),
+        }
+    }
+}
+
 /// A place that a capture may have been taken at.
 #[derive(Clone, Debug)]
 struct Candidate {
@@ -155,6 +166,13 @@ pub fn streams<'a>(captures: &[Capture<'a>], point: &'a Point) -> impl Iterator<
     point.streams.iter().filter_map(move |id| Some((*id, digest?.streams.get(*id as usize)?)))
 }
 
+/// The first frame of a point.
+#[must_use]
+pub fn first_frame(captures: &[Capture<'_>], point: &Point) -> Option<Place> {
+    let row = streams(captures, point).map(|s| s.1.first_row).min()?;
+    Some(Place::frame(captures.get(point.capture)?.input, row))
+}
+
 /// What one point saw, summed up for placing it.
 #[derive(Default)]
 struct Seen {
@@ -199,7 +217,7 @@ fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory) -> Seen {
     let here = || streams(captures, point).map(|s| s.1);
     let senders: BTreeSet<Mac> = order::set(here().filter_map(|s| s.key.src_mac));
     let is_flooded = |s: &Stream| {
-        let to = s.key.dst_mac.filter(|m| !m.is_group() && !m.is_zero());
+        let to = s.key.dst_mac.filter(|m| m.is_unicast());
         let is_bridged = s.key.tunnels.is_empty() && s.key.flow.is_some_and(|f| bridged.contains(&f.dst));
         is_bridged && to.is_some_and(|m| !senders.contains(&m))
     };
@@ -212,7 +230,7 @@ fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Strea
     for (_, s) in streams(captures, point).filter(|(_, s)| is_counted(s)) {
         let n = u64::from(s.packets);
         let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, vlans, .. } = &s.key;
-        let usable = |m: &Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
+        let usable = |m: &Option<Mac>| m.filter(|m| m.is_unicast());
         if let (Some(src), Some(dst)) = (usable(src_mac), usable(dst_mac)) {
             seen.frames += n;
             for m in order::set([src, dst].into_iter()) {
@@ -574,9 +592,8 @@ fn by_index(captures: &[Capture<'_>], points: &mut [Point], candidates: &mut [Ve
             x.odds *= weight::place::SAME_FILE;
         }
         let Some((name, ev)) = inv.names_by_index.get(&(owner.clone(), index)) else { continue };
-        let Some(capture) = captures.get(p.capture) else { continue };
-        let Some(row) = streams(captures, &*p).map(|s| s.1.first_row).min() else { continue };
-        let mut places = vec![Place::frame(capture.input, row)];
+        let Some(first) = first_frame(captures, p) else { continue };
+        let mut places = vec![first];
         places.extend(book.sources(*ev));
         let ev = book.add("interface_index", format!("interface {index} of {} is {name}", short(owner)), places);
         let link = inv.pods.values().find(|q| q.node.as_ref() == Some(owner) && &q.veth == name).map(|q| (q.id.clone(), false));
@@ -606,8 +623,7 @@ fn name_links(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<
     for (p, found) in points.iter().zip(candidates.iter()) {
         let Some((pod, _)) = best(found).and_then(|c| c.link.clone()) else { continue };
         let (Some(capture), None) = (captures.get(p.capture), p.ifindex) else { continue };
-        let Some(row) = streams(captures, p).map(|s| s.1.first_row).min() else { continue };
-        let place = vec![Place::frame(capture.input, row)];
+        let Some(place) = first_frame(captures, p).map(|first| vec![first]) else { continue };
         if let Some(name) = p.interface_name.as_ref().filter(|n| *n != "eth0" && !known.contains(*n)) {
             named.push((pod, name.clone(), book.add("interface_name", format!("the capture file names the interface {name}"), place)));
         } else if let Some(name) = p.interface_name.is_none().then(|| veth_word(capture.name)).flatten().filter(|n| !known.contains(n)) {
@@ -724,14 +740,10 @@ pub fn by_elimination(points: &mut [Point], crossed: &BTreeSet<Id>, inv: &Invent
 fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Candidate>], inv: &Inventory, book: &mut Book) {
     for (p, found) in points.iter().zip(candidates.iter_mut()) {
         let Some(capture) = captures.get(p.capture) else { continue };
-        let Some(row) = streams(captures, p).map(|s| s.1.first_row).min() else { continue };
+        let Some(first) = first_frame(captures, p) else { continue };
         if let (Some(name), None) = (&p.interface_name, p.ifindex) {
             if found.iter().any(|c| &c.name == name) {
-                let ev = book.add(
-                    "interface_name",
-                    format!("the capture file names the interface {name}"),
-                    vec![Place::frame(capture.input, row)],
-                );
+                let ev = book.add("interface_name", format!("the capture file names the interface {name}"), vec![first]);
                 for c in found.iter_mut() {
                     if &c.name == name {
                         c.odds *= weight::INTERFACE_NAME;
@@ -758,7 +770,7 @@ fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &mut [Vec<Can
         }
         if most > 0 && p.ifindex.is_none() {
             let short_name = capture.name.rsplit('/').next().unwrap_or(capture.name);
-            let ev = book.add("file_name", format!("the file is called {short_name}"), vec![Place::frame(capture.input, row)]);
+            let ev = book.add("file_name", format!("the file is called {short_name}"), vec![first]);
             for c in found.iter_mut() {
                 if file_name_says(&file, c, inv) == most {
                     c.odds *= weight::FILE_NAME;

@@ -63,7 +63,7 @@ pub(super) fn unnamed_hosts(inv: &mut Inventory, inputs: &[(usize, &str, &[Locat
         let hosts: Vec<&HostInfo> = members.iter().filter_map(|n| inv.hosts.get(*n)).collect();
         let interfaces: Vec<_> = hosts.iter().flat_map(|h| &h.interfaces).collect();
         // Addresses that no one host has to itself say nothing of which host it is.
-        let usable = |m: &Mac| !m.is_zero() && !m.is_group() && *m != Mac([0xee; 6]);
+        let usable = |m: &Mac| m.is_unicast() && *m != Mac([0xee; 6]);
         let Some(lowest) = interfaces.iter().filter_map(|(i, _)| i.mac).filter(usable).min() else { continue };
         let folders: BTreeSet<&str> =
             hosts.iter().filter_map(|h| inputs.iter().find(|i| i.0 == h.input)).map(|i| i.1.rsplit_once('/').map_or("", |x| x.0)).collect();
@@ -109,7 +109,7 @@ fn own_macs(host: &HostInfo) -> BTreeSet<Mac> {
     let own = host.interfaces.iter().filter(|(i, _)| is_eni_name(&i.name) && i.name != "lo");
     // The one interface of a pod's namespace is called as a node's first; its other end is elsewhere.
     let own = own.filter(|(i, _)| i.peer_index.is_none() && i.kind.as_deref() != Some("veth"));
-    order::set(own.filter_map(|(i, _)| i.mac).filter(|m| !m.is_zero() && !m.is_group()))
+    order::set(own.filter_map(|(i, _)| i.mac).filter(|m| m.is_unicast()))
 }
 
 /// Addresses that a host routes to a device of its own, one by one, and that no inventory gives to anybody: pods without a name.
@@ -548,7 +548,7 @@ impl Gleaner<'_> {
                     }
                 }
                 for (_, s) in cooked().filter(|(_, s)| s.key.direction == Some(Direction::Out)) {
-                    let Some(mac) = s.key.src_mac.filter(|m| !m.is_zero() && !m.is_group()) else { continue };
+                    let Some(mac) = s.key.src_mac.filter(|m| m.is_unicast()) else { continue };
                     let out = outs.entry(mac).or_insert((BTreeSet::new(), false, (capture.input, s.first_row)));
                     out.0.extend(s.key.flow.map(|f| f.dst));
                     out.1 |= is_link;

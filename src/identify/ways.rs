@@ -56,7 +56,7 @@ impl Ways {
             let alone = ways.set(BTreeSet::from([n]));
             let input = u32::try_from(capture.input).unwrap_or(u32::MAX);
             for (_, s) in streams(captures, point) {
-                let usable = |m: Option<Mac>| m.filter(|m| !m.is_group() && !m.is_zero());
+                let usable = |m: Option<Mac>| m.filter(|m| m.is_unicast());
                 let (Some(src_mac), Some(dst_mac)) = (usable(s.key.src_mac), usable(s.key.dst_mac)) else { continue };
                 let (src, dst, ttl) = match (s.key.tunnels.first(), s.key.flow) {
                     (Some(t), _) => (t.src, t.dst, t.ttl),

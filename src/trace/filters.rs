@@ -4,9 +4,9 @@
 //! A conversation that was seen before an interface and behind it has crossed it. A capture that ran there at that time and has none
 //! of it shows what it was told to show, and its silence on other conversations says nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::judge::{Clocks, inside, translate};
+use super::judge::{Clocks, Taken, inside, translate};
 use super::{Context, Hop, Paths};
 use crate::confidence::needed::SURE;
 use crate::correlate::clocks::uncertainty_between;
@@ -39,31 +39,26 @@ pub struct LeftOut {
 /// Points that have none of a conversation which crossed their interface while they ran, with the first such conversation.
 #[must_use]
 pub fn left_out(ctx: Context<'_>, paths: &Paths, clocks: &Clocks) -> BTreeMap<usize, LeftOut> {
-    let mut at: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
-    for (id, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= SURE) {
-        for interface in p.at.iter().chain(p.stream_at.values()) {
-            at.entry(interface).or_default().insert(id);
-        }
-    }
+    let taken = Taken::of(ctx, SURE);
     let mut found: BTreeMap<usize, LeftOut> = BTreeMap::new();
     for path in paths.iter() {
         let mut here: BTreeMap<usize, LeftOut> = BTreeMap::new();
         for d in &path.directions {
             let Some(last) = d.hops.iter().rposition(Hop::observed) else { continue };
             for (n, h) in d.hops.iter().enumerate().take(last + 1).filter(|(_, h)| h.p >= SURE) {
-                let Some(points) = h.interface.as_ref().and_then(|i| at.get(i)) else { continue };
-                for id in points.iter().filter(|p| h.sightings.iter().all(|s| s.point != **p)) {
+                let points = h.interface.iter().flat_map(|i| taken.at(i));
+                for id in points.filter(|p| h.sightings.iter().all(|s| s.point != *p)) {
                     // Where packets turn round, one interface has several hops.
-                    let is_known = d.hops.iter().filter(|x| x.interface == h.interface).flat_map(|x| &x.sightings).any(|s| s.point == *id);
+                    let is_known = d.hops.iter().filter(|x| x.interface == h.interface).flat_map(|x| &x.sightings).any(|s| s.point == id);
                     // Seen at this interface by another capture, or behind it.
                     let Some(witness) = d.hops.get(n..=last).and_then(|h| h.iter().find(|h| h.observed())).filter(|_| !is_known) else {
                         continue;
                     };
-                    let Some(row) = crossed_while_running(ctx, witness, *id, clocks) else { continue };
+                    let Some(row) = crossed_while_running(ctx, witness, id, clocks) else { continue };
                     let Some(leg) = path.legs.get(h.leg) else { continue };
                     let tuple = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
                     let interface = h.interface.clone().unwrap_or_default();
-                    here.entry(*id).or_insert(LeftOut { point: *id, interface, tuple, row, others: 0 });
+                    here.entry(id).or_insert(LeftOut { point: id, interface, tuple, row, others: 0 });
                 }
             }
         }
@@ -76,10 +71,7 @@ pub fn left_out(ctx: Context<'_>, paths: &Paths, clocks: &Clocks) -> BTreeMap<us
 
 /// One of a hop's packets, at a time at which a point's capture ran, by clocks that were compared.
 fn crossed_while_running(ctx: Context<'_>, h: &Hop, point: usize, clocks: &Clocks) -> Option<(usize, u32)> {
-    let host = |id: usize| {
-        let p = ctx.points.get(id)?;
-        p.link.as_ref().and_then(|l| ctx.inv.pods.get(l)).map_or_else(|| p.owner.clone(), |pod| pod.node.clone())
-    };
+    let host = |id: usize| ctx.points.get(id)?.host(ctx.inv);
     let comparable = |from: usize| {
         let group = |p: usize| clocks.get(&p).map(|c| c.0);
         host(from).is_some() && host(from) == host(point) || group(from).is_some() && group(from) == group(point)

@@ -59,14 +59,20 @@ pub(super) fn judge(
 pub(super) struct Taken<'a>(BTreeMap<&'a Id, BTreeSet<usize>>);
 
 impl<'a> Taken<'a> {
-    pub(super) fn of(ctx: Context<'a>) -> Self {
+    /// `sure`: a placement that is less sure than this does not count.
+    pub(super) fn of(ctx: Context<'a>, sure: f64) -> Self {
         let mut at: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
-        for (n, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= needed::PLACED) {
+        for (n, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= sure) {
             for interface in p.at.iter().chain(p.stream_at.values()) {
                 at.entry(interface).or_default().insert(n);
             }
         }
         Self(at)
+    }
+
+    /// The points that were taken at an interface.
+    pub(super) fn at(&self, interface: &Id) -> impl Iterator<Item = usize> {
+        self.0.get(interface).into_iter().flatten().copied()
     }
 }
 
@@ -77,8 +83,7 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
     // What the VPC's own log has further on was not lost before.
     let reached = reached(d).unwrap_or(last).max(last);
     let beyond = d.hops.iter().skip(reached + 1).filter(|h| h.p >= needed::SURE).filter_map(|h| Some((h, h.interface.as_ref()?)));
-    let beyond: Vec<(&Hop, &Id, usize)> =
-        beyond.flat_map(|(h, i)| taken.0.get(i).into_iter().flatten().map(move |point| (h, i, *point))).collect();
+    let beyond: Vec<(&Hop, &Id, usize)> = beyond.flat_map(|(h, i)| taken.at(i).map(move |point| (h, i, point))).collect();
     if beyond.is_empty() {
         return;
     }
@@ -556,13 +561,7 @@ pub(super) fn inside(ctx: Context<'_>, point: usize, time: Nanos) -> bool {
 
 /// What two points' clocks leave open of a delay; `None`: everything. Captures of one host have one clock.
 fn open_between(ctx: Context<'_>, p: usize, q: usize, clocks: &Clocks) -> Option<Nanos> {
-    let host = |id: usize| {
-        let point = ctx.points.get(id)?;
-        match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
-            Some(pod) => pod.node.clone(),
-            None => point.owner.clone(),
-        }
-    };
+    let host = |id: usize| ctx.points.get(id)?.host(ctx.inv);
     let one_clock = p == q || host(p).is_some() && host(p) == host(q);
     if one_clock { Some(0) } else { uncertainty_between(clocks, p, q) }
 }

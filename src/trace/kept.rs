@@ -124,12 +124,7 @@ impl Row for Path {
         let directions = from.list(|from| Direction {
             way: if from.flag() { Way::Reply } else { Way::Request },
             hops: from.list(|from| read_hop(from, &mut ev)),
-            verdict: match from.number() {
-                0 => Verdict::Delivered,
-                1 => Verdict::Lost,
-                2 => Verdict::Rejected,
-                _ => Verdict::Unknown,
-            },
+            verdict: Verdict::numbered(from.number()),
             lost_after: from.option(Reader::small),
             silent: from.list(|from| (from.small(), from.text())),
             looked_for: from.option(Reader::number),

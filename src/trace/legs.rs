@@ -374,11 +374,7 @@ fn passed_on(ctx: Context<'_>, leg: &Leg) -> Option<(bool, u8, u32, usize)> {
         let end = at.strip_prefix("if:").and_then(|i| i.rsplit_once('/'));
         let is_end = |p: &PodInfo| p.node.as_deref().zip(Some(p.veth.as_str())) == end;
         let on_link = point.link.is_some() || ctx.inv.pods.values().any(is_end);
-        let host = match point.link.as_ref().and_then(|l| ctx.inv.pods.get(l)) {
-            Some(pod) => pod.node.clone(),
-            None => point.owner.clone(),
-        };
-        let passed = u8::from(on_link && host.as_deref() != Some(source.as_str()));
+        let passed = u8::from(on_link && point.host(ctx.inv) != Some(&source));
         let at_source = stream.key.ttl.saturating_add(passed);
         let begun = INITIAL_TTLS.contains(&at_source);
         if begun || INITIAL_TTLS.contains(&at_source.saturating_add(1)) {

@@ -251,7 +251,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     }
     remarks::lay(ctx, &mut paths, book);
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
-    let taken = judge::Taken::of(ctx);
+    let taken = judge::Taken::of(ctx, crate::confidence::needed::PLACED);
     let left_out = filters::left_out(ctx, &paths, &clocks);
     let mut crossed: BTreeSet<Id> = BTreeSet::new();
     paths.change(|path| {

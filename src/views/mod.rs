@@ -19,12 +19,3 @@ pub use html::html;
 pub use layout::{Picture, Selection, layout};
 pub use svg::{Theme, svg};
 pub use text::text;
-
-use crate::report::Report;
-
-/// The report with only the path `id` in it, or `None` if it has no such path. Everything else stays.
-#[must_use]
-pub fn only_path(report: &Report, id: &str) -> Option<Report> {
-    let path = report.paths.iter().find(|p| p.id == id)?.clone();
-    Some(Report { paths: vec![path], ..report.clone() })
-}

@@ -291,14 +291,7 @@ fn wiregasm(text: &mut String, options: Options, folder: &Path, chromium: &Path,
     writeln!(text, "| capture | packets | start | load | first rows | Wiregasm, a packet | Hopscope, a packet | Wiregasm : Hopscope |")?;
     writeln!(text, "|---|---|---|---|---|---|---|---|")?;
     for (((name, ..), line), ours) in kinds(options).into_iter().zip(output.lines().filter(|l| l.starts_with('{'))).zip(ours) {
-        let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
-        let of = |what: &str| {
-            measured
-                .get(what)
-                .and_then(|v| v.get(0))
-                .and_then(serde_json::Value::as_f64)
-                .with_context(|| format!("{what} was not measured"))
-        };
+        let of = medians(line)?;
         let (packets, rows) = (of("packets")?, of("firstRows")?);
         let (theirs, ours) = (rows * 1000.0 / packets, ours * 1000.0 / options.packets as f64);
         writeln!(
@@ -325,12 +318,7 @@ fn in_browser(
     let output = step(browser, || node.env_remove("CHROME").env_remove("FIREFOX").env(variable, program_of).text())?;
     let mut wholes = Vec::new();
     for (((name, wanted), file), line) in captures.iter().zip(output.lines().filter(|l| l.starts_with('{'))) {
-        let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
-        let of = |what: &str| {
-            let runs = measured.get(what).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-            middle(&mut runs.iter().filter_map(serde_json::Value::as_f64).collect::<Vec<_>>())
-                .with_context(|| format!("{what} was not measured"))
-        };
+        let of = medians(line)?;
         let (raw, ingest) = (of("raw")?, of("ingest")?);
         wholes.push(of("whole")?);
         writeln!(
@@ -350,6 +338,15 @@ fn in_browser(
         )?;
     }
     Ok(wholes)
+}
+
+/// What a script of tests/e2e says of one capture: the median of a figure's runs.
+fn medians(line: &str) -> Result<impl Fn(&str) -> Result<f64>> {
+    let measured: BTreeMap<String, serde_json::Value> = serde_json::from_str(line)?;
+    Ok(move |what: &str| {
+        let runs = measured.get(what).and_then(serde_json::Value::as_array).into_iter().flatten();
+        middle(&mut runs.filter_map(serde_json::Value::as_f64).collect::<Vec<_>>()).with_context(|| format!("{what} was not measured"))
+    })
 }
 
 /// The captures that are read one at a time: name, snaplen, conversations.

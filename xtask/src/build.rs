@@ -127,24 +127,9 @@ pub(crate) fn npm() -> Result<PathBuf> {
         say("── npm package: built from these sources already");
         return Ok(tarball);
     }
-    let wasm = setup::wasm()?;
-    setup::wasm_bindgen()?;
-    let wasm_opt = setup::npm_tools()?.join(".bin/wasm-opt");
     let out = root().join("pkg/dist");
-    step("npm package: compile", || {
-        let mut cargo = wasm.program("cargo");
-        cargo
-            .args(["build", "--package", "hopscope-pkg", "--lib", "--target", "wasm32-unknown-unknown", "--profile", "web", "--locked"])
-            .run()
-    })?;
-    step("npm package: bind, optimise, pack", || {
-        sh::empty_folder(&out)?;
-        let module = wasm.target_folder().join("wasm32-unknown-unknown/web/hopscope_pkg.wasm");
-        let mut bind = program("wasm-bindgen");
-        bind.arg(&module).args(["--target", "web", "--no-typescript", "--out-name", "engine", "--out-dir"]).arg(&out).run()?;
-        let engine = out.join("engine_bg.wasm");
-        let mut optimise = program(&wasm_opt);
-        optimise.arg("-O3").args(WASM_FEATURES).arg(&engine).arg("-o").arg(&engine).run()?;
+    bound("npm package", (&["--lib"], "hopscope_pkg.wasm"), ("web", "engine"), &out)?;
+    step("npm package: pack", || {
         let pkg = root().join("pkg");
         for file in ["package.json", "README.md", "hopscope.d.ts", "index.js", "node.js"] {
             copy(&pkg.join(file), &out.join(file))?;
@@ -162,34 +147,33 @@ pub(crate) fn npm() -> Result<PathBuf> {
     Ok(tarball)
 }
 
-/// Build the bench `join` for WebAssembly, as the page's engine is built. Gives the module for Node.js.
+/// Build the bench `join` for WebAssembly, as the npm package is built. Gives the module for Node.js.
 pub(crate) fn join() -> Result<PathBuf> {
+    let out = sh::scratch().join("join");
+    bound("bench join", (&["--example", "join"], "examples/join.wasm"), ("nodejs", "join"), &out)?;
+    Ok(out.join("join.js"))
+}
+
+/// Part of `hopscope-pkg` as a module and the JavaScript that binds it, alone in the folder `out`. `part`: cargo's arguments and the file that they
+/// give; `form`: wasm-bindgen's target and the name of what it writes.
+fn bound(what: &str, part: (&[&str], &str), form: (&str, &str), out: &Path) -> Result<()> {
+    let ((arguments, module), (target, name)) = (part, form);
     let wasm = setup::wasm()?;
     setup::wasm_bindgen()?;
     let wasm_opt = setup::npm_tools()?.join(".bin/wasm-opt");
-    let out = sh::scratch().join("join");
-    step("bench join: build for WebAssembly", || {
+    step(&format!("{what}: compile"), || {
         let mut cargo = wasm.program("cargo");
-        cargo.args([
-            "build",
-            "--package",
-            "hopscope-pkg",
-            "--example",
-            "join",
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            "web",
-            "--locked",
-        ]);
-        cargo.run()?;
-        sh::empty_folder(&out)?;
-        let module = wasm.target_folder().join("wasm32-unknown-unknown/web/examples/join.wasm");
-        program("wasm-bindgen").arg(&module).args(["--target", "nodejs", "--no-typescript", "--out-dir"]).arg(&out).run()?;
-        let engine = out.join("join_bg.wasm");
-        program(&wasm_opt).arg("-O3").args(WASM_FEATURES).arg(&engine).arg("-o").arg(&engine).run()
+        cargo.args(["build", "--package", "hopscope-pkg"]).args(arguments);
+        cargo.args(["--target", "wasm32-unknown-unknown", "--profile", "web", "--locked"]).run()
     })?;
-    Ok(out.join("join.js"))
+    step(&format!("{what}: bind, optimise"), || {
+        sh::empty_folder(out)?;
+        let module = wasm.target_folder().join("wasm32-unknown-unknown/web").join(module);
+        let mut bind = program("wasm-bindgen");
+        bind.arg(&module).args(["--target", target, "--no-typescript", "--out-name", name, "--out-dir"]).arg(out).run()?;
+        let engine = out.join(format!("{name}_bg.wasm"));
+        program(&wasm_opt).arg("-O3").args(WASM_FEATURES).arg(&engine).arg("-o").arg(&engine).run()
+    })
 }
 
 /// What every browser of the last years has and rustc may use; wasm-opt must know to keep it.

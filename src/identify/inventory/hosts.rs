@@ -205,7 +205,7 @@ impl Inventory {
                 }
             }
             for (n, place) in &host.neighbours {
-                let Some(mac) = n.mac.filter(|m| !m.is_zero() && !m.is_group()) else { continue };
+                let Some(mac) = n.mac.filter(|m| m.is_unicast()) else { continue };
                 let dev = n.dev.as_deref().map_or(String::new(), |d| format!(" on {d}"));
                 let ev = book.add("neighbour_table", format!("{} knows {} at {mac}{dev}", spoken(&owner), n.ip), vec![place.clone()]);
                 let on_veth = !is_pod && n.dev.as_deref().is_some_and(|d| !is_eni_name(d));

@@ -475,8 +475,8 @@ impl Inside {
         self.channel_x[0] = x;
         x += self.channels[0].width();
         x += self.card_width[0];
-        self.channel_x[1] = x;
-        x += self.channels[1].width();
+        self.channel_x[HOST] = x;
+        x += self.channels[HOST].width();
         x += self.card_width[1];
         self.channel_x[2] = x;
         x += self.channels[2].width();
@@ -485,7 +485,7 @@ impl Inside {
         x += if has_pods { PAD } else { 0 };
         let title_width = self.title.iter().map(|(style, t)| text_width(t, *style)).max().unwrap_or(0) + 2 * PAD;
         if title_width > x {
-            self.channels[1].least = self.channels[1].width() + title_width - x;
+            self.channels[HOST].least = self.channels[HOST].width() + title_width - x;
             let more = title_width - x;
             self.channel_x[2] += more;
             self.pod_x[1] += more;
@@ -553,7 +553,7 @@ impl Inside {
             return Rect { x, y, w, h };
         }
         let w = self.card_width[s];
-        let x = if side == Side::Left { self.channel_x[1] - w } else { self.channel_x[1] + self.channels[1].width() };
+        let x = if side == Side::Left { self.channel_x[HOST] - w } else { self.channel_x[HOST] + self.channels[HOST].width() };
         Rect { x, y, w, h }
     }
 
@@ -577,8 +577,8 @@ impl Inside {
         let mut host_area = block.id.to_owned();
         if !block.inner.is_empty() {
             host_area = format!("network:{}", block.id);
-            let x = self.channel_x[1] - self.card_width[0];
-            let right = self.channel_x[1] + self.channels[1].width() + self.card_width[1];
+            let x = self.channel_x[HOST] - self.card_width[0];
+            let right = self.channel_x[HOST] + self.channels[HOST].width() + self.card_width[1];
             let rect = Rect { x: at.x + x, y: at.y - self.network_above, w: right - x, h: self.network_above + self.network_below };
             let word = Text { x: rect.x + PAD, y: rect.y + 13, style: TextStyle::Caption, text: "host network".to_owned() };
             out.areas.push(Area {
@@ -721,7 +721,7 @@ fn pieces(scene: &Scene<'_>, plan: &Plan, wire: usize, ys: &[i32]) -> Vec<Piece>
         plan.pod_side[pod] == side && plan.slots[side.index()].get(slot).is_some_and(|s| s.card == Some(port) && s.pod == Some(pod))
     };
     match (from_pod, to_pod) {
-        (None, None) => vec![piece(1, (from_side, from_y), (to_side, to_y), Some(to_slot))],
+        (None, None) => vec![piece(HOST, (from_side, from_y), (to_side, to_y), Some(to_slot))],
         (Some(pod), None) if is_beside(w.to, pod, to_side, to_slot) => {
             vec![piece(pods_channel(from_side), (from_side, from_y), (from_side.other(), to_y), Some(to_slot))]
         }
@@ -741,10 +741,10 @@ fn pieces(scene: &Scene<'_>, plan: &Plan, wire: usize, ys: &[i32]) -> Vec<Piece>
             match to_pod.and_then(|p| plan.passage.get(&p)) {
                 Some(slot) => {
                     let y = height(w.to, w.to_hop, *slot);
-                    list.push(piece(1, start, (to_side, y), None));
+                    list.push(piece(HOST, start, (to_side, y), None));
                     list.push(piece(pods_channel(to_side), (to_side.other(), y), (to_side, to_y), Some(to_slot)));
                 }
-                None => list.push(piece(1, start, (to_side, to_y), Some(to_slot))),
+                None => list.push(piece(HOST, start, (to_side, to_y), Some(to_slot))),
             }
             list
         }
