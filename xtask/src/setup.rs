@@ -16,6 +16,11 @@ const WASM: &str = "wasm32-unknown-unknown";
 /// The rustup toolchain that [`wasm`] makes where `rustup target add` has nothing to download.
 const WEB: &str = "web";
 
+/// Browsers compile a function well when one loop in it runs often, and then all of it: many small functions, of which few are busy, cost them
+/// a small part of what one that contains them all does. So what is called once stays by itself if it needs room on the stack, as whatever
+/// does much at once does, and of the rest less is inlined than LLVM would by itself (225).
+const SMALL_FUNCTIONS: [&str; 2] = ["-inline-max-stacksize=128", "-inlinedefault-threshold=100"];
+
 /// A Rust that compiles to WebAssembly.
 #[derive(Clone, Debug)]
 pub(crate) struct Wasm {
@@ -32,6 +37,9 @@ impl Wasm {
         // Vectors of 128 bits, which every browser that can start the page has: what hashes a capture's bytes is written for them.
         // The panic messages' paths would otherwise tell, and depend on, where this was built.
         let mut flags = format!("-C target-feature=+simd128 --remap-path-prefix={}=/hopscope", root().display());
+        for option in SMALL_FUNCTIONS {
+            flags.push_str(&format!(" -C llvm-args={option}"));
+        }
         if let Some(home) = cargo_home() {
             flags.push_str(&format!(" --remap-path-prefix={}=/cargo", home.display()));
         }
