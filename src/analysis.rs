@@ -63,6 +63,7 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     let mut flows = flows::flows(&captures, &points);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let traced = trace::trace(ctx, &mut book);
+    flows.forget_samples();
     place::by_elimination(&mut points, &traced.crossed, &inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let mut findings = diagnose::diagnose(ctx, &traced, &mut book);

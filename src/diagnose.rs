@@ -46,11 +46,12 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Findi
     let Traced { paths, clocks, left_out, .. } = traced;
     let mut found = Vec::new();
     let mut workers = Workers::default();
+    let veths: BTreeSet<&str> = order::set(ctx.inv.pods.values().map(|p| p.veth.as_str()));
     for path in paths.iter() {
         let path = &path;
         translated(ctx, path, book, &mut found);
         lost(ctx, path, book, &mut found);
-        answers(ctx, path, book, &mut found);
+        answers(ctx, path, &veths, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
         workers.add(ctx, path);
     }
@@ -188,37 +189,41 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
     found
 }
 
-/// The same thing said of many conversations is one finding.
-fn merge_alike(found: Vec<Finding>) -> Vec<Finding> {
-    /// Severity, kind, whom it is about, and the sentence.
-    type Alike = (std::cmp::Reverse<Severity>, &'static str, Vec<Id>, String);
-    let mut groups: BTreeMap<Alike, (Finding, usize)> = BTreeMap::new();
-    for mut f in found {
+/// The same thing said of many conversations is one finding. There may be one for each of a million: none is copied.
+fn merge_alike(mut found: Vec<Finding>) -> Vec<Finding> {
+    const MOST_EVIDENCE: usize = 24;
+    for f in &mut found {
         order::sort(&mut f.about);
         f.about.dedup();
-        let key = (std::cmp::Reverse(f.severity), f.kind, f.about.clone(), f.summary.clone());
-        match groups.get_mut(&key) {
-            Some((known, times)) => {
-                *times += 1;
-                known.p = known.p.max(f.p);
-                for e in f.ev {
-                    if !known.ev.contains(&e) && known.ev.len() < 24 {
-                        known.ev.push(e);
-                    }
-                }
-            }
-            None => {
-                groups.insert(key, (f, 1));
-            }
-        }
     }
-    let counted = |(mut f, times): (Finding, usize)| {
-        if times > 1 {
-            f.summary = format!("{}, in {times} conversations", f.summary);
+    order::sort_by(&mut found, |a, b| {
+        let of = |f: &Finding| (std::cmp::Reverse(f.severity), f.kind);
+        of(a).cmp(&of(b)).then_with(|| (&a.about, &a.summary).cmp(&(&b.about, &b.summary)))
+    });
+    let mut times = vec![1_usize];
+    found.dedup_by(|next, known| {
+        let of = |f: &Finding| (f.severity, f.kind);
+        let is_alike = of(next) == of(known) && next.about == known.about && next.summary == known.summary;
+        if !is_alike {
+            times.push(1);
+            return false;
         }
-        f
-    };
-    groups.into_values().map(counted).collect()
+        if let Some(times) = times.last_mut() {
+            *times += 1;
+        }
+        known.p = known.p.max(next.p);
+        for e in std::mem::take(&mut next.ev) {
+            if known.ev.len() < MOST_EVIDENCE && !known.ev.contains(&e) {
+                known.ev.push(e);
+            }
+        }
+        true
+    });
+    for (f, times) in found.iter_mut().zip(times).filter(|(_, times)| *times > 1) {
+        f.summary = format!("{}, in {times} conversations", f.summary);
+    }
+    found.shrink_to_fit();
+    found
 }
 
 /// Address, or address and port, as people write them.
@@ -431,7 +436,7 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
     }
 }
 
-fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Book, found: &mut Vec<Finding>) {
     let Some(request) = path.direction(Way::Request) else { return };
     let Some(last) = path.legs.last() else { return };
     let t = last.tuple;
@@ -472,7 +477,7 @@ fn answers(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Findi
                 });
             }
             resets(ctx, path, request, reply, about, book, found);
-            asymmetric(ctx, request, reply, t, found);
+            asymmetric(ctx, request, reply, t, veths, found);
         }
     }
 }
@@ -525,11 +530,11 @@ fn resets(
 }
 
 /// Replies that leave a node by another interface than the requests came in by.
-fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple, found: &mut Vec<Finding>) {
+fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple, veths: &BTreeSet<&str>, found: &mut Vec<Finding>) {
     let wires = |d: &Direction| -> BTreeMap<Id, BTreeSet<Id>> {
         let mut by_node: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
         for h in d.hops.iter().filter(|h| h.observed() && ctx.inv.nodes.contains_key(&h.owner)) {
-            let is_veth = h.interface.as_deref().is_some_and(|i| ctx.inv.pods.values().any(|p| i.rsplit('/').next() == Some(&p.veth)));
+            let is_veth = h.interface.as_deref().and_then(|i| i.rsplit('/').next()).is_some_and(|name| veths.contains(name));
             if let (Some(i), false) = (&h.interface, is_veth) {
                 by_node.entry(h.owner.clone()).or_default().insert(i.clone());
             }

@@ -59,15 +59,23 @@ impl<'a> Output<'a> {
     /// When the file or standard output cannot be written. A reader that went away (`| head`) is none.
     pub(crate) fn write(&self, report: PackedReport) -> Result<(), Fault> {
         match (self.file, self.format) {
-            (Some(path), Format::Json) => {
-                // Row by row: laid out, a report of many conversations takes several times as much memory as packed.
-                let written = File::create(path).and_then(|file| write_json(&report, BufWriter::new(file)));
+            (Some(path), Format::Json | Format::Csv) => {
+                let written = File::create(path).and_then(|file| self.write_rows(&report, BufWriter::new(file)));
                 written.map_err(|e| format!("{e}: {}", path.display()))
             }
-            (None, Format::Json) => said(write_json(&report, BufWriter::new(io::stdout().lock()))),
+            (None, Format::Json | Format::Csv) => said(self.write_rows(&report, BufWriter::new(io::stdout().lock()))),
             (Some(path), _) => fs::write(path, self.text(&report.into())?).map_err(|e| format!("{e}: {}", path.display())),
             (None, _) => print(&self.text(&report.into())?),
         }
+    }
+
+    /// Row by row: laid out, a report of many conversations takes several times as much memory as packed.
+    fn write_rows(&self, report: &PackedReport, mut out: impl Write) -> io::Result<()> {
+        match self.format {
+            Format::Csv => views::write_csv(report, &mut out)?,
+            _ => report.write_json(&mut out)?,
+        }
+        out.flush()
     }
 
     fn text(&self, report: &Report) -> Result<String, Fault> {
@@ -101,12 +109,6 @@ impl<'a> Output<'a> {
 pub(crate) fn print(text: &str) -> Result<(), Fault> {
     let mut out = io::stdout().lock();
     said(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-}
-
-/// The document of [`Report::to_json`], byte for byte.
-fn write_json(report: &PackedReport, mut out: impl Write) -> io::Result<()> {
-    report.write_json(&mut out)?;
-    out.flush()
 }
 
 /// What came of writing to standard output.

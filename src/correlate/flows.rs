@@ -184,6 +184,11 @@ impl Flows {
         self.by_content = streams;
     }
 
+    /// Forgets which packets stand for their streams: nobody compares points any more once all is judged.
+    pub(crate) fn forget_samples(&mut self) {
+        self.index.iter_mut().for_each(Summary::forget_samples);
+    }
+
     /// Forgets what the rows say: nobody asks any more once all is judged and diagnosed.
     pub(crate) fn forget_rows(&mut self) {
         self.index = Vec::new();

@@ -161,22 +161,16 @@ impl Summary {
         all.starts = starts;
         all.keep_gaps(&gaps);
         drop((gaps, next));
-        all.choose(digest, rate, &idents);
+        let double = all.choose(digest, rate, &idents);
         if !rate.is_sampled() {
-            all.leave_copies(digest, rate);
+            all.leave_copies(digest, &double, rate);
         }
         all
     }
 
     /// What a mirrored port or two captures in one file have twice was sent once.
-    fn leave_copies(&mut self, digest: &CaptureDigest, rate: Rate) {
-        let is_double = |stream: u32| {
-            let named = self.sample(stream);
-            let twice = named.iter().filter(|n| n.is_twice).count();
-            twice > 0 && twice * 2 >= named.len()
-        };
-        let double: Vec<u32> = (0..u32::try_from(self.heads.len()).unwrap_or(u32::MAX)).filter(|s| is_double(*s)).collect();
-        for stream in double {
+    fn leave_copies(&mut self, digest: &CaptureDigest, double: &[u32], rate: Rate) {
+        for stream in double.iter().copied() {
             let places = self.rows(stream);
             let mut last: FxHashMap<(u64, u32, u32, u16), Nanos> = FxHashMap::default();
             let mut is_first = |r: &Row| {
@@ -274,13 +268,19 @@ impl Summary {
         }
     }
 
-    /// Chooses each stream's packets with the lowest identities; `idents` has them stream by stream.
-    fn choose(&mut self, digest: &CaptureDigest, rate: Rate, idents: &[u64]) {
-        let mut found: Vec<(u64, u32)> = Vec::new();
+    /// Chooses each stream's packets with the lowest identities; `idents` has them stream by stream. Gives the streams of which it has at least
+    /// half of them twice.
+    fn choose(&mut self, digest: &CaptureDigest, rate: Rate, idents: &[u64]) -> Vec<u32> {
+        let (mut lowest, mut double) = (Lowest::default(), Vec::new());
+        let is_double = |named: &[Named]| {
+            let twice = named.iter().filter(|n| n.is_twice).count();
+            twice > 0 && twice * 2 >= named.len()
+        };
         self.lists = Vec::with_capacity(self.heads.len() + 1);
         for stream in 0..u32::try_from(self.heads.len()).unwrap_or(u32::MAX) {
             let begin = u32::try_from(self.named.len()).unwrap_or(u32::MAX);
-            let (places, range) = (self.rows(stream), self.range(stream));
+            // Both by field: the list that is appended to is another.
+            let (places, range) = (self.places.get(self.range(stream)).unwrap_or_default(), self.range(stream));
             let protocol = digest.streams.get(stream as usize).and_then(|s| s.key.flow).map(|f| f.protocol);
             if protocol.is_none() {
                 self.lists.push([begin, BOTH]);
@@ -289,26 +289,27 @@ impl Summary {
             // What is perhaps kept here and not there must not be compared: a copy sent later would be taken for it.
             let is_whole = !rate.is_sampled() || digest.is_whole(stream, places.len());
             let is_mixed = self.heads.get(stream as usize).is_some_and(|h| h.is_mixed);
-            found.clear();
             if is_whole && !is_mixed {
-                found.extend(idents.get(range).unwrap_or_default().iter().copied().zip(places.iter().copied()).filter(|x| x.0 != 0));
-                lowest(&mut found, SAMPLE, digest, &mut self.named);
+                lowest.choose(idents.get(range).unwrap_or_default(), places, SAMPLE, digest, &mut self.named);
                 self.lists.push([begin, BOTH]);
+                double.extend(self.named.get(begin as usize..).filter(|named| is_double(named)).map(|_| stream));
                 continue;
             }
-            let rows: Vec<(Row, u32)> = digest.kept_rows(places).zip(places.iter().copied()).filter(|(r, _)| r.ident != 0).collect();
+            let rows: Vec<(Row, u32)> = digest.kept_rows(places).zip(places.iter().copied()).collect();
             let fits = |r: &Row| r.time != NO_TIME && (is_whole || is_kept_everywhere(protocol, r, rate));
-            found.extend(rows.iter().filter(|(r, _)| fits(r)).map(|(r, place)| (r.ident, *place)));
-            lowest(&mut found, SAMPLE, digest, &mut self.named);
+            let (idents, some): (Vec<u64>, Vec<u32>) = rows.iter().filter(|(r, _)| fits(r)).map(|(r, place)| (r.ident, place)).unzip();
+            lowest.choose(&idents, &some, SAMPLE, digest, &mut self.named);
+            double.extend(self.named.get(begin as usize..).filter(|named| is_double(named)).map(|_| stream));
             let middle = u32::try_from(self.named.len()).unwrap_or(u32::MAX);
-            found.clear();
-            found.extend(rows.iter().filter(|(r, _)| !is_common(protocol, r)).map(|(r, place)| (r.ident, *place)));
-            lowest(&mut found, SKETCH, digest, &mut self.named);
+            let telling = rows.iter().filter(|(r, _)| !is_common(protocol, r));
+            let (idents, some): (Vec<u64>, Vec<u32>) = telling.map(|(r, place)| (r.ident, place)).unzip();
+            lowest.choose(&idents, &some, SKETCH, digest, &mut self.named);
             self.lists.push([begin, middle]);
         }
         self.named.shrink_to_fit();
         let end = u32::try_from(self.named.len()).unwrap_or(u32::MAX);
         self.lists.push([end, BOTH]);
+        double
     }
 
     fn range(&self, stream: u32) -> std::ops::Range<usize> {
@@ -332,12 +333,18 @@ impl Summary {
         let places = self.rows(stream);
         let protocol = digest.streams.get(stream as usize).and_then(|s| s.key.flow).map(|f| f.protocol);
         let is_whole = !rate.is_sampled() || digest.is_whole(stream, places.len());
-        let rows = digest.kept_rows(places).map(rename).zip(places.iter().copied()).filter(|(r, _)| r.ident != 0 && r.time != NO_TIME);
+        let rows = digest.kept_rows(places).map(rename).zip(places.iter().copied()).filter(|(r, _)| r.time != NO_TIME);
         let fitting = rows.filter(|(r, _)| is_whole || is_kept_everywhere(protocol, r, rate));
-        let mut found: Vec<(u64, u32)> = fitting.map(|(r, place)| (r.ident, place)).collect();
+        let (idents, some): (Vec<u64>, Vec<u32>) = fitting.map(|(r, place)| (r.ident, place)).unzip();
         let mut named = Vec::new();
-        lowest(&mut found, SAMPLE, digest, &mut named);
+        Lowest::default().choose(&idents, &some, SAMPLE, digest, &mut named);
         self.renamed.insert(stream, named);
+    }
+
+    /// Forgets samples, sketches and what is covered.
+    pub(crate) fn forget_samples(&mut self) {
+        let Self { starts, places, heads, first_copies, .. } = std::mem::take(self);
+        *self = Self { starts, places, heads, first_copies, ..Self::default() };
     }
 
     fn list(&self, stream: u32) -> (&[Named], &[Named]) {
@@ -412,27 +419,90 @@ fn sum_up(counts: &mut [u32]) {
     }
 }
 
-/// Appends the packets with the lowest `most` identities, each identity once.
-fn lowest(found: &mut [(u64, u32)], most: usize, digest: &CaptureDigest, to: &mut Vec<Named>) {
-    let begin = to.len();
-    // Some come twice: with half as many more it is seldom looked at again.
-    for enough in [most + most / 2, found.len()] {
-        let is_part = enough < found.len();
-        if is_part {
-            found.select_nth_unstable(enough);
-        }
-        let chosen = found.get_mut(..enough.min(found.len())).unwrap_or_default();
-        chosen.sort_unstable();
-        to.truncate(begin);
-        for group in chosen.chunk_by(|a, b| a.0 == b.0).take(most) {
-            if let Some((ident, place)) = group.first().copied() {
-                to.push(Named { ident, time: digest.time_at(place), place, is_twice: group.len() > 1 });
+/// Finds the packets with the lowest identities, without sorting the others. Holds nothing but room.
+#[derive(Default)]
+struct Lowest {
+    /// Identity and place.
+    found: Vec<(u64, u32)>,
+    sorted: Vec<(u64, u32)>,
+}
+
+impl Lowest {
+    /// Appends the packets with the lowest `most` identities that are not 0, each identity once; of several packets the first.
+    fn choose(&mut self, idents: &[u64], places: &[u32], most: usize, digest: &CaptureDigest, to: &mut Vec<Named>) {
+        let begin = to.len();
+        // Identities are hashes, which are spread evenly: below a part of the greatest lies the same part of them. Where many come twice or
+        // they are not so even, more are looked at.
+        for wanted in [most + most / 4, most * 3, usize::MAX] {
+            let bound = if wanted < idents.len() { u64::MAX / idents.len() as u64 * wanted as u64 } else { u64::MAX };
+            self.find(idents, places, bound);
+            if self.found.len() < most && bound < u64::MAX {
+                continue;
+            }
+            self.sort(bound);
+            to.truncate(begin);
+            for group in self.sorted.chunk_by(|a, b| a.0 == b.0).take(most) {
+                if let Some((ident, place)) = group.first().copied() {
+                    to.push(Named { ident, time: digest.time_at(place), place, is_twice: group.len() > 1 });
+                }
+            }
+            if to.len() - begin == most || bound == u64::MAX {
+                return;
             }
         }
-        // The last identity that was sorted may go on beyond.
-        let is_cut = to.len() - begin < most || to.last().map(|n| n.ident) == chosen.last().map(|x| x.0);
-        if !(is_part && is_cut) {
-            return;
+    }
+
+    /// Those up to `bound`. Which is in it nobody could foresee, so there is no branch to be mispredicted.
+    fn find(&mut self, idents: &[u64], places: &[u32], bound: u64) {
+        const ROOM: usize = 64;
+        self.found.clear();
+        for (idents, places) in idents.chunks(ROOM).zip(places.chunks(ROOM)) {
+            let mut some = [(0, 0); ROOM];
+            let mut count = 0;
+            for (ident, place) in idents.iter().zip(places) {
+                if let Some(slot) = some.get_mut(count) {
+                    *slot = (*ident, *place);
+                }
+                count += usize::from(*ident != 0) & usize::from(*ident <= bound);
+            }
+            self.found.extend_from_slice(some.get(..count).unwrap_or_default());
+        }
+    }
+
+    /// Sorts what was found, none of it above `bound`: into buckets first, which hold few each.
+    fn sort(&mut self, bound: u64) {
+        const BITS: u32 = 9;
+        const FEW: usize = 48;
+        self.sorted.clear();
+        if self.found.len() < FEW {
+            self.sorted.extend_from_slice(&self.found);
+            return self.sorted.sort_unstable();
+        }
+        let shift = (u64::BITS - bound.leading_zeros()).saturating_sub(BITS);
+        let bucket = |ident: u64| (ident >> shift) as usize;
+        let mut ends = [0_u32; 1 << BITS];
+        for (ident, _) in &self.found {
+            if let Some(count) = ends.get_mut(bucket(*ident)) {
+                *count += 1;
+            }
+        }
+        sum_up(&mut ends);
+        self.sorted.resize(self.found.len(), (0, 0));
+        // From the last on, so that each bucket has them in their order, and its end becomes its beginning.
+        for entry in self.found.iter().rev() {
+            let Some(end) = ends.get_mut(bucket(entry.0)) else { continue };
+            *end -= 1;
+            if let Some(slot) = self.sorted.get_mut(*end as usize) {
+                *slot = *entry;
+            }
+        }
+        let (begins, mut rest, mut at) = (ends, &mut self.sorted[..], 0);
+        for next in begins.iter().skip(1).chain([&u32::try_from(self.found.len()).unwrap_or(u32::MAX)]) {
+            let (some, after) = std::mem::take(&mut rest).split_at_mut((*next - at) as usize);
+            if some.len() > 1 {
+                some.sort_unstable();
+            }
+            (rest, at) = (after, *next);
         }
     }
 }

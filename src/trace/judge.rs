@@ -43,7 +43,7 @@ pub(super) fn judge(
         silences(ctx, d, &path.legs, taken, clocks, left_out);
     }
     let silent = || path.directions.iter().flat_map(|d| &d.silent).map(|s| s.0);
-    let blind: BTreeSet<usize> = order::set(silent().filter(|id| is_blind(ctx, path, *id)));
+    let blind: BTreeSet<usize> = order::set(silent().filter(|id| is_blind(taken, path, *id)));
     for d in &mut path.directions {
         d.silent.retain(|(id, _)| !blind.contains(id));
     }
@@ -55,24 +55,33 @@ pub(super) fn judge(
     }
 }
 
-/// The points that were surely taken at each interface.
-pub(super) struct Taken<'a>(BTreeMap<&'a Id, BTreeSet<usize>>);
+/// Which points were taken where.
+pub(super) struct Taken<'a> {
+    /// The points that were surely taken at each interface.
+    surely: BTreeMap<&'a Id, BTreeSet<usize>>,
+    /// Each point with every interface that it is taken to be at.
+    all: BTreeSet<(usize, &'a Id)>,
+}
 
 impl<'a> Taken<'a> {
-    /// `sure`: a placement that is less sure than this does not count.
+    /// `sure`: a placement that is less sure than this does not count as sure.
     pub(super) fn of(ctx: Context<'a>, sure: f64) -> Self {
-        let mut at: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
-        for (n, p) in ctx.points.iter().enumerate().filter(|(_, p)| p.p >= sure) {
-            for interface in p.at.iter().chain(p.stream_at.values()) {
-                at.entry(interface).or_default().insert(n);
+        let mut surely: BTreeMap<&Id, BTreeSet<usize>> = BTreeMap::new();
+        let mut all = BTreeSet::new();
+        for (n, p) in ctx.points.iter().enumerate() {
+            // Of a point at many interfaces each stream names its own.
+            for interface in p.at.iter().chain(p.stream_at.values()).filter(|i| all.insert((n, *i))) {
+                if p.p >= sure {
+                    surely.entry(interface).or_default().insert(n);
+                }
             }
         }
-        Self(at)
+        Self { surely, all }
     }
 
-    /// The points that were taken at an interface.
+    /// The points that were surely taken at an interface.
     pub(super) fn at(&self, interface: &Id) -> impl Iterator<Item = usize> {
-        self.0.get(interface).into_iter().flatten().copied()
+        self.surely.get(interface).into_iter().flatten().copied()
     }
 }
 
@@ -131,9 +140,8 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
 
 /// Whether a point has none of a direction of this conversation that crossed its interface: packets were seen there by another capture,
 /// or behind it. Whatever the reason, a filter or that it did not run yet, it is no witness in this matter.
-fn is_blind(ctx: Context<'_>, path: &Path, id: usize) -> bool {
-    let Some(p) = ctx.points.get(id) else { return true };
-    let is_here = |h: &Hop| h.interface.as_ref().is_some_and(|i| p.at.as_ref() == Some(i) || p.stream_at.values().any(|at| at == i));
+fn is_blind(taken: &Taken<'_>, path: &Path, id: usize) -> bool {
+    let is_here = |h: &Hop| h.interface.as_ref().is_some_and(|i| taken.all.contains(&(id, i)));
     path.directions.iter().any(|d| {
         let last = d.hops.iter().rposition(Hop::observed);
         let crossed = last.and_then(|last| d.hops.get(..=last)).unwrap_or_default();

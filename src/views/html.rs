@@ -107,7 +107,7 @@ impl Page<'_> {
             words::count(path.packets, "packet"),
             words::bytes(path.bytes)
         ));
-        let picture = draw(&layout::layout(self.book.report, &Selection::path(&path.id)), Theme::Auto, &format!("{}-", path.id));
+        let picture = draw(&layout::of_path(&self.book, path), Theme::Auto, &format!("{}-", path.id));
         self.put(&format!("<figure>{picture}</figure>\n"));
         for d in &path.directions {
             self.direction(path, d);

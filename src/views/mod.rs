@@ -12,7 +12,7 @@ pub mod svg;
 pub mod text;
 pub mod words;
 
-pub use csv::csv;
+pub use csv::{csv, write_csv};
 pub use filter::{hop_filter, path_filter};
 pub use graph::{dot, graphml, mermaid};
 pub use html::html;

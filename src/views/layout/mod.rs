@@ -25,12 +25,23 @@ mod scene;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{EntityKind, Report, Verdict, Way};
+use crate::report::{EntityKind, Path, Report, Verdict, Way};
+use crate::views::words::Book;
 
 /// The picture of the chosen paths.
 #[must_use]
 pub fn layout(report: &Report, selection: &Selection) -> Picture {
-    let scene = scene::gather(report, selection);
+    let paths = report.paths.iter().filter(|p| selection.path.as_ref().is_none_or(|id| *id == p.id)).collect();
+    of_paths(&Book::new(report), paths, selection)
+}
+
+/// One path of a report that has been looked up already, both ways: who draws thousands does that once.
+pub(super) fn of_path(book: &Book<'_>, path: &Path) -> Picture {
+    of_paths(book, vec![path], &Selection::path(&path.id))
+}
+
+fn of_paths<'a>(book: &'a Book<'a>, paths: Vec<&'a Path>, selection: &Selection) -> Picture {
+    let scene = scene::gather(book, paths, selection);
     let grid = grid::arrange(&scene);
     let plans = block::plan(&scene, &grid);
     let axes = grid.axes(&scene);

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Badge, Change, ChangeKind, Selection};
 use crate::order;
-use crate::report::{DirectionPath, EntityKind, Hop, Path, Report, Rewrite, Verdict, Way};
+use crate::report::{DirectionPath, EntityKind, Hop, Path, Rewrite, Verdict, Way};
 use crate::views::escape::inert;
 use crate::views::words::{self, Book};
 
 /// Everything to draw, without places.
 pub(super) struct Scene<'a> {
-    pub(super) book: Book<'a>,
+    pub(super) book: &'a Book<'a>,
     /// One path: each hop gets its own line through a port, and labels say what changes.
     pub(super) is_single: bool,
     pub(super) ports: Vec<Port<'a>>,
@@ -82,12 +82,11 @@ pub(super) struct Container<'a> {
     pub(super) level: i32,
 }
 
-pub(super) fn gather<'a>(report: &'a Report, selection: &Selection) -> Scene<'a> {
-    let mut paths: Vec<&Path> = report.paths.iter().filter(|p| selection.path.as_ref().is_none_or(|id| *id == p.id)).collect();
+pub(super) fn gather<'a>(book: &'a Book<'a>, mut paths: Vec<&'a Path>, selection: &Selection) -> Scene<'a> {
     // p2 before p10.
     order::sort_by(&mut paths, |a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
     let mut g = Gather {
-        scene: empty(report, selection),
+        scene: empty(book, selection),
         ports: BTreeMap::new(),
         blocks: BTreeMap::new(),
         containers: BTreeMap::new(),
@@ -108,9 +107,9 @@ pub(super) fn gather<'a>(report: &'a Report, selection: &Selection) -> Scene<'a>
     scene
 }
 
-fn empty<'a>(report: &'a Report, selection: &Selection) -> Scene<'a> {
+fn empty<'a>(book: &'a Book<'a>, selection: &Selection) -> Scene<'a> {
     Scene {
-        book: Book::new(report),
+        book,
         is_single: selection.path.is_some(),
         ports: Vec::new(),
         wires: Vec::new(),
