@@ -1,7 +1,7 @@
 // Large inputs: what is shown while they are read, what is read again, and whether the page stays at hand meanwhile. In Chromium.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { open, site, startAndStop } from './chromium.mjs';
+import { browser, open, site, startAndStop } from './chromium.mjs';
 
 const LONG = { timeout: 240_000 };
 
@@ -69,11 +69,27 @@ function addCapture({ name, packets, conversations, point = 0, lost = 0 }) {
   data.items.add(new File([bytes.subarray(0, 24 + written * RECORD)], name));
   // Making it was not the page's work.
   setTimeout(() => {
-    window.longTasks = [];
-    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((e) => Math.round(e.duration)))).observe({ type: 'longtask' });
-    window.droppedAt = performance.now();
+    window.droppedAt = performance.mark('begun').startTime;
     document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
   }, 500);
+}
+
+/** The page must not be blocked for longer. */
+const BLOCKED_MS = 50;
+
+/**
+ * What the longest tasks of a page's own thread cost of a processor, in milliseconds, from its last mark `begun` on, while `act` is done. That
+ * is what an idle machine would show as their length; how long they took on a busy one says nothing of the page.
+ */
+async function tasksDuring(page, act) {
+  await browser.startTracing(page, { categories: ['toplevel', 'blink.user_timing', '__metadata'] });
+  await act();
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+  const mark = traceEvents.findLast((e) => e.name === 'begun' && e.cat.includes('blink.user_timing'));
+  const isOfPage = (e) => e.pid === mark.pid && e.tid === mark.tid && e.ts + e.dur >= mark.ts;
+  const tasks = traceEvents.filter((e) => e.ph === 'X' && e.name.endsWith('RunTask') && e.tdur !== undefined && isOfPage(e));
+  assert.ok(tasks.length > 10, `${tasks.length} tasks were traced`);
+  return tasks.map((e) => e.tdur / 1000).sort((a, b) => b - a);
 }
 
 const settled = (page, inputs = 1) => page.waitForFunction((count) => window.droppedAt && document.querySelector('[data-testid="state"]')?.dataset.settled === 'true'
@@ -127,35 +143,40 @@ test('a large capture: a first answer while it is being read, and a far frame re
 
 test('many conversations: the page stays at hand, and its list scrolls to the end', LONG, async () => {
   const { context, page, faults } = await open(site.url);
-  await page.evaluate(addCapture, { name: 'many.pcap', packets: 30_000, conversations: 10_000 });
-  await settled(page);
-  const count = await page.locator('[data-testid="conversation-count"]').innerText();
-  const total = Number(count.replace(/\D/g, ''));
-  assert.ok(total >= 5000, count);
-  await page.locator('[data-testid="picture"] .port').first().waitFor();
-  assert.ok(await page.locator('[data-testid="conversation"]').count() < 60, 'only rows in sight are in the document');
+  let total = 0;
+  const tasks = await tasksDuring(page, async () => {
+    await page.evaluate(addCapture, { name: 'many.pcap', packets: 30_000, conversations: 10_000 });
+    await settled(page);
+    const count = await page.locator('[data-testid="conversation-count"]').innerText();
+    total = Number(count.replace(/\D/g, ''));
+    assert.ok(total >= 5000, count);
+    await page.locator('[data-testid="picture"] .port').first().waitFor();
+    assert.ok(await page.locator('[data-testid="conversation"]').count() < 60, 'only rows in sight are in the document');
 
-  // Scrolling by wheel, then to the end, then a filter and the other orders.
-  const list = page.locator('[data-testid="list"]');
-  await list.hover();
-  await page.evaluate(() => {
-    window.frames_ = [];
-    let last = performance.now();
-    const next = (now) => { window.frames_.push(now - last); last = now; window.frames_.length < 400 && requestAnimationFrame(next); };
-    requestAnimationFrame(next);
+    // Scrolling by wheel, then to the end, then a filter and the other orders.
+    const list = page.locator('[data-testid="list"]');
+    await list.hover();
+    await page.evaluate(() => {
+      window.frames_ = [];
+      let last = performance.now();
+      const next = (now) => { window.frames_.push(now - last); last = now; window.frames_.length < 400 && requestAnimationFrame(next); };
+      requestAnimationFrame(next);
+    });
+    for (let i = 0; i < 40; i += 1) await page.mouse.wheel(0, 700);
+    // A wheel's movement goes on for a while.
+    await page.waitForTimeout(1000);
+    await list.evaluate((e) => { e.scrollTop = e.scrollHeight; });
+    await page.locator(`[data-testid="conversation"][data-position="${total - 1}"]`).waitFor({ timeout: 20_000 });
+    await page.locator('[data-testid="order"]').selectOption('client');
+    await page.locator('[data-testid="conversation"][data-position="0"]').waitFor({ timeout: 20_000 });
+    await page.locator('[data-testid="filter"]').fill('udp');
+    await page.waitForFunction(() => document.querySelectorAll('[data-testid="conversation"]').length === 1);
   });
-  for (let i = 0; i < 40; i += 1) await page.mouse.wheel(0, 700);
-  // A wheel's movement goes on for a while.
-  await page.waitForTimeout(1000);
-  await list.evaluate((e) => { e.scrollTop = e.scrollHeight; });
-  await page.locator(`[data-testid="conversation"][data-position="${total - 1}"]`).waitFor({ timeout: 5000 });
-  await page.locator('[data-testid="order"]').selectOption('client');
-  await page.locator('[data-testid="conversation"][data-position="0"]').waitFor({ timeout: 5000 });
-  await page.locator('[data-testid="filter"]').fill('udp');
-  await page.waitForFunction(() => document.querySelectorAll('[data-testid="conversation"]').length === 1);
-  const { tasks, slowest } = await page.evaluate(() => ({ tasks: window.longTasks, slowest: Math.round(Math.max(...window.frames_)) }));
-  // Told, not judged: on a busy machine a time says nothing of the page.
-  console.log(`${total} conversations: longest tasks of the page [${[...tasks].sort((a, b) => b - a).slice(0, 5)}] ms, slowest frame while scrolling ${slowest} ms`);
+  const slowest = await page.evaluate(() => Math.round(Math.max(...window.frames_)));
+  // A frame's time is told, not judged: on a busy machine it says nothing of the page.
+  console.log(`${total} conversations: the page's longest tasks cost [${tasks.slice(0, 5).map((ms) => ms.toFixed(1))}] ms of a processor, `
+    + `slowest frame while scrolling ${slowest} ms`);
+  assert.ok(tasks[0] < BLOCKED_MS, `a task of ${tasks[0].toFixed(1)} ms`);
   assert.deepEqual(faults, []);
   await context.close();
 });
@@ -308,38 +329,39 @@ test('the map of a thousand interfaces is drawn, moved and zoomed', LONG, async 
   const buffer = Buffer.from(JSON.stringify(savedReport(250)));
   await page.locator('[data-testid="file-input"]').first().setInputFiles([{ name: 'saved.json', mimeType: 'application/json', buffer }]);
   await page.locator('[data-testid="picture"] .port').first().waitFor();
-  await page.evaluate(() => {
-    window.longTasks = [];
-    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((e) => Math.round(e.duration)))).observe({ type: 'longtask' });
-    window.pressedAt = performance.now();
-    window.drawnAt = new Promise((drawn) => {
-      const look = () => (document.querySelector('[data-testid="map"]')?.width > 400 ? drawn(performance.now()) : requestAnimationFrame(look));
-      look();
+  let [ms, frames] = [0, []];
+  const tasks = await tasksDuring(page, async () => {
+    await page.evaluate(() => {
+      window.pressedAt = performance.mark('begun').startTime;
+      window.drawnAt = new Promise((drawn) => {
+        const look = () => (document.querySelector('[data-testid="map"]')?.width > 400 ? drawn(performance.now()) : requestAnimationFrame(look));
+        look();
+      });
+      document.querySelector('[data-testid="map-button"]').click();
     });
-    document.querySelector('[data-testid="map-button"]').click();
+    ms = await page.evaluate(async () => Math.round(await window.drawnAt - window.pressedAt));
+    const map = page.locator('[data-testid="map"]');
+    assert.equal(await map.getAttribute('data-interfaces'), '1000');
+    frames = await page.evaluate(async () => {
+      const view = document.querySelector('.picture-view');
+      const times = [];
+      let last;
+      for (let i = 0; i < 90; i += 1) {
+        const now = await new Promise(requestAnimationFrame);
+        if (last) times.push(now - last);
+        last = now;
+        const around = { bubbles: true, cancelable: true, clientX: 700, clientY: 300 };
+        if (i < 30) view.dispatchEvent(new WheelEvent('wheel', { ...around, deltaY: 90, ctrlKey: true }));
+        else if (i < 60) window.dispatchEvent(new KeyboardEvent('keydown', { key: i % 2 ? '+' : '-', bubbles: true }));
+        else view.dispatchEvent(new WheelEvent('wheel', { ...around, deltaY: -90, ctrlKey: true }));
+      }
+      return times.sort((a, b) => a - b);
+    });
   });
-  const ms = await page.evaluate(async () => Math.round(await window.drawnAt - window.pressedAt));
-  const map = page.locator('[data-testid="map"]');
-  assert.equal(await map.getAttribute('data-interfaces'), '1000');
-  const frames = await page.evaluate(async () => {
-    const view = document.querySelector('.picture-view');
-    const times = [];
-    let last;
-    for (let i = 0; i < 90; i += 1) {
-      const now = await new Promise(requestAnimationFrame);
-      if (last) times.push(now - last);
-      last = now;
-      const around = { bubbles: true, cancelable: true, clientX: 700, clientY: 300 };
-      if (i < 30) view.dispatchEvent(new WheelEvent('wheel', { ...around, deltaY: 90, ctrlKey: true }));
-      else if (i < 60) window.dispatchEvent(new KeyboardEvent('keydown', { key: i % 2 ? '+' : '-', bubbles: true }));
-      else view.dispatchEvent(new WheelEvent('wheel', { ...around, deltaY: -90, ctrlKey: true }));
-    }
-    return times.sort((a, b) => a - b);
-  });
-  const tasks = await page.evaluate(() => window.longTasks);
   // Told, not judged, as above.
   console.log(`1,000 interfaces: laid out and drawn ${ms} ms after the key; frames while moving: median ${frames[frames.length >> 1].toFixed(1)} ms, `
-    + `slowest ${frames.at(-1).toFixed(1)} ms; longest tasks of the page [${[...tasks].sort((a, b) => b - a).slice(0, 5)}] ms`);
+    + `slowest ${frames.at(-1).toFixed(1)} ms; the page's longest tasks cost [${tasks.slice(0, 5).map((ms) => ms.toFixed(1))}] ms of a processor`);
+  assert.ok(tasks[0] < BLOCKED_MS, `a task of ${tasks[0].toFixed(1)} ms`);
   assert.deepEqual(faults, []);
   await context.close();
 });
