@@ -59,11 +59,11 @@ impl<'a> Output<'a> {
     /// When the file or standard output cannot be written. A reader that went away (`| head`) is none.
     pub(crate) fn write(&self, report: PackedReport) -> Result<(), Fault> {
         match (self.file, self.format) {
-            (Some(path), Format::Json | Format::Csv) => {
+            (Some(path), Format::Json | Format::Csv | Format::Text) => {
                 let written = File::create(path).and_then(|file| self.write_rows(&report, BufWriter::new(file)));
                 written.map_err(|e| format!("{e}: {}", path.display()))
             }
-            (None, Format::Json | Format::Csv) => said(self.write_rows(&report, BufWriter::new(io::stdout().lock()))),
+            (None, Format::Json | Format::Csv | Format::Text) => said(self.write_rows(&report, BufWriter::new(io::stdout().lock()))),
             (Some(path), _) => fs::write(path, self.text(&report.into())?).map_err(|e| format!("{e}: {}", path.display())),
             (None, _) => print(&self.text(&report.into())?),
         }
@@ -73,6 +73,7 @@ impl<'a> Output<'a> {
     fn write_rows(&self, report: &PackedReport, mut out: impl Write) -> io::Result<()> {
         match self.format {
             Format::Csv => views::write_csv(report, &mut out)?,
+            Format::Text => views::text::write(report, self.paint(), &mut out)?,
             _ => report.write_json(&mut out)?,
         }
         out.flush()

@@ -1,10 +1,13 @@
 //! The report as text, to read in a terminal and to paste into an incident document.
 //! Knows columns and, where asked, colours; every sentence comes from `words`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io;
 
 use super::words::{self, Book};
 use crate::order;
+use crate::packed::PackedReport;
 use crate::report::{CapturePoint, DirectionPath, Evidence, Finding, Flow, Hop, Input, Path, Report, Severity, Side, Status, Verdict, Way};
 use crate::views::escape::inert;
 
@@ -26,14 +29,64 @@ pub enum Paint {
 /// The whole report as text.
 #[must_use]
 pub fn render(report: &Report, paint: Paint) -> String {
-    let mut page = Page { out: String::new(), paint, book: Book::new(report), cited: BTreeSet::new() };
-    page.title();
-    page.inputs();
-    page.capture_points();
-    page.findings();
-    page.paths();
-    page.evidence();
+    let mut page = Page::new(Parts::LaidOut(report), paint);
+    // Nothing is written that could fail.
+    let _ = page.document(&mut |_| Ok(()));
     page.out
+}
+
+/// The same, part by part: laid out, a report of many conversations takes far more room than its text.
+///
+/// # Errors
+/// What `out` says.
+pub fn write(report: &PackedReport, paint: Paint, mut out: impl io::Write) -> io::Result<()> {
+    let mut hand_over = |text: &mut String| {
+        out.write_all(text.as_bytes())?;
+        text.clear();
+        Ok(())
+    };
+    Page::new(Parts::Packed(report), paint).document(&mut hand_over)
+}
+
+/// A report, whichever way it is kept.
+#[derive(Clone, Copy)]
+enum Parts<'a> {
+    LaidOut(&'a Report),
+    Packed(&'a PackedReport),
+}
+
+/// Items one by one, as they are or laid out for the moment.
+type Each<'a, T> = Box<dyn Iterator<Item = Cow<'a, T>> + 'a>;
+
+impl<'a> Parts<'a> {
+    /// All but paths, findings and evidence.
+    fn head(self) -> &'a Report {
+        match self {
+            Self::LaidOut(report) => report,
+            Self::Packed(report) => &report.head,
+        }
+    }
+
+    fn paths(self) -> (usize, Each<'a, Path>) {
+        match self {
+            Self::LaidOut(report) => (report.paths.len(), Box::new(report.paths.iter().map(Cow::Borrowed))),
+            Self::Packed(report) => (report.paths.len(), Box::new(report.paths.iter().map(Cow::Owned))),
+        }
+    }
+
+    fn findings(self) -> Each<'a, Finding> {
+        match self {
+            Self::LaidOut(report) => Box::new(report.findings.iter().map(Cow::Borrowed)),
+            Self::Packed(report) => Box::new(report.findings.iter().map(Cow::Owned)),
+        }
+    }
+
+    fn evidence(self) -> Each<'a, Evidence> {
+        match self {
+            Self::LaidOut(report) => Box::new(report.evidence.iter().map(Cow::Borrowed)),
+            Self::Packed(report) => Box::new(report.evidence.iter().map(Cow::Owned)),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -48,18 +101,61 @@ enum Style {
 struct Page<'a> {
     out: String,
     paint: Paint,
+    parts: Parts<'a>,
     book: Book<'a>,
-    /// What the text has named so far; only that is listed at the end.
-    cited: BTreeSet<&'a str>,
+    cited: Cited,
+}
+
+/// The pieces of evidence that the text has named so far; only these are listed at the end.
+#[derive(Default)]
+struct Cited {
+    /// Those called `e1`, `e2` …: all, of our own reports.
+    numbers: BTreeSet<u64>,
+    others: BTreeSet<String>,
+}
+
+impl Cited {
+    fn number(id: &str) -> Option<u64> {
+        let digits = id.strip_prefix('e').filter(|d| d.bytes().all(|b| b.is_ascii_digit()) && !d.starts_with('0'))?;
+        digits.parse().ok()
+    }
+
+    fn add(&mut self, id: &str) {
+        match Self::number(id) {
+            Some(number) => drop(self.numbers.insert(number)),
+            None => drop(self.others.insert(id.to_owned())),
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        Self::number(id).map_or_else(|| self.others.contains(id), |number| self.numbers.contains(&number))
+    }
 }
 
 impl<'a> Page<'a> {
+    fn new(parts: Parts<'a>, paint: Paint) -> Self {
+        Self { out: String::new(), paint, parts, book: Book::new(parts.head()), cited: Cited::default() }
+    }
+
+    /// Everything; `hand_over` may take away what has been written so far.
+    fn document(&mut self, hand_over: &mut dyn FnMut(&mut String) -> io::Result<()>) -> io::Result<()> {
+        self.title();
+        self.inputs();
+        self.capture_points();
+        self.findings(hand_over)?;
+        self.paths(hand_over)?;
+        self.evidence(hand_over)?;
+        hand_over(&mut self.out)
+    }
+
     fn title(&mut self) {
         let r = self.book.report;
-        let lost = r.paths.iter().flat_map(|p| &p.directions).filter(|d| d.verdict == Verdict::Lost).count();
+        let lost_of = |p: &Path| p.directions.iter().filter(|d| d.verdict == Verdict::Lost).count();
+        let (count, paths) = self.parts.paths();
+        let lost: usize = paths.map(|p| lost_of(&p)).sum();
         let mut title = format!(
             "Hopscope: {}, {}, {}",
-            words::count(r.paths.len() as u64, "path"),
+            words::count(count as u64, "path"),
             words::count(r.capture_points.len() as u64, "capture point"),
             words::count(r.inputs.len() as u64, "input")
         );
@@ -149,13 +245,15 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn findings(&mut self) {
-        let findings: Vec<&'a Finding> = self.book.findings();
-        if findings.is_empty() {
-            return;
+    fn findings(&mut self, hand_over: &mut dyn FnMut(&mut String) -> io::Result<()>) -> io::Result<()> {
+        if self.parts.findings().next().is_none() {
+            return Ok(());
         }
         self.heading("Findings");
-        for f in findings {
+        // The most severe first, without holding them all to sort them.
+        let by_severity = [Severity::Error, Severity::Warning, Severity::Info];
+        let parts = self.parts;
+        for f in by_severity.into_iter().flat_map(|severity| parts.findings().filter(move |f| f.severity == severity)) {
             let style = match f.severity {
                 Severity::Error => Style::Bad,
                 Severity::Warning => Style::Warn,
@@ -172,16 +270,18 @@ impl<'a> Page<'a> {
             if let Some(next) = &f.next_step {
                 self.wrapped("    next: ", &inert(next));
             }
+            hand_over(&mut self.out)?;
         }
+        Ok(())
     }
 
-    fn paths(&mut self) {
-        if self.book.report.paths.is_empty() {
-            return;
+    fn paths(&mut self, hand_over: &mut dyn FnMut(&mut String) -> io::Result<()>) -> io::Result<()> {
+        let (count, paths) = self.parts.paths();
+        if count == 0 {
+            return Ok(());
         }
         self.heading("Paths");
-        let paths: &'a [Path] = &self.book.report.paths;
-        for (n, p) in paths.iter().enumerate() {
+        for (n, p) in paths.enumerate() {
             if n > 0 {
                 self.line("");
             }
@@ -207,10 +307,12 @@ impl<'a> Page<'a> {
             if p.directions.iter().all(|d| d.direction != Way::Reply) {
                 self.line("   reply: none of the captures holds one");
             }
+            hand_over(&mut self.out)?;
         }
+        Ok(())
     }
 
-    fn direction(&mut self, d: &'a DirectionPath) {
+    fn direction(&mut self, d: &DirectionPath) {
         let style = match d.verdict {
             Verdict::Delivered => Style::Good,
             Verdict::Unknown => Style::Warn,
@@ -261,24 +363,28 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn evidence(&mut self) {
-        let listed: Vec<&'a Evidence> = self.book.report.evidence.iter().filter(|e| self.cited.contains(e.id.as_str())).collect();
-        if listed.is_empty() {
-            return;
-        }
-        self.heading("Evidence");
-        for e in listed {
+    fn evidence(&mut self, hand_over: &mut dyn FnMut(&mut String) -> io::Result<()>) -> io::Result<()> {
+        let mut is_first = true;
+        for e in self.parts.evidence() {
+            if !self.cited.has(&e.id) {
+                continue;
+            }
+            if std::mem::take(&mut is_first) {
+                self.heading("Evidence");
+            }
             self.wrapped(&format!("  [{}] ", inert(&e.id)), &inert(&e.statement));
             let sources: Vec<String> = e.sources.iter().map(|s| self.book.source(s)).collect();
             if !sources.is_empty() {
                 self.wrapped("       in ", &sources.join("; "));
             }
+            hand_over(&mut self.out)?;
         }
+        Ok(())
     }
 
     /// ` [e1 e5]`, and the pieces count as named.
-    fn cite(&mut self, evidence: &'a [String]) -> String {
-        self.cited.extend(evidence.iter().map(String::as_str));
+    fn cite(&mut self, evidence: &[String]) -> String {
+        evidence.iter().for_each(|id| self.cited.add(id));
         if evidence.is_empty() {
             return String::new();
         }
