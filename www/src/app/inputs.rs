@@ -125,7 +125,10 @@ fn input(app: App, row: InputRow) -> AnyView {
                     .class("input-name")
                     .attr("title", title)
                     .child((folder.map(|f| span().class("folder").child(f)), span().class("base").child(base))),
-                move || live.with(|l| (l.state != InputState::Ok).then(|| ui::badge(l.state.word(), l.state.word()))),
+                move || {
+                    let state = state.get();
+                    (state != InputState::Ok).then(|| ui::badge(state.word(), state.word()))
+                },
                 span().class("input-what").attr("title", what).child(what),
                 span().class("actions").child(actions),
             )),

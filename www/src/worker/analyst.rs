@@ -132,9 +132,11 @@ impl Analyst {
         let (out, state) = (self.out.clone(), Rc::clone(&self.state));
         spawn_local(async move {
             let is_over = || state.borrow().heard > 0;
-            if let Some(shown) = rehearsal::rehearse(is_over).await {
+            rehearsal::prepare();
+            if let Some(shown) = rehearsal::rehearse(&rehearsal::FIRST, is_over).await {
                 out.say(&FromWorker::Rehearsed { overview: Box::new(shown.overview()) }, &[]);
                 state.borrow_mut().rehearsal = Some(Rc::new(shown));
+                rehearsal::rehearse(&rehearsal::LATER, is_over).await;
             }
         });
     }

@@ -9,8 +9,11 @@ use hopscope::ingest::{Ingest, Ingested};
 use super::shown::Shown;
 use crate::protocol::{List, Order};
 
-/// So long each of the two parts is repeated: long enough for a browser to see what is called often.
-const EACH_MS: f64 = 150.0;
+/// So long each of the two parts is repeated, round for round. All of it once, since a person may come at any moment; then each part until it is
+/// fast: long enough for a browser to see what is called often.
+pub const FIRST: [f64; 2] = [0.0, 150.0];
+/// The same, once there is something to draw: for what a large capture calls more often than the made-up one.
+pub const LATER: [f64; 1] = [500.0];
 
 /// What the first capture is going to need at the analyst, at least.
 const HEADROOM: usize = 24 << 20;
@@ -20,13 +23,16 @@ const PACKETS: u32 = 3000;
 /// Of a frame without the record's header: Ethernet, IPv4, TCP with timestamps, some payload.
 const FRAME: usize = 14 + 20 + 32 + 40;
 
-/// The report over the made-up captures, with its look-ups. `None` as soon as `is_over` says that there is something real to do.
-pub async fn rehearse(is_over: impl Fn() -> bool) -> Option<Shown> {
+/// Gets the memory that the first capture is going to need.
+pub fn prepare() {
     super::reader::touch(HEADROOM);
+}
+
+/// The report over the made-up captures, with its look-ups. `None` as soon as `is_over` says that there is something real to do.
+pub async fn rehearse(rounds: &[f64], is_over: impl Fn() -> bool) -> Option<Shown> {
     let captures = [capture(0), capture(1)];
     let mut made_up = None;
-    // All of it once, since a person may come at any moment; then each part until it is fast.
-    for each_ms in [0.0, EACH_MS] {
+    for each_ms in rounds.iter().copied() {
         let mut found = Vec::new();
         let begun = js_sys::Date::now();
         while found.is_empty() || js_sys::Date::now() - begun < each_ms {
