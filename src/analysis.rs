@@ -61,6 +61,7 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
         .collect();
     let mut points = place::place(&captures, &mut inv, &mut book);
     let mut flows = flows::flows(&captures, &points);
+    trace::dialled::learn(&captures, &flows, &mut inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let traced = trace::trace(ctx, &mut book);
     flows.forget_samples();

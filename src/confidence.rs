@@ -9,6 +9,9 @@
 pub const OWN_MAC_IN_EVERY_FRAME: f64 = 400.0;
 /// The same, but another known ENI is in every frame too (two hosts that talk only to one another).
 pub const SHARED_MAC_IN_EVERY_FRAME: f64 = 1.0;
+/// The same, where that other ENI's node sends packets of its pods with a TTL that nothing has been taken of: it forwards them, so they
+/// were not captured there. A pod may set a TTL of its own, and some ways into a pod forward nothing.
+pub const OTHER_FORWARDS_ELSEWHERE: f64 = 20.0;
 /// One pod's address in every frame, always behind the same MAC.
 pub const POD_IP_IN_EVERY_FRAME: f64 = 60.0;
 /// What the pod sends has a TTL that operating systems start with (32, 64, 128, 255), what it gets has not.
@@ -120,6 +123,8 @@ pub mod owner {
     pub const ANSWERS_AS_GATEWAY: f64 = 0.99;
     /// A MAC on a pod's link, by which of the two addresses there is the pod's; times how sure the link is.
     pub const ON_LINK: f64 = 0.99;
+    /// An address whose packets go on to endpoints that one listed service has and no other: one that is not listed may have them too.
+    pub const DIALLED: f64 = 0.93;
     /// That an address in the captures is in use by somebody, whom nothing names.
     pub const SEEN: f64 = 0.9;
 }

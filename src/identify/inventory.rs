@@ -126,6 +126,14 @@ pub struct ServiceInfo {
     pub ev: Vec<Ev>,
 }
 
+impl ServiceInfo {
+    /// Whether only EndpointSlices speak of it: a Service object has a type, and an address unless it is headless.
+    #[must_use]
+    pub fn is_addressless(&self) -> bool {
+        self.kind.is_empty() && self.ips.is_empty()
+    }
+}
+
 /// A load balancer.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
@@ -201,6 +209,9 @@ pub struct Inventory {
     pub hosts: Vec<HostInfo>,
     /// The way inside nodes that have bridges or tunnels.
     pub tables: BTreeMap<Id, super::bridges::NodeTables>,
+    /// Link-local addresses that a node routes to a device of its own, such as those by which pods of an IPv6 cluster reach IPv4 hosts
+    /// (amazon-vpc-cni-k8s, `egress-cni`): every node has the same, so they say who it is only together with the node.
+    pub guests: BTreeMap<(Id, IpAddr), (String, Ev)>,
     /// Words that the names of one host's inputs have and no other host's: the folder that they are in, most often.
     pub host_words: BTreeMap<Id, BTreeSet<String>>,
     pub corrections: Vec<(facts::Correction, Place)>,
@@ -233,6 +244,7 @@ struct Index {
     translations: BTreeSet<(IpAddr, IpAddr)>,
     with_prefixes: Vec<String>,
     subnets: Vec<(IpNet, String)>,
+    has_addressless: bool,
 }
 
 /// The VPC CNI's name for a pod's host side: prefix and the first 11 hexadecimal digits of SHA-1 over `namespace.pod`
@@ -385,6 +397,7 @@ impl Inventory {
                 index.service_by_ip.entry(*ip).or_insert_with(|| s.id.clone());
             }
         }
+        index.has_addressless = self.services.values().any(ServiceInfo::is_addressless);
         index.subnets = self.subnets.iter().flat_map(|(id, s)| s.cidrs.iter().map(|c| (*c, id.clone()))).collect();
         // The longest prefix first; of equal ones, the lowest id.
         order::sort_by(&mut index.subnets, |a, b| b.0.prefix_len().cmp(&a.0.prefix_len()).then_with(|| a.1.cmp(&b.1)));
@@ -645,6 +658,15 @@ impl Inventory {
         self.index.service_by_ip.get(&ip).and_then(|s| self.services.get(s))
     }
 
+    /// Enters an address of a service that no input gives one.
+    pub fn name_service(&mut self, ip: IpAddr, id: &Id, ev: Ev) {
+        let Some(service) = self.services.get_mut(id) else { return };
+        service.ips.push(ip);
+        self.index.service_by_ip.entry(ip).or_insert_with(|| id.clone());
+        let claim = Claim { owner: id.clone(), interface: None, p: weight::owner::DIALLED, ev: vec![ev] };
+        push_claim(&mut self.by_ip, ip, claim);
+    }
+
     /// Whether any MAC is known to be an owner's.
     #[must_use]
     pub fn has_mac(&self, owner: &str) -> bool {
@@ -673,7 +695,9 @@ impl Inventory {
     /// The entity for an address that no inventory claims: outside all networks, or a stranger.
     #[must_use]
     pub fn stranger(&self, ip: IpAddr) -> Id {
-        let outside = if self.knows_networks() { !self.is_inside(ip) } else { !is_private(ip) };
+        // What could be a service's address that no input gives is nobody's until something says so.
+        let is_open = is_link_local(ip) || self.index.has_addressless && is_private(ip);
+        let outside = if self.knows_networks() { !self.is_inside(ip) && !is_open } else { !is_private(ip) };
         if outside { format!("external:{ip}") } else { format!("unknown:{ip}") }
     }
 

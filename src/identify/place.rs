@@ -334,7 +334,12 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
         let trunk = trunk.map(|t| interface_id(&t.owner, &inv.eni_name(t)));
         let Some(interface) = trunk.as_ref().or(claim.interface.as_ref()) else { continue };
         let rivals = everywhere.iter().filter(|(m, _)| inv.owner_of_mac(*m).is_some_and(|c| c.interface.is_some())).count();
-        let odds = if rivals > 1 { weight::SHARED_MAC_IN_EVERY_FRAME } else { weight::OWN_MAC_IN_EVERY_FRAME };
+        let is_elsewhere = |m: &Mac| forwards_unseen(&seen, *m, inv);
+        let odds = match rivals {
+            ..=1 => weight::OWN_MAC_IN_EVERY_FRAME,
+            2 if !is_elsewhere(mac) && everywhere.iter().any(|(m, _)| m != mac && is_elsewhere(m)) => weight::OTHER_FORWARDS_ELSEWHERE,
+            _ => weight::SHARED_MAC_IN_EVERY_FRAME,
+        };
         let frames = if seen.frames > 0 { seen.frames } else { seen.out_frames };
         let how = if seen.frames > 0 { "carry" } else { "left under" };
         let mut places = vec![Place::frame(capture.input, *row)];
@@ -379,6 +384,18 @@ fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &m
         strangers(capture, &seen, &everywhere, inv, book, &mut found);
     }
     found
+}
+
+/// Whether all that an ENI sends for its node's pods has a TTL that a sender starts with: its node takes one of each that it forwards,
+/// so this was not captured at that ENI.
+fn forwards_unseen(seen: &Seen, mac: Mac, inv: &Inventory) -> bool {
+    let Some(node) = inv.owner_of_mac(mac).map(|c| &c.owner).filter(|o| inv.nodes.contains_key(*o)) else { return false };
+    let pods = seen.sent_by.get(&mac).into_iter().flatten().filter(|ip| {
+        let pod = inv.owner_of_ip(**ip).and_then(|c| inv.pods.get(&c.owner));
+        pod.is_some_and(|p| !p.host_network && p.node.as_ref() == Some(node))
+    });
+    let sent = sum(pods.filter_map(|ip| seen.sent_ttl.get(ip)));
+    sent.0 > 0 && sent.1 == 0
 }
 
 /// The wire of a node's trunk ENI: every frame is of that ENI itself, or of one of the node's branch ENIs under its VLAN tag.
@@ -426,7 +443,7 @@ fn pod_links(capture: &Capture<'_>, seen: &Seen, inv: &Inventory, book: &mut Boo
         // A MAC that is known as somebody else's can't be the pod's.
         let pod_mac = seen.macs_of.get(&ip).and_then(|m| m.first()).copied();
         let foreign = |m: &Mac| inv.owner_of_mac(*m).is_some_and(|c| c.owner != pod.id && c.p > weight::needed::SURE);
-        if seen.frames > 0 && pod_mac.as_ref().is_some_and(foreign) {
+        if pod_mac.as_ref().is_some_and(foreign) {
             continue;
         }
         let mut odds = weight::POD_IP_IN_EVERY_FRAME;
@@ -1105,15 +1122,24 @@ fn sample(captures: &[Capture<'_>], point: &Point) -> Sample {
     sample
 }
 
+/// The unit that all times of a sample are whole multiples of: programs cut off what is below their file's, they do not round.
+fn tick(sample: &Sample) -> Nanos {
+    let is_unit = |unit: &Nanos| sample.values().flatten().all(|s| s.time.rem_euclid(*unit) == 0);
+    [1_000_000, 1_000].into_iter().find(is_unit).unwrap_or(1)
+}
+
 /// The MAC whose owner sits at the first capture's end of a segment. What X sends is at X's end first, what it gets is there
 /// last: with f the median of `t(b) − t(a)` for X's packets and g for its counterpart's, f − g is twice the delay between the
-/// ends, whatever the clocks show, and positive if X sits at a. Two captures of one place agree to the nanosecond.
+/// ends, whatever the clocks show, and positive if X sits at a. Two captures of one place agree to the nanosecond, or, where one of them
+/// has whole microseconds only, to the microsecond: what is below that would be an order by chance.
 fn owner_at_first(a: &Sample, b: &Sample) -> Option<(Mac, u32, u32)> {
+    let tick = tick(a).max(tick(b));
+    let whole = |time: Nanos| time.saturating_sub(time.rem_euclid(tick));
     let mut by_mac: BTreeMap<Mac, Vec<(Nanos, u32, u32)>> = BTreeMap::new();
     for (ident, x) in a {
         let (Some(x), Some(Some(y))) = (x, b.get(ident)) else { continue };
         if let (Some(mac), true) = (x.mac, x.mac == y.mac) {
-            by_mac.entry(mac).or_default().push((y.time.saturating_sub(x.time), x.row, y.row));
+            by_mac.entry(mac).or_default().push((whole(y.time).saturating_sub(whole(x.time)), x.row, y.row));
         }
     }
     let median = |mut v: Vec<(Nanos, u32, u32)>| {

@@ -13,7 +13,7 @@ use crate::digest::{NO_TIME, Piece, Rate, Row, Tuple, is_control, is_kept_everyw
 use crate::dissect::flags;
 use crate::estimate;
 use crate::evidence::{Book, Place};
-use crate::identify::inventory::{Id, short};
+use crate::identify::inventory::{Id, interface_id, short};
 use crate::model::{Nanos, Protocol};
 use crate::order;
 use crate::report::{Verdict, Way};
@@ -51,7 +51,7 @@ pub(super) fn judge(
     let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
     let refused = refusal(ctx, path) || by_icmp.is_some();
     for d in &mut path.directions {
-        decide(d, replied, refused, by_icmp.as_deref());
+        decide(d, replied, refused, by_icmp.as_deref(), |d, n| is_before_its_end(ctx, d, n));
     }
 }
 
@@ -666,7 +666,14 @@ fn reached(d: &Direction) -> Option<usize> {
     d.hops.iter().rposition(|h| h.observed() || matches!(h.logged, Some(Logged::Accepted)))
 }
 
-fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>) {
+/// Whether a hop is the node's end of a pod's link, captured, and the next one the pod's.
+fn is_before_its_end(ctx: Context<'_>, d: &Direction, n: usize) -> bool {
+    let (Some(here), Some(next)) = (d.hops.get(n), d.hops.get(n + 1)) else { return false };
+    let pod = ctx.inv.pods.get(&next.owner).filter(|p| p.node.as_ref() == Some(&here.owner));
+    pod.is_some_and(|p| here.observed() && here.leg == next.leg && here.interface == Some(interface_id(&here.owner, &p.veth)))
+}
+
+fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>, is_at_link: impl Fn(&Direction, usize) -> bool) {
     let Some(last) = reached(d) else { return };
     // The VPC's own word on where the packets ended; a capture's silence beyond is its consequence.
     if let Some(n) = d
@@ -680,7 +687,10 @@ fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>) {
         d.lost_after = Some(n);
         return;
     }
-    let at_end = last + 1 == d.hops.len() && d.arrived;
+    // A veth hands a frame to its other end at once, and a capture at the node's end has it after whatever may have dropped it
+    // (`__dev_queue_xmit`: egress filters and the queue come before the taps).
+    let rest = d.hops.len() - 1 - last;
+    let at_end = d.arrived && (rest == 0 || rest == 1 && is_at_link(d, last));
     if d.way == Way::Request && refused {
         d.verdict = Verdict::Rejected;
         // Whoever refused is where the packet ended; a capture that ran beyond and saw nothing says that it was not further on.

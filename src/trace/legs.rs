@@ -22,6 +22,9 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
     if let Some(leg) = before(ctx, &first, memo, book) {
         legs.insert(0, leg);
     }
+    if let Some(leg) = legs.first().and_then(|l| dialled_at_node(ctx.inv, l)) {
+        legs.insert(0, leg);
+    }
     if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l).or_else(|| dialled_at_balancer(ctx.inv, l))) {
         legs.insert(0, leg);
     }
@@ -68,6 +71,30 @@ fn dialled_at_balancer(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let (_, public) = inv.enis.values().filter(|e| e.owner == lb.id).flat_map(|e| &e.public).find(|p| p.0 == ip)?;
     let ev = service.ev.iter().chain(&lb.ev).copied().collect();
     Some(Leg { tuple: Tuple { dst: *public, dst_port: port.port, ..t }, flow: None, ev })
+}
+
+/// Who comes from outside to a pod of a service with node ports that keeps its clients' addresses (externalTrafficPolicy Local) has
+/// dialled the node port of that pod's node, by the node's public address: where no Network Load Balancer does so for others, nothing
+/// else leads from the Internet to a pod.
+fn dialled_at_node(inv: &Inventory, first: &Leg) -> Option<Leg> {
+    let t = first.tuple;
+    let pod = inv.owner_of_ip(t.dst).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network)?;
+    // An address that is nobody's on the Internet comes by a VPN or a peering, which lead to pods.
+    let from_internet = inv.entity_of_ip(t.src).starts_with("external:") && !is_private(t.src);
+    if !from_internet || inv.lbs.values().any(|lb| lb.kind == "network") {
+        return None;
+    }
+    let node = inv.nodes.get(pod.node.as_ref()?)?;
+    let is_public = |ip: &IpAddr| inv.eni_of_ip(*ip).is_some_and(|e| e.public.iter().any(|p| p.0 == *ip));
+    let ip = node.ips.iter().copied().find(is_public)?;
+    let mut fitting = inv.services.values().filter(|s| s.external_policy_local).filter_map(|s| {
+        let endpoint = s.endpoints.iter().find(|e| e.0 == t.dst && e.3 == t.protocol && e.2 == Some(t.dst_port))?;
+        let port = s.ports.iter().find(|p| p.name == endpoint.1 && p.protocol == t.protocol)?.node_port?;
+        Some((s, port))
+    });
+    let (service, port) = fitting.next().filter(|_| fitting.next().is_none())?;
+    let ev = service.ev.iter().chain(&node.ev).copied().collect();
+    Some(Leg { tuple: Tuple { dst: ip, dst_port: port, ..t }, flow: None, ev })
 }
 
 /// The service, and its port, of which this pod's address and port are an endpoint.

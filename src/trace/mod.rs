@@ -8,6 +8,7 @@
 //! 5. `filters` finds captures that left something out; `judge` counts what is missing where and says what became of each direction, with clocks compared first.
 //! 6. `relay` finds the connections that a proxy ended and continued by others.
 
+pub mod dialled;
 pub mod filters;
 pub mod flow_logs;
 pub mod judge;

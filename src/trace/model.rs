@@ -117,9 +117,17 @@ impl<'a> Walker<'a> {
         }
         if is_link_local(tuple.src) {
             // Whoever answers at a link-local address is the host of whoever asked, or on that host's link.
-            let owner = inv.entity_of_ip(tuple.dst);
-            let host = inv.pods.get(&owner).and_then(|p| p.node.clone()).or_else(|| inv.nodes.contains_key(&owner).then_some(owner));
-            if let Some(host) = host {
+            let host_of = |ip: IpAddr| {
+                let owner = inv.entity_of_ip(ip);
+                inv.pods.get(&owner).and_then(|p| p.node.clone()).or_else(|| inv.nodes.contains_key(&owner).then_some(owner))
+            };
+            // Whose address it has from then on is its host: a link-local one goes no farther.
+            let host_after = || self.legs.get(self.leg + 1).filter(|next| next.src != tuple.src).and_then(|next| host_of(next.src));
+            if let Some(host) = host_of(tuple.dst).or_else(host_after) {
+                if let Some((dev, ev)) = inv.guests.get(&(host.clone(), tuple.src)) {
+                    self.step(&inv.stranger(tuple.src), None, STATED, &[*ev]);
+                    self.step(&host, Some(interface_id(&host, dev)), STATED, &[*ev]);
+                }
                 if is_behind_eni(tuple.src) {
                     self.first_eni(&host);
                 }
@@ -217,6 +225,9 @@ impl<'a> Walker<'a> {
             // A cache of names, an agent: the node's own; what EC2 answers is reached by the ENI, and no address is on the way there.
             if is_behind_eni(tuple.dst) {
                 self.first_eni(node);
+            } else if let Some((dev, ev)) = inv.guests.get(&(node.clone(), tuple.dst)) {
+                self.step(node, Some(interface_id(node, dev)), STATED, &[*ev]);
+                self.step(&inv.stranger(tuple.dst), None, STATED, &[*ev]);
             }
             return At::Done(End::Arrived);
         }

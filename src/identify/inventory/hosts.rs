@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    Claim, EniInfo, HostInfo, Id, Inventory, gateway_of, host_route, interface_id, is_eni_name, is_special, merge, push_claim, spoken,
+    Claim, EniInfo, HostInfo, Id, Inventory, gateway_of, host_route, interface_id, is_eni_name, is_link_local, is_special, merge,
+    push_claim, spoken,
 };
 use crate::confidence as weight;
 use crate::evidence::{Book, Ev, Place};
@@ -202,6 +203,13 @@ impl Inventory {
                             Claim { owner: owner.clone(), interface, p: weight::owner::HOST_ADDRESS * p, ev: vec![ev] },
                         );
                     }
+                }
+            }
+            for (r, place) in &host.routes {
+                let Some((ip, dev)) = host_route(r).filter(|ip| is_link_local(*ip)).zip(r.dev.as_ref()) else { continue };
+                if !is_pod && r.kind == "unicast" && !is_eni_name(dev) {
+                    let ev = book.add("stated", format!("{} reaches {ip} by {dev}", spoken(&owner)), vec![place.clone()]);
+                    self.guests.entry((owner.clone(), ip)).or_insert_with(|| (dev.clone(), ev));
                 }
             }
             for (n, place) in &host.neighbours {
