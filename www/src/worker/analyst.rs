@@ -153,16 +153,13 @@ impl Analyst {
             let mut state = self.state.borrow_mut();
             state.heard = state.heard.wrapping_add(1);
             state.changes = state.changes.wrapping_add(1);
-            let wait = if is_last { 0 } else { QUIET_MS };
-            let is_due = wait == 0 || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS;
-            if is_due && state.is_shown(now) {
-                drop(state);
-                return make_report(&self.out, &self.state);
-            }
-            (state.changes, wait)
+            let is_due = is_last || now - *state.waiting_since.get_or_insert(now) >= AT_LATEST_MS;
+            (state.changes, if is_due { 0 } else { QUIET_MS })
         };
         let (out, state) = (self.out.clone(), Rc::clone(&self.state));
         spawn_local(async move {
+            // Never at once: what was told while the last report was being made is to be heard first, or reports over a part of it follow
+            // one another, each of which may take minutes.
             TimeoutFuture::new(wait).await;
             let is_mine = || state.borrow().changes == mine;
             while is_mine() && !state.borrow().is_shown(js_sys::Date::now()) {
