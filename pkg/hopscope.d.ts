@@ -281,6 +281,8 @@ export interface Finding {
   next_step: string | null;
   confidence: number;
   evidence: string[];
+  /** Ids of the paths that it is told of; the first 24 of many. Empty if it is told of none in particular. */
+  paths: string[];
 }
 
 export interface Evidence {

@@ -73,7 +73,10 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     // What is left to do asks packets no more.
     flows.forget_rows();
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
-    sort_paths(ctx, &mut paths);
+    let places = sort_paths(ctx, &mut paths);
+    for path in findings.iter_mut().flat_map(|f| &mut f.paths) {
+        *path = places.get(*path as usize).copied().unwrap_or(u32::MAX);
+    }
     let relays = trace::relay::relays(ctx, &paths, &clocks, &mut book);
     findings.extend(diagnose::relayed(ctx, &paths, &relays));
     let sampling = flows.rate.is_sampled().then(|| sampling(&captures, &flows));
@@ -84,6 +87,10 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     let mut report = publisher.publish(&sorted, paths, &relays, &clocks, findings);
     (report.head.sampling, report.head.ambiguous) = (sampling, ambiguous);
     report
+}
+
+fn path_id(n: usize) -> String {
+    format!("p{}", n + 1)
 }
 
 /// Inputs that were not read whole: what they hold beyond the fault is missing from every conclusion.
@@ -106,6 +113,7 @@ fn damaged(inputs: &[&Ingested], book: &mut Book) -> Vec<diagnose::Finding> {
         let ev = book.add("damaged_input", format!("{name} {what}: {message}"), vec![Place { input: n, at }]);
         let next_step = Some("collect that file again".to_owned());
         found.push(diagnose::Finding {
+            paths: Vec::new(),
             kind: "damaged_input",
             severity,
             about: Vec::new(),
@@ -128,8 +136,8 @@ fn sampling(captures: &[Capture<'_>], flows: &Flows) -> report::Sampling {
     }
 }
 
-/// In the order of their first packet, as a person reads an incident.
-fn sort_paths(ctx: Context<'_>, paths: &mut Paths) {
+/// In the order of their first packet, as a person reads an incident. Gives for each the place where it is now.
+fn sort_paths(ctx: Context<'_>, paths: &mut Paths) -> Vec<u32> {
     let first = |p: trace::Path| {
         let sightings = p.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
         sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)).map(|s| s.first_ns).min()
@@ -137,7 +145,14 @@ fn sort_paths(ctx: Context<'_>, paths: &mut Paths) {
     let mut order: Vec<(Option<Nanos>, u32)> = paths.iter().map(first).zip(0..).collect();
     let tuples = |at: u32| paths.get(at as usize).map(|p| p.legs.into_iter().map(|l| l.tuple).collect::<Vec<_>>());
     order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| tuples(a.1).cmp(&tuples(b.1))));
+    let mut places = vec![0; order.len()];
+    for (now, (_, before)) in (0..).zip(&order) {
+        if let Some(place) = places.get_mut(*before as usize) {
+            *place = now;
+        }
+    }
     paths.arrange(order.into_iter().map(|o| o.1).collect());
+    places
 }
 
 /// An entity in the making.
@@ -335,6 +350,7 @@ impl Publisher<'_> {
             next_step: f.next_step,
             confidence: confidence::round(f.p),
             evidence: names(&mut f.ev.into_iter()),
+            paths: order::set(f.paths.into_iter()).into_iter().map(|n| path_id(n as usize)).collect(),
         });
         let findings = findings.collect();
         let relays = |n: usize| relays_of.get(&n).map(Vec::as_slice).unwrap_or_default();
@@ -419,6 +435,7 @@ impl Publisher<'_> {
                         d.macs.insert(mac);
                     }
                     findings.push(diagnose::Finding {
+                        paths: Vec::new(),
                         kind: "unresolved_address",
                         severity: Severity::Warning,
                         about: vec![id],
@@ -670,14 +687,14 @@ impl Publisher<'_> {
             .collect();
         let others = relays.iter().map(|r| if r.front == n { (r, Side::Behind, r.back) } else { (r, Side::Front, r.front) });
         let relays = others.map(|(r, side, other)| report::Relay {
-            path: format!("p{}", other + 1),
+            path: path_id(other),
             side,
             through: r.through.clone(),
             confidence: r.p,
             evidence: names(&mut r.ev.iter().copied()),
         });
         let relays = relays.collect();
-        Path { id: format!("p{}", n + 1), flow, packets: p.packets, bytes: p.bytes, directions, relays }
+        Path { id: path_id(n), flow, packets: p.packets, bytes: p.bytes, directions, relays }
     }
 
     fn hop(

@@ -37,6 +37,8 @@ pub struct Finding {
     pub next_step: Option<String>,
     /// How sure.
     pub p: f64,
+    /// Indexes of the paths that it is told of, if it is told of any; the first of many.
+    pub paths: Vec<u32>,
     /// Why.
     pub ev: Vec<Ev>,
 }
@@ -47,13 +49,14 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Findi
     let mut found = Vec::new();
     let mut workers = Workers::default();
     let veths: BTreeSet<&str> = order::set(ctx.inv.pods.values().map(|p| p.veth.as_str()));
-    for path in paths.iter() {
-        let path = &path;
+    for (n, path) in (0..).zip(paths.iter()) {
+        let (before, path) = (found.len(), &path);
         translated(ctx, path, book, &mut found);
         lost(ctx, path, book, &mut found);
         answers(ctx, path, &veths, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
         workers.add(ctx, path);
+        found.iter_mut().skip(before).for_each(|f| f.paths.push(n));
     }
     flow_logs::findings(ctx, paths, book, &mut found);
     workers.findings(ctx, &mut found);
@@ -83,6 +86,7 @@ fn filtered(ctx: Context<'_>, left_out: &[LeftOut], book: &mut Book, found: &mut
             n => format!(" and of {n} other conversations"),
         };
         found.push(Finding {
+            paths: Vec::new(),
             kind: "filtered_capture",
             severity: Severity::Info,
             about: vec![one.interface.clone()],
@@ -119,7 +123,16 @@ fn sampled(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         "1 in {of} of the packets were examined ({kept} of {packets}, openings and ends of connections, errors and short conversations nearly all): packets seen are counted, what is missing and delays are estimates with their 95 % interval{left_out}"
     );
     let step = Some("to examine every packet, analyse fewer or shorter captures, or give hopscope analyze more --memory".to_owned());
-    found.push(Finding { kind: "sampled", severity: Severity::Info, about: Vec::new(), summary, next_step: step, p: 1.0, ev: vec![ev] });
+    found.push(Finding {
+        paths: Vec::new(),
+        kind: "sampled",
+        severity: Severity::Info,
+        about: Vec::new(),
+        summary,
+        next_step: step,
+        p: 1.0,
+        ev: vec![ev],
+    });
 }
 
 /// Connections that proxies continue by others, and clients that they name whose own connections nobody captured.
@@ -127,20 +140,29 @@ fn sampled(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
 pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding> {
     /// The proxy, and what it connects to: address, port, protocol.
     type Behind = (Id, IpAddr, u16);
+    struct Joined {
+        clients: BTreeSet<Id>,
+        connections: usize,
+        p: f64,
+        ev: Vec<Ev>,
+        paths: Vec<u32>,
+    }
     let server = |n: usize| paths.get(n)?.legs.last().map(|l| (l.tuple.dst, l.tuple.dst_port));
-    let mut joined: BTreeMap<Behind, (BTreeSet<Id>, usize, f64, Vec<Ev>)> = BTreeMap::new();
+    let mut joined: BTreeMap<Behind, Joined> = BTreeMap::new();
     for r in &relays.relays {
         let (Some((ip, port)), Some(client)) = (server(r.back), paths.get(r.front).and_then(|p| p.legs.first().map(|l| l.tuple.src)))
         else {
             continue;
         };
-        let e = joined.entry((r.through.clone(), ip, port)).or_insert((BTreeSet::new(), 0, 1.0, Vec::new()));
-        e.0.insert(ctx.inv.entity_of_ip(client));
-        (e.1, e.2) = (e.1 + 1, e.2.min(r.p));
-        e.3.extend(r.ev.iter().copied().filter(|_| e.1 <= 8));
+        let none = || Joined { clients: BTreeSet::new(), connections: 0, p: 1.0, ev: Vec::new(), paths: Vec::new() };
+        let e = joined.entry((r.through.clone(), ip, port)).or_insert_with(none);
+        e.clients.insert(ctx.inv.entity_of_ip(client));
+        (e.connections, e.p) = (e.connections + 1, e.p.min(r.p));
+        e.ev.extend(r.ev.iter().copied().filter(|_| e.connections <= 8));
+        add_some(&mut e.paths, [r.front, r.back].into_iter().filter_map(|n| u32::try_from(n).ok()).collect());
     }
     let mut found = Vec::new();
-    for ((through, ip, port), (clients, n, p, ev)) in joined {
+    for ((through, ip, port), Joined { clients, connections: n, p, ev, paths }) in joined {
         let to = ctx.inv.entity_of_ip(ip);
         let list: Vec<&str> = clients.iter().take(5).map(|c| short(c)).collect();
         let more = clients.len().saturating_sub(list.len());
@@ -154,7 +176,7 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
             address(ip, port, Protocol::Tcp)
         );
         let about = [through, to].into_iter().chain(clients).collect();
-        found.push(Finding { kind: "relayed_connection", severity: Severity::Info, about, summary, next_step: None, p, ev });
+        found.push(Finding { paths, kind: "relayed_connection", severity: Severity::Info, about, summary, next_step: None, p, ev });
     }
     let known: BTreeSet<usize> = order::set(relays.relays.iter().map(|r| r.back));
     let mut unseen: BTreeMap<Behind, (BTreeSet<IpAddr>, Vec<Ev>)> = BTreeMap::new();
@@ -177,6 +199,7 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
         );
         let step = Some(format!("capture in front of {} to see the clients' side of these connections", short(&by)));
         found.push(Finding {
+            paths: Vec::new(),
             kind: "relayed_connection",
             severity: Severity::Info,
             about: vec![by, to],
@@ -191,7 +214,6 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
 
 /// The same thing said of many conversations is one finding. There may be one for each of a million: none is copied.
 fn merge_alike(mut found: Vec<Finding>) -> Vec<Finding> {
-    const MOST_EVIDENCE: usize = 24;
     for f in &mut found {
         order::sort(&mut f.about);
         f.about.dedup();
@@ -212,11 +234,8 @@ fn merge_alike(mut found: Vec<Finding>) -> Vec<Finding> {
             *times += 1;
         }
         known.p = known.p.max(next.p);
-        for e in std::mem::take(&mut next.ev) {
-            if known.ev.len() < MOST_EVIDENCE && !known.ev.contains(&e) {
-                known.ev.push(e);
-            }
-        }
+        add_some(&mut known.ev, std::mem::take(&mut next.ev));
+        add_some(&mut known.paths, std::mem::take(&mut next.paths));
         true
     });
     for (f, times) in found.iter_mut().zip(times).filter(|(_, times)| *times > 1) {
@@ -224,6 +243,15 @@ fn merge_alike(mut found: Vec<Finding>) -> Vec<Finding> {
     }
     found.shrink_to_fit();
     found
+}
+
+/// What is not there yet, as long as there are few.
+fn add_some<T: PartialEq>(to: &mut Vec<T>, from: Vec<T>) {
+    for x in from {
+        if to.len() < 24 && !to.contains(&x) {
+            to.push(x);
+        }
+    }
 }
 
 /// Address, or address and port, as people write them.
@@ -291,6 +319,7 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
                     who.as_ref().map_or(String::new(), |w| format!(" at {}", short(w)))
                 );
                 found.push(Finding {
+                    paths: Vec::new(),
                     kind: "source_port_rewritten",
                     severity: Severity::Info,
                     about,
@@ -306,7 +335,16 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
         let inferred = if a.flow.is_none() || b.flow.is_none() { ", inferred: one side of it was not captured" } else { "" };
         let summary = format!("{what} {place}{inferred}");
         let p = if inferred.is_empty() { weight::TRANSLATED } else { weight::TRANSLATED_INFERRED };
-        found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: None, p, ev });
+        found.push(Finding {
+            paths: Vec::new(),
+            kind: "address_translated",
+            severity: Severity::Info,
+            about,
+            summary,
+            next_step: None,
+            p,
+            ev,
+        });
     }
 }
 
@@ -350,6 +388,7 @@ impl Workers {
             let ev = workers.into_values().flat_map(|w| w.1).collect();
             let step = Some("capture on those workers to see the clients' side of each connection".to_owned());
             found.push(Finding {
+                paths: Vec::new(),
                 kind: "address_translated",
                 severity: Severity::Info,
                 about,
@@ -392,8 +431,14 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
                 None if last.seen == 1 => "1 packet".to_owned(),
                 None => format!("all {} packets", last.seen),
             };
-            let next = silent.iter().map(|s| short(s)).collect::<Vec<_>>().join(", ");
-            let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none", ends(ctx, t));
+            // The one that tells where is the first; of the others it is enough that they agree.
+            let others = match silent.len().saturating_sub(1) {
+                0 => String::new(),
+                1 => ", nor did the captured interface after it".to_owned(),
+                n => format!(", nor did any of the {n} captured interfaces after it"),
+            };
+            let next = first_silent.map_or("what was captured further on", |s| short(&s.1));
+            let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none{others}", ends(ctx, t));
             let step = format!(
                 "look for a drop between {at} and {}: iptables and network policies (iptables-save -c), rp_filter, security groups; a capture filter of that capture would look the same",
                 first_silent.map_or("the next hop", |s| short(&s.1))
@@ -401,7 +446,16 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
             let p = if d.looked_for.is_some() { weight::ALL_LOST_OF_SAMPLE } else { weight::ALL_LOST };
-            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev });
+            found.push(Finding {
+                paths: Vec::new(),
+                kind: "packet_loss",
+                severity: Severity::Error,
+                about,
+                summary,
+                next_step: Some(step),
+                p,
+                ev,
+            });
             continue;
         }
         partial_loss(ctx, d, t, found);
@@ -425,6 +479,7 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
         let summary = format!("{missing} of {} packets of {} that passed {a} never reach {b}", before.seen, ends(ctx, t));
         let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
         found.push(Finding {
+            paths: Vec::new(),
             kind: "packet_loss",
             severity: Severity::Warning,
             about: vec![before.owner.clone(), here.owner.clone()],
@@ -453,6 +508,7 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
                     judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
                 let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
                 found.push(Finding {
+                    paths: Vec::new(),
                     kind: "no_reply",
                     severity,
                     about,
@@ -467,6 +523,7 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
             if reply.verdict == Verdict::Lost {
                 let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
                 found.push(Finding {
+                    paths: Vec::new(),
                     kind: "no_reply",
                     severity: Severity::Warning,
                     about: about.clone(),
@@ -497,6 +554,7 @@ fn resets(
             format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
         let step = Some("check that something listens on that port, and that no rule rejects with tcp-reset".to_owned());
         found.push(Finding {
+            paths: Vec::new(),
             kind: "connection_refused",
             severity: Severity::Error,
             about,
@@ -517,6 +575,7 @@ fn resets(
         let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
         let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
         found.push(Finding {
+            paths: Vec::new(),
             kind: "reset",
             severity: Severity::Warning,
             about: about.clone(),
@@ -552,6 +611,7 @@ fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple
             let ev: Vec<Ev> = observed_ev(request).into_iter().chain(observed_ev(reply)).collect();
             let step = Some("compare `ip rule` and `ip route show table all` of the node with the pod's ENI; check rp_filter".to_owned());
             found.push(Finding {
+                paths: Vec::new(),
                 kind: "asymmetric_path",
                 severity: Severity::Warning,
                 about: vec![node.clone()],
@@ -621,6 +681,7 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
         let summary = format!("{times} sent again in {}", ends(ctx, t));
         let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
         found.push(Finding {
+            paths: Vec::new(),
             kind: "retransmission",
             severity: Severity::Warning,
             about,
@@ -701,7 +762,16 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 None
             };
             let about = vec![by, ctx.inv.entity_of_ip(e.about.src), ctx.inv.entity_of_ip(e.about.dst)];
-            found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: weight::SAID, ev: vec![ev] });
+            found.push(Finding {
+                paths: Vec::new(),
+                kind,
+                severity: Severity::Error,
+                about,
+                summary,
+                next_step: step,
+                p: weight::SAID,
+                ev: vec![ev],
+            });
         }
     }
 }
@@ -774,6 +844,7 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 a.target_ip
             ));
             found.push(Finding {
+                paths: Vec::new(),
                 kind: "arp_unanswered",
                 severity: Severity::Error,
                 about,
@@ -799,6 +870,7 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let ev = book.add("arp", format!("{names} both answer ARP for {ip}"), sources);
         let summary = format!("{names} both claim {ip}");
         found.push(Finding {
+            paths: Vec::new(),
             kind: "duplicate_address",
             severity: Severity::Error,
             about: vec![ctx.inv.entity_of_ip(ip)],
@@ -834,6 +906,7 @@ fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<
             "aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address}; kubectl get pods -A -o json"
         ));
         found.push(Finding {
+            paths: Vec::new(),
             kind: "unresolved_address",
             severity: Severity::Warning,
             about: vec![id],
@@ -885,6 +958,7 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
         let about: Vec<Id> = owner.into_iter().collect();
         let summary = format!("the clock of {} is {} {word} that of {}{drifts}", name(point), judge::duration(apart), name(reference));
         found.push(Finding {
+            paths: Vec::new(),
             kind: "clock_skew",
             severity: Severity::Info,
             about,
@@ -947,6 +1021,7 @@ fn clock_steps(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book
         );
         let ev = book.add("clock", statement, [place(*reference), place(*point)].into_iter().flatten().collect());
         found.push(Finding {
+            paths: Vec::new(),
             kind: "clock_step",
             severity: Severity::Warning,
             about: [host(*point), host(*reference)]
@@ -1005,6 +1080,7 @@ fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
         };
         let summary = format!("{mac} is the VPC router as {of} sees it");
         found.push(Finding {
+            paths: Vec::new(),
             kind: "router_identified",
             severity: Severity::Info,
             about: vec![claim.owner.clone()],
@@ -1022,6 +1098,7 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let step =
             Some("print the inventories again, at one time: kubectl get pods -A -o json, aws ec2 describe-network-interfaces".to_owned());
         found.push(Finding {
+            paths: Vec::new(),
             kind,
             severity: Severity::Warning,
             about: about.clone(),
@@ -1055,6 +1132,7 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 Some(format!("ask that node again: ip neigh show to {} dev {}", n.ip, shell_word(n.dev.as_deref().unwrap_or("eth0"))));
             let about = vec![owner.clone(), ctx.inv.entity_of_ip(n.ip)];
             found.push(Finding {
+                paths: Vec::new(),
                 kind: "stale_inventory",
                 severity: Severity::Warning,
                 about,

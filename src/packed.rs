@@ -61,11 +61,13 @@ impl PackedReport {
         }
     }
 
-    /// With only the path `id` in it, or `None` if it has no such path. Everything else stays.
+    /// With only the path `id` in it, and without what is told of other paths alone, or `None` if it has no such path. Everything else stays.
     #[must_use]
     pub fn only_path(self, id: &str) -> Option<Self> {
         let path = self.path_of(id)?;
-        Some(Self { paths: [path].into_iter().collect(), ..self })
+        let findings = self.findings.iter().filter(|f| f.paths.is_empty() || f.paths.iter().any(|p| p == id));
+        let findings = findings.map(|f| Finding { paths: f.paths.into_iter().filter(|p| p == id).collect(), ..f }).collect();
+        Some(Self { paths: [path].into_iter().collect(), findings, ..self })
     }
 
     /// The beginnings of all paths, in the report's order.
@@ -233,6 +235,7 @@ impl Row for Finding {
         to.option(self.next_step.as_deref(), Writer::text);
         to.share(self.confidence);
         write_evidence(to, &self.evidence);
+        to.list(&self.paths, |to, id| to.name("p", id));
     }
 
     fn read(from: &mut Reader<'_>) -> Self {
@@ -250,6 +253,7 @@ impl Row for Finding {
             next_step: from.option(Reader::text),
             confidence: from.share(),
             evidence: read_evidence(from),
+            paths: from.list(|from| from.name("p")),
         }
     }
 }

@@ -378,6 +378,9 @@ pub struct Finding {
     pub next_step: Option<String>,
     pub confidence: f64,
     pub evidence: Vec<String>,
+    /// Ids of the paths that it is told of, if it is told of single ones; the first 24 of many that are alike.
+    #[serde(default)]
+    pub paths: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -158,6 +158,7 @@ fn hostile() -> Report {
             next_step: Some(HOSTILE.into()),
             confidence: 1.0,
             evidence: ids.clone(),
+            paths: vec![HOSTILE.into()],
         }],
         evidence: vec![Evidence {
             id: HOSTILE.into(),

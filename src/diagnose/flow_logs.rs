@@ -66,7 +66,7 @@ fn why(is_by_acl: bool, reason: Option<&str>) -> String {
 fn on_paths(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) -> BTreeSet<Key> {
     let mut told = BTreeSet::new();
     // Without a log no hop has a word of it.
-    for path in paths.iter().take_while(|_| !ctx.inv.flow_logs.is_empty()) {
+    for (n, path) in (0..).zip(paths.iter()).take_while(|_| !ctx.inv.flow_logs.is_empty()) {
         for d in &path.directions {
             for h in &d.hops {
                 let Some(Logged::Rejected { eni, is_by_acl, ev }) = &h.logged else { continue };
@@ -85,6 +85,7 @@ fn on_paths(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) -> BTreeS
                 let mut ev = ev.clone();
                 ev.extend(d.hops.iter().filter(|h| h.observed()).filter_map(|h| h.ev.first()).copied().take(4));
                 found.push(Finding {
+                    paths: vec![n],
                     kind: "flow_rejected",
                     severity: Severity::Error,
                     about,
@@ -138,6 +139,7 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         let mut about = vec![ctx.inv.entity_of_ip(*src), ctx.inv.entity_of_ip(*dst)];
         about.extend(info.map(|e| e.owner.clone()));
         found.push(Finding {
+            paths: Vec::new(),
             kind: "flow_rejected",
             severity: Severity::Warning,
             about,
@@ -151,6 +153,7 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         let ev = rest.iter().take(NAMED).flat_map(|(_, _, list)| enter(book, list).into_iter().take(1)).collect();
         let summary = format!("the VPC rejected {} more kinds of flow between known addresses", rest.len());
         found.push(Finding {
+            paths: Vec::new(),
             kind: "flow_rejected",
             severity: Severity::Info,
             about: Vec::new(),
@@ -177,6 +180,7 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         let ev = enter(book, &list);
         let about = info.map(|e| e.owner.clone()).into_iter().collect();
         found.push(Finding {
+            paths: Vec::new(),
             kind: "flow_rejected",
             severity: Severity::Info,
             about,
@@ -199,7 +203,16 @@ fn gaps(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let summary =
             format!("AWS skipped records of {eni} {times} times: what its flow log does not have may have been there all the same");
         let about = ctx.inv.enis.get(eni).map(|e| e.owner.clone()).into_iter().collect();
-        found.push(Finding { kind: "flow_log_gap", severity: Severity::Info, about, summary, next_step: None, p: 1.0, ev: vec![ev] });
+        found.push(Finding {
+            paths: Vec::new(),
+            kind: "flow_log_gap",
+            severity: Severity::Info,
+            about,
+            summary,
+            next_step: None,
+            p: 1.0,
+            ev: vec![ev],
+        });
     }
 }
 

@@ -67,15 +67,17 @@ impl Page<'_> {
         self.put("<h2 id=\"findings\">Findings</h2>\n<ul class=\"findings\">\n");
         for f in findings {
             let severity = words::severity(f.severity);
-            let next = f.next_step.as_ref().map(|n| format!("<br>Next: <code>{}</code>", xml(n))).unwrap_or_default();
+            let next = f.next_step.as_ref().map(|n| format!("<br>Next: <code>{}</code>", xml(&self.book.sentence(n)))).unwrap_or_default();
             let about: Vec<String> = f.about.iter().map(|a| format!("<code>{}</code>", xml(a))).collect();
             let about = if about.is_empty() { String::new() } else { format!("<br>About {}", about.join(", ")) };
+            let paths: Vec<String> = f.paths.iter().map(|p| format!("<a href=\"#{0}\">{0}</a>", xml(p))).collect();
+            let paths = if paths.is_empty() { String::new() } else { format!("<br>Paths {}", paths.join(", ")) };
             let cites = cites(&f.evidence);
             self.put(&format!(
-                "<li class=\"{severity}\"><strong>{severity}</strong> {} ({}): {}{cites}{about}{next}</li>\n",
+                "<li class=\"{severity}\"><strong>{severity}</strong> {} ({}): {}{cites}{about}{paths}{next}</li>\n",
                 xml(&f.kind),
                 words::confidence(f.confidence),
-                xml(&f.summary)
+                xml(&self.book.sentence(&f.summary))
             ));
         }
         self.put("</ul>\n");

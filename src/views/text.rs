@@ -262,13 +262,17 @@ impl<'a> Page<'a> {
             let label = self.styled(style, words::severity(f.severity));
             let cites = self.cite(&f.evidence);
             self.line(&format!("  {label} {} (conf {}){cites}", inert(&f.kind), words::confidence(f.confidence)));
-            self.wrapped("    ", &inert(&f.summary));
+            self.wrapped("    ", &self.book.sentence(&f.summary));
             if !f.about.is_empty() {
                 let about: Vec<String> = f.about.iter().map(|id| inert(id)).collect();
                 self.wrapped("    about: ", &about.join(", "));
             }
+            if !f.paths.is_empty() {
+                let paths: Vec<String> = f.paths.iter().map(|id| inert(id)).collect();
+                self.wrapped("    paths: ", &paths.join(", "));
+            }
             if let Some(next) = &f.next_step {
-                self.wrapped("    next: ", &inert(next));
+                self.wrapped("    next: ", &self.book.sentence(next));
             }
             hand_over(&mut self.out)?;
         }

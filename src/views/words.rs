@@ -96,6 +96,12 @@ impl<'a> Book<'a> {
         inert(self.short_nodes.get(name).copied().filter(|_| id.starts_with("node:")).unwrap_or(name))
     }
 
+    /// A sentence of the report with nodes called by their short names. Inert.
+    #[must_use]
+    pub fn sentence(&self, text: &str) -> String {
+        with_names(&inert(text), |name| self.short_nodes.get(name).map(|short| (*short).to_owned()))
+    }
+
     /// What a host that no inventory names is called by captures' writers, where one is. Behind its address, since anybody may have chosen it.
     fn nickname(&self, id: &str) -> Option<String> {
         let e = self.entity(id)?;
@@ -254,6 +260,18 @@ pub fn delay(h: &Hop) -> String {
         Some([low, high]) if low < high => format!("about {} ({} to {})", duration(delay), duration(low), duration(high)),
         _ => duration(delay),
     }
+}
+
+/// A text with other names for hosts: whatever may be a host's name (RFC 1123 §2.1) stands as `short` has it, where that has it.
+#[must_use]
+pub fn with_names(text: &str, short: impl Fn(&str) -> Option<String>) -> String {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let piece = |piece: &str| {
+        // A full stop may end the sentence.
+        let name = piece.trim_end_matches(|c| c == '.' || !is_of_name(c));
+        format!("{}{}", short(name).as_deref().unwrap_or(name), piece.get(name.len()..).unwrap_or_default())
+    };
+    text.split_inclusive(|c| !is_of_name(c)).map(piece).collect()
 }
 
 fn at(hops: &[Hop], index: u32) -> Option<(usize, &Hop)> {

@@ -103,6 +103,11 @@ pub fn integrity(files: &BTreeMap<String, Vec<u8>>, report: &Report, is_clean: b
         f.about.iter().for_each(|id| refer(format!("finding {}", f.kind), id));
     }
 
+    for f in &report.findings {
+        for id in f.paths.iter().filter(|id| !report.paths.iter().any(|p| p.id == **id)) {
+            wrong.push(format!("finding {}: there is no path {id}", f.kind));
+        }
+    }
     for path in &report.paths {
         for d in &path.directions {
             let n = d.hops.len();

@@ -255,6 +255,10 @@ pub struct Detail {
     /// Its `id` is the path's.
     pub conversation: Conversation,
     pub directions: Vec<DirectionPath>,
+    /// For each direction, what became of its packets, in words that begin with the verdict.
+    pub outcomes: Vec<String>,
+    /// The findings that are told of this path, the most severe first.
+    pub findings: Vec<FindingRow>,
     /// For each direction, for each hop.
     pub labels: Vec<Vec<HopLabel>>,
     /// The owners and interfaces with ids and kinds, each once.
@@ -391,6 +395,8 @@ mod tests {
                 verdict: Verdict::Lost,
             },
             directions: vec![DirectionPath { hops: vec![Hop::default(), hop], lost_after: Some(1), ..DirectionPath::default() }; 2],
+            outcomes: vec!["lost".to_owned(); 2],
+            findings: vec![FindingRow { finding: Finding { paths: vec!["p1".to_owned()], ..Finding::default() }, about: Vec::new() }],
             labels: vec![vec![HopLabel::default(); 2]; 2],
             names: vec![name.clone()],
             relays: vec![Continued {

@@ -117,8 +117,12 @@ fn subject(app: App, focus: &Focus) -> AnyView {
             _ => p().class("empty").child("…").into_any(),
         },
         Focus::Relay(_) => (h2().child("A proxy in between"), p().child("Why these two connections are taken for one.")).into_any(),
-        Focus::Finding(i) => {
-            let finding = app.findings.with(|all| all.get(*i).map(|row| row.finding.clone()));
+        Focus::Finding(_) | Focus::Told(_) => {
+            let finding = match focus {
+                Focus::Told(i) => app.detail.with(|d| d.as_ref().and_then(|d| Some(d.findings.get(*i)?.finding.clone()))),
+                Focus::Finding(i) => app.findings.with(|all| all.get(*i).map(|row| row.finding.clone())),
+                _ => None,
+            };
             finding.map(|f| (h2().child(f.kind.replace('_', " ")), p().child(f.summary))).into_any()
         }
         Focus::Point(i) => {

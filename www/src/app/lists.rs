@@ -2,7 +2,7 @@
 
 use hopscope::views::escape::inert;
 use hopscope::views::words;
-use leptos::html::{button, div, li, p, span, ul};
+use leptos::html::{button, div, h2, li, p, span, ul};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -69,8 +69,20 @@ fn findings(app: App) -> AnyView {
             return p().class("empty").child(text).into_any();
         }
         let rest = all.saturating_sub(shown.len());
+        let detail = app.detail.get().filter(|_| !app.is_map.get());
+        let told = detail.as_ref().map(|d| d.findings.clone()).unwrap_or_default();
+        let is_of_it = |row: &FindingRow| detail.as_ref().is_some_and(|d| row.finding.paths.contains(&d.conversation.id));
+        let others: Vec<AnyView> =
+            shown.into_iter().enumerate().filter(|(_, row)| !is_of_it(row)).map(|(i, f)| finding(app, Focus::Finding(i), f)).collect();
+        let heading = |text: &'static str| h2().class("heading").child(text);
+        let is_parted = !told.is_empty() && !others.is_empty();
         (
-            ul().class("findings").child(shown.into_iter().enumerate().map(|(i, f)| finding(app, i, f)).collect_view()),
+            (!told.is_empty()).then(|| {
+                let rows = told.into_iter().enumerate().map(|(i, f)| finding(app, Focus::Told(i), f)).collect_view();
+                (heading("This conversation"), ul().class("findings").attr("data-testid", "told").child(rows))
+            }),
+            is_parted.then(|| heading("Everything else")),
+            ul().class("findings").child(others),
             (rest > 0).then(|| {
                 button()
                     .attr("type", "button")
@@ -84,7 +96,7 @@ fn findings(app: App) -> AnyView {
     div().child(rows).into_any()
 }
 
-fn finding(app: App, index: usize, row: FindingRow) -> AnyView {
+fn finding(app: App, focus: Focus, row: FindingRow) -> AnyView {
     let f = row.finding;
     let severity = words::severity(f.severity);
     let next = f.next_step.map(|text| {
@@ -117,7 +129,7 @@ fn finding(app: App, index: usize, row: FindingRow) -> AnyView {
                 .attr("type", "button")
                 .class("quiet link")
                 .attr("data-testid", "finding-evidence")
-                .on(leptos::ev::click, move |_| app.look_at(Focus::Finding(index)))
+                .on(leptos::ev::click, move |_| app.look_at(focus.clone()))
                 .child("Show the evidence"),
         ))
         .into_any()

@@ -63,6 +63,9 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
             c.via.map_or(String::new(), |via| format!(" · dialled as {via}"))
         )),
     );
+    let outcomes = detail.directions.iter().zip(&detail.outcomes).enumerate().map(|(i, (d, text))| outcome(app, i, d, text)).collect_view();
+    let is_answered = detail.directions.iter().any(|d| d.direction == Way::Reply);
+    let unanswered = (!is_answered).then(|| div().class("outcome").child((span().class("line reply"), "no reply was captured")));
     let relays = detail.relays.iter().cloned().enumerate().map(|(i, relay)| {
         let words = match relay.side {
             Side::Behind => "continued through",
@@ -87,7 +90,27 @@ fn one(app: App, detail: &Arc<Detail>) -> AnyView {
         Some(Err(why)) => p().class("message").child(why).into_any(),
         None => div().class("picture").child(div().class("picture-view")).into_any(),
     };
-    (div().class("path-head").child((head, relays)), drawing).into_any()
+    (
+        div().class("path-head").child((
+            head,
+            div().class("outcomes").attr("data-testid", "outcomes").child((outcomes, unanswered)),
+            relays,
+        )),
+        drawing,
+    )
+        .into_any()
+}
+
+/// What became of one direction's packets. A hop that they came to last leads to its evidence.
+fn outcome(app: App, index: usize, direction: &DirectionPath, text: &str) -> AnyView {
+    let word = words::verdict_word(direction.verdict);
+    let rest = text.strip_prefix(word).unwrap_or(text).trim_start_matches(':').trim_start().to_owned();
+    let (line, name) = if direction.direction == Way::Request { ("line request", "request") } else { ("line reply", "reply") };
+    let last = direction.lost_after.map(|hop| {
+        let focus = Focus::Hop(index, hop as usize);
+        button().attr("type", "button").class("quiet link").on(leptos::ev::click, move |_| app.look_at(focus.clone())).child("why")
+    });
+    div().class("outcome").child((span().class(line), name, ui::badge(word, word), span().child(rest), last)).into_any()
 }
 
 /// One direction as a table: the whole of what the picture shows.

@@ -84,6 +84,8 @@ pub enum Focus {
     Relay(usize),
     /// Index in the findings at hand.
     Finding(usize),
+    /// Index in the findings that are told of the selected path.
+    Told(usize),
     /// Index in the overview's capture points.
     Point(usize),
 }
@@ -331,6 +333,7 @@ impl App {
                 Focus::Finding(i) => {
                     self.findings.with_untracked(|all| all.get(*i).map(|f| f.finding.evidence.clone())).unwrap_or_default()
                 }
+                Focus::Told(i) => detail.and_then(|d| Some(d.findings.get(*i)?.finding.evidence.clone())).unwrap_or_default(),
                 Focus::Point(i) => overview.points.get(*i).map(|p| p.point.evidence.clone()).unwrap_or_default(),
                 Focus::Entity(id) => {
                     let question = Question::Entity { id: id.clone() };

@@ -9,8 +9,8 @@ use hopscope::model::Locator;
 use hopscope::packed::{PackedReport, PathHead};
 use hopscope::report::{DirectionPath, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Path, Report, Severity, Source, Verdict};
 use hopscope::views::escape::inert;
-use hopscope::views::hop_filter;
 use hopscope::views::layout::{Picture, Selection, layout};
+use hopscope::views::{hop_filter, words};
 
 use crate::protocol::{
     About, Answer, Continued, Conversation, Detail, EntityDetail, FindingRow, HopLabel, List, Name, Order, Overview, Place, Placed,
@@ -23,6 +23,8 @@ const WORST: usize = 50;
 const MOST_INTERFACES: usize = 2000;
 /// Of what a VPC or a node contains, so much is listed.
 const MOST_INSIDE: usize = 200;
+/// Conversations that lead away from a finding of many alike.
+const MOST_CHIPS: usize = 4;
 /// Of more paths than these, the map draws one for each way through the network.
 const MOST_MAPPED: usize = 20_000;
 /// Names offered for what a person types.
@@ -40,6 +42,8 @@ pub struct Shown {
     by_key: Vec<(u64, u32)>,
     /// Indexes of findings, the most severe first.
     worst_first: Vec<u32>,
+    /// Paths and the findings that are told of them, as places in `worst_first`: in order.
+    told: Vec<(u32, u32)>,
     /// The rows of the list that was asked for last.
     list: RefCell<Option<(List, Vec<u32>)>>,
 }
@@ -74,8 +78,16 @@ impl Shown {
         let mut worst_first: Vec<(std::cmp::Reverse<Severity>, u32)> =
             (0..).zip(report.findings.iter()).map(|(i, f)| (std::cmp::Reverse(f.severity), i)).collect();
         worst_first.sort_unstable();
-        let worst_first = worst_first.into_iter().map(|w| w.1).collect();
-        Self { report, entities, rows, by_key, worst_first, list: RefCell::default() }
+        let worst_first: Vec<u32> = worst_first.into_iter().map(|w| w.1).collect();
+        let mut shown = Self { report, entities, rows, by_key, worst_first, told: Vec::new(), list: RefCell::default() };
+        let of = |(place, i): (u32, &u32)| {
+            let paths = shown.report.findings.get(*i as usize).map(|f| f.paths).unwrap_or_default();
+            paths.into_iter().filter_map(|id| shown.index_of(&id)).map(move |path| (path, place)).collect::<Vec<_>>()
+        };
+        let mut told: Vec<(u32, u32)> = (0..).zip(&shown.worst_first).flat_map(of).collect();
+        told.sort_unstable();
+        shown.told = told;
+        shown
     }
 
     /// What the page always shows.
@@ -91,21 +103,29 @@ impl Shown {
             findings: self.report.findings.len() as u32,
             worst: self.findings(0, WORST as u32),
             interfaces,
-            sampled: self.report.head.sampling.as_ref().map(hopscope::views::words::sampling),
-            left_out: hopscope::views::words::left_out(&self.report.head.ambiguous),
+            sampled: self.report.head.sampling.as_ref().map(words::sampling),
+            left_out: words::left_out(&self.report.head.ambiguous),
         }
     }
 
     /// Findings from the `first` on, the most severe first.
     pub fn findings(&self, first: u32, count: u32) -> Vec<FindingRow> {
-        let findings = self.worst_first.iter().skip(first as usize).take(count as usize);
-        findings
-            .filter_map(|i| self.report.findings.get(*i as usize))
-            .map(|f| {
-                let about = f.about.iter().map(|id| self.about(id)).collect();
-                FindingRow { finding: Finding { summary: inert(&f.summary), next_step: f.next_step.as_deref().map(inert), ..f }, about }
-            })
-            .collect()
+        self.worst_first.iter().skip(first as usize).take(count as usize).filter_map(|i| self.finding(*i)).collect()
+    }
+
+    fn finding(&self, index: u32) -> Option<FindingRow> {
+        let f = self.report.findings.get(index as usize)?;
+        let about = f.paths.iter().take(MOST_CHIPS).chain(&f.about).map(|id| self.about(id)).collect();
+        let (summary, next_step) = (self.sentence(&f.summary), f.next_step.as_deref().map(|text| self.sentence(text)));
+        Some(FindingRow { finding: Finding { summary, next_step, ..f }, about })
+    }
+
+    /// A sentence of the report, with nodes called as everywhere on the page.
+    fn sentence(&self, text: &str) -> String {
+        words::with_names(&inert(text), |name| {
+            let id = format!("node:{name}");
+            self.entity_of(&id).map(|_| self.host(&id))
+        })
     }
 
     fn about(&self, id: &str) -> About {
@@ -221,8 +241,16 @@ impl Shown {
             confidence: r.confidence,
             evidence: r.evidence.clone(),
         });
+        let from = self.told.partition_point(|t| t.0 < index);
+        let told = self.told.iter().skip(from).take_while(|t| t.0 == index).filter_map(|t| self.worst_first.get(t.1 as usize));
+        let findings = told.filter_map(|i| self.finding(*i)).collect();
+        let mut part = Report::default();
+        self.add(path.clone(), &mut part);
+        let outcomes = path.directions.iter().map(|d| words::Book::new(&part).verdict(d)).collect();
         Some(Detail {
             conversation,
+            outcomes,
+            findings,
             labels: path.directions.iter().map(|d| d.hops.iter().map(label).collect()).collect(),
             names: ids.into_iter().map(|id| self.name(id)).collect(),
             relays: relays.collect(),
