@@ -33,8 +33,9 @@ export function filesBelow(folder, below = '') {
   });
 }
 
-/** The example's files as {name, base64}: what can be handed into a page. */
-export const exampleFiles = () => filesBelow(example).map((name) => ({ name, base64: readFileSync(join(example, name)).toString('base64') }));
+/** The files of a folder, and the example's, as {name, base64}: what can be handed into a page. */
+export const filesOf = (folder) => filesBelow(folder).map((name) => ({ name, base64: readFileSync(join(folder, name)).toString('base64') }));
+export const exampleFiles = () => filesOf(example);
 
 /** What the command line writes for these paths. */
 export function native(cwd, paths) {

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { browser, open, reportOver, site, startAndStop } from './chromium.mjs';
-import { dropFiles, example, exampleFiles, filesBelow } from './lib.mjs';
+import { dropFiles, example, exampleFiles, filesBelow, filesOf } from './lib.mjs';
 
 const LONG = { timeout: 120_000 };
 const COUNT = filesBelow(example).length;
@@ -121,6 +122,38 @@ test('conversations are found by words, and walked through by key', LONG, async 
   await page.waitForFunction((n) => document.querySelector('[aria-selected="true"][data-position]')?.dataset.position === String(n), first + 1);
   await page.keyboard.press('p');
   await page.waitForFunction((n) => document.querySelector('[aria-selected="true"][data-position]')?.dataset.position === String(n), first);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('what became of the packets stands above the picture, and what is told of a conversation leads there and back', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
+  const lost = fileURLToPath(new URL('../cases/drop-midway-1/inputs/', import.meta.url));
+  const files = filesOf(lost).map(({ name, base64 }) => ({ name: name.replaceAll('/', '-'), base64 }));
+  await page.evaluate(dropFiles, files);
+  await reportOver(page, files.length);
+  const outcomes = page.locator('[data-testid="outcomes"]');
+  const head = () => page.locator('.path-head h1').innerText();
+  const told = () => page.locator('[data-testid="told"] [data-testid="finding"]').evaluateAll((all) => all.map((f) => f.dataset.kind));
+  assert.match(await head(), /:41977\) → .*:5432\)$/s, 'the first of what was lost');
+  assert.match(await outcomes.innerText(), /lost\s+after hop 5, node ip-192-168-33-181 eth1, the last place that saw them \(4 packets\)/s);
+  assert.match(await outcomes.innerText(), /no reply was captured/);
+  assert.deepEqual((await told()).sort(), ['no_reply', 'packet_loss', 'retransmission']);
+  const all = Number(await page.locator('[data-testid="tab-findings"] .number-badge').innerText());
+  assert.equal(await page.locator('[data-testid="finding"]').count(), all, 'each is shown once');
+
+  await page.locator('[data-testid="told"] [data-kind="packet_loss"] [data-testid="finding-evidence"]').click();
+  await page.locator('[data-testid="evidence-item"][data-kind="silence"]').waitFor();
+  assert.match(await page.locator('[data-testid="evidence"]').innerText(), /packet loss\s.*41977/s);
+  await outcomes.getByText('why').click();
+  await page.waitForFunction(() => document.querySelector('[data-testid="evidence"] h2')?.innerText.startsWith('Hop 5'));
+
+  // The answers of another one are lost.
+  await page.locator('[data-testid="tab-findings"]').click();
+  await page.locator('[data-testid="finding"]', { hasText: 'replies of' }).locator('.chip', { hasText: '→' }).first().click();
+  await page.waitForFunction(() => document.querySelector('.path-head h1')?.innerText.includes(':9090'));
+  await page.waitForFunction(() => /delivered.*lost\s+after hop 2/s.test(document.querySelector('[data-testid="outcomes"]')?.innerText));
+  assert.ok((await told()).includes('packet_loss'));
   assert.deepEqual(faults, []);
   await context.close();
 });

@@ -243,7 +243,9 @@ impl Shown {
         });
         let from = self.told.partition_point(|t| t.0 < index);
         let told = self.told.iter().skip(from).take_while(|t| t.0 == index).filter_map(|t| self.worst_first.get(t.1 as usize));
-        let findings = told.filter_map(|i| self.finding(*i)).collect();
+        let is_other = |about: &About| !matches!(about, About::Conversation { key, .. } if *key == conversation.key);
+        let of_it = |row: FindingRow| FindingRow { about: row.about.into_iter().filter(is_other).collect(), ..row };
+        let findings = told.filter_map(|i| self.finding(*i)).map(of_it).collect();
         let mut part = Report::default();
         self.add(path.clone(), &mut part);
         let outcomes = path.directions.iter().map(|d| words::Book::new(&part).verdict(d)).collect();
@@ -453,7 +455,7 @@ impl Shown {
 
     fn end(&self, end: &FlowEnd) -> String {
         let socket = socket(&end.ip, end.port);
-        match end.entity.as_deref().map(|id| self.short(id)) {
+        match end.entity.as_deref().map(|id| self.host(id)) {
             Some(name) if name != end.ip => format!("{name} ({socket})"),
             _ => socket,
         }
