@@ -28,6 +28,17 @@ fn text_reads_like_an_incident_document() {
 }
 
 #[test]
+fn a_report_of_one_path_says_nothing_of_others() {
+    let mut report = fixture("loss.json");
+    report.paths.truncate(2);
+    let [one, other] = [0, 1].map(|i: usize| report.paths[i].id.clone());
+    let told = |paths: &[&String]| Finding { paths: paths.iter().map(|p| (*p).clone()).collect(), ..Finding::default() };
+    report.findings = vec![told(&[&one]), told(&[&other]), told(&[]), told(&[&one, &other])];
+    let findings = only_path(report, &one).findings;
+    assert_eq!(findings, [told(&[&one]), told(&[]), told(&[&one])]);
+}
+
+#[test]
 fn text_names_bad_inputs_first_and_cites_its_evidence() {
     let mut report = fixture("pod-to-pod.json");
     report.inputs[3].status = Status::Partial;

@@ -561,6 +561,8 @@ mod tests {
         };
         let book = Book::new(&report);
         assert_eq!(["node:a.east", "node:b.east", "node:10.0.0.1"].map(|n| book.short(n)), ["a", "b.east", "10.0.0.1"]);
+        let told = "a.east/eth0 (a.east): xa.east, a.east1 and b.east are no a.east.";
+        assert_eq!(book.sentence(told), "a/eth0 (a): xa.east, a.east1 and b.east are no a.");
     }
 
     #[test]
