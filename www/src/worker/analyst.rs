@@ -250,7 +250,7 @@ async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Opt
     match question {
         Question::Path { key, id } => Ok(Answer::Path(shown.path(key.as_deref(), id.as_deref()).map(Box::new))),
         Question::Picture { id } => Ok(Answer::Picture(shown.picture(&id))),
-        Question::Map => Ok(Answer::Picture(shown.map())),
+        Question::Map => shown.map().map(Answer::Picture),
         Question::Entity { id } => shown.entity(&id).map(Answer::Entity),
         Question::Evidence { ids } => Ok(Answer::Evidence(shown.evidence(&ids))),
         Question::Rows { list, first, count } => Ok(shown.rows(&list, first, count)),

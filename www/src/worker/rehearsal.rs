@@ -69,7 +69,7 @@ fn look_at(shown: &Shown) {
     if let Some(path) = shown.path(None, None) {
         shown.picture(&path.conversation.id);
     }
-    shown.map();
+    let _ = shown.map();
 }
 
 fn read(point: usize, bytes: &[u8]) -> Vec<Ingested> {

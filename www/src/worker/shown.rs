@@ -298,9 +298,18 @@ impl Shown {
     }
 
     /// All paths in one picture.
-    pub fn map(&self) -> Picture {
+    ///
+    /// # Errors
+    /// There are too many ways through the network for one picture, for a person.
+    pub fn map(&self) -> Result<Picture, String> {
         let head = &self.report.head;
-        let (paths, entities) = (self.by_route(), head.entities.clone());
+        let paths = self.by_route().ok_or_else(|| {
+            format!(
+                "These {} conversations take more than {MOST_MAPPED} ways through the network, which is too much for one picture: filter the list, or choose one of them.",
+                self.rows.len()
+            )
+        })?;
+        let entities = head.entities.clone();
         let part = Report {
             paths,
             entities,
@@ -309,7 +318,7 @@ impl Shown {
             sampling: head.sampling,
             ..Report::default()
         };
-        layout(&part, &Selection::all())
+        Ok(layout(&part, &Selection::all()))
     }
 
     /// One entity with what it stands in and what stands in it.
@@ -353,10 +362,10 @@ impl Shown {
         self.report.head.entities.iter().filter(fits).take(MOST_NAMES).map(|e| self.name(&e.id)).collect()
     }
 
-    /// Of many paths, one for each way through the network: on the map they lie on one another.
-    fn by_route(&self) -> Vec<Path> {
+    /// Of many paths, one for each way through the network: on the map they lie on one another. `None`: these are too many as well.
+    fn by_route(&self) -> Option<Vec<Path>> {
         if self.rows.len() <= MOST_MAPPED {
-            return self.report.paths.iter().collect();
+            return Some(self.report.paths.iter().collect());
         }
         let mut routes: BTreeSet<u64> = BTreeSet::new();
         let route = |path: &Path| {
@@ -364,7 +373,9 @@ impl Shown {
             let of = |d: &DirectionPath| (d.direction as u8, d.lost_after, d.verdict as u8, d.hops.iter().map(hop).collect::<Vec<_>>());
             hash(&path.directions.iter().map(of).collect::<Vec<_>>())
         };
-        self.report.paths.iter().filter(|path| routes.insert(route(path))).collect()
+        // Laid out, a million of them would be more than a worker may hold.
+        let one_each: Vec<Path> = self.report.paths.iter().filter(|path| routes.insert(route(path))).take(MOST_MAPPED + 1).collect();
+        (one_each.len() <= MOST_MAPPED).then_some(one_each)
     }
 
     /// Index of the path with an id.
