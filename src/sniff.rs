@@ -118,7 +118,8 @@ impl Format {
 /// What an input is. `prefix` holds its first [`PREFIX`] bytes (fewer where it is shorter); `name` only breaks ties.
 #[must_use]
 pub fn sniff(prefix: &[u8], name: &str) -> Format {
-    if prefix.is_empty() {
+    // Commands that have nothing to list print a line's end at most.
+    if prefix.len() < PREFIX && prefix.iter().all(u8::is_ascii_whitespace) {
         return Format::Empty;
     }
     if let Some(format) = by_magic(prefix) {

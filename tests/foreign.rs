@@ -49,4 +49,6 @@ fn nothing_and_zeros_are_named() {
         assert_eq!(input.status, Status::Rejected);
         assert!(input.message.as_deref().unwrap().contains(said), "{:?}", input.message);
     }
+    // As `arp -an` prints on a host without neighbours.
+    assert_eq!(read("arp.txt", b"\n").message.as_deref(), Some("the file is empty"));
 }
