@@ -27,31 +27,6 @@
   const unpack = (packed) =>
     new Response(new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
 
-  // A reader's companion, in a thread of its own: browsers copy what their process has read of a file in the thread that asked for it, and that takes
-  // as long as a reader takes for the bytes. The reader names a file, from where on it wants it, and in slices of what size; each further
-  // message asks for the next slice. Three are on their way meanwhile.
-  const ahead = () => {
-    self.onmessage = ({ data: port }) => {
-      let [reading, file, next, size, slices] = [0, null, 0, 0, []];
-      port.onmessage = async ({ data }) => {
-        if (data) [reading, file, next, size, slices] = [...data, []];
-        while (slices.length < 3 && next < file.size) {
-          const slice = file.slice(next, next + size).arrayBuffer();
-          slice.catch(() => {}); // Said when it is asked for.
-          slices.push(slice);
-          next += size;
-        }
-        const now = reading;
-        try {
-          const buffer = await slices.shift();
-          port.postMessage([now, buffer], buffer ? [buffer] : []);
-        } catch (error) {
-          port.postMessage([now, error.message]);
-        }
-      };
-    };
-  };
-
   try {
     // Where the browser enforces Trusted Types, no other code can turn a string into a script's address.
     const ours = new Set(['sw.js', hopscopeData.engine]);
@@ -83,17 +58,11 @@
       const { build, glue, module } = self.hopscopeEngine;
       if (build !== hopscopeData.build) throw new Error('it is of another build than this page; reload the page');
       const compiled = await WebAssembly.compile(await unpack(module));
-      const script = (text) => {
-        const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
-        ours.add(url);
-        return url;
-      };
-      start = {
-        module: compiled,
-        url: script('const wasm_bindgen = (' + glue.toString() + ')();\nself.onmessage = ({ data: { module, ahead } }) => {\n'
-          + '  self.onmessage = null;\n  self.hopscopeAhead = ahead;\n  wasm_bindgen.initSync({ module });\n};\n'),
-        ahead: script('(' + ahead.toString() + ')();\n'),
-      };
+      const text = 'const wasm_bindgen = (' + glue.toString() + ')();\n'
+        + 'self.onmessage = (event) => { self.onmessage = null; wasm_bindgen.initSync({ module: event.data }); };\n';
+      const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+      ours.add(url);
+      start = { module: compiled, url };
       self.hopscopeEngine.module = null;
       if ('serviceWorker' in navigator && location.protocol.startsWith('http') && hopscopeData.engine) {
         navigator.serviceWorker.register(policy.createScriptURL('sw.js')).catch((e) => console.info('no offline copy:', e.message));
@@ -110,24 +79,10 @@
         });
         return coming;
       },
-      startWorker(reads) {
+      startWorker() {
         if (!start) throw new Error('the engine is not there yet');
         const worker = new Worker(policy.createScriptURL(start.url));
-        if (!reads) {
-          worker.postMessage({ module: start.module });
-          return worker;
-        }
-        const companion = new Worker(policy.createScriptURL(start.ahead));
-        const { port1, port2 } = new MessageChannel();
-        worker.postMessage({ module: start.module, ahead: port1 }, [port1]);
-        companion.postMessage(port2, [port2]);
-        // A reader without it would wait for ever.
-        companion.onerror = ({ message }) => worker.dispatchEvent(new ErrorEvent('error', { message }));
-        const end = worker.terminate.bind(worker);
-        worker.terminate = () => {
-          companion.terminate();
-          end();
-        };
+        worker.postMessage(start.module);
         return worker;
       },
       async example(name) {

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::MessagePort;
 
 fn host() -> Option<JsValue> {
     Reflect::get(&js_sys::global(), &JsValue::from_str("hopscopeHost")).ok().filter(JsValue::is_object)
@@ -27,17 +26,12 @@ pub async fn engine() -> Result<(), String> {
     JsFuture::from(promise).await.map(drop).map_err(|e| text_of(&e))
 }
 
-/// A new worker with the engine in it; it takes messages at once. One that `reads` has a companion that reads ahead: see [`ahead`].
+/// A new worker with the engine in it; it takes messages at once.
 ///
 /// # Errors
 /// The engine is not there, or the browser refused to start a worker; its own words.
-pub fn start_worker(reads: bool) -> Result<web_sys::Worker, String> {
-    method("startWorker", &JsValue::from_bool(reads))?.dyn_into().map_err(|_| "boot.js gave something other than a worker".to_owned())
-}
-
-/// In a worker that reads: where slices of files are asked for.
-pub fn ahead() -> Option<MessagePort> {
-    Reflect::get(&js_sys::global(), &JsValue::from_str("hopscopeAhead")).ok()?.dyn_into().ok()
+pub fn start_worker() -> Result<web_sys::Worker, String> {
+    method("startWorker", &JsValue::UNDEFINED)?.dyn_into().map_err(|_| "boot.js gave something other than a worker".to_owned())
 }
 
 /// The files of an example: path and bytes. They come with the engine.

@@ -1,24 +1,24 @@
 //! One file → its digests: reads slices, pushes them into the engine, reports progress.
-//! Holds at most four slices of the file at a time, whatever its size, and a piece of one in the module's memory.
+//! Holds at most three slices of the file at a time, whatever its size, and a piece of one in the module's memory.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use hopscope::facts::{Correction, Fact};
 use hopscope::ingest::{Data, Ingest, Ingested};
 use hopscope::report::Status;
 use hopscope::sample;
-use js_sys::{Array, Promise, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue};
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, File, MessageEvent, MessagePort};
+use web_sys::{Blob, File};
 
 use super::Out;
 use crate::host;
 use crate::protocol::{Found, FromWorker, Key, Room};
 
-/// Slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
-const SLICE: f64 = 8.0 * 1024.0 * 1024.0;
+/// Two slices of this size in flight read a file fastest: smaller ones pay per call, larger ones only cost memory.
+const SLICE: f64 = 12.0 * 1024.0 * 1024.0;
 
 /// What of a slice is copied into the module's memory and read before the next: it then still lies in the processor's cache, where headers
 /// that are far apart are found twice as fast.
@@ -160,27 +160,38 @@ pub fn touch(bytes: usize) {
     std::hint::black_box(vec![1_u8; bytes]);
 }
 
-/// Hands the blob's bytes to `push` in order until it says `false`, while the next slices are on their way.
+/// Hands the blob's bytes to `push` in order, two slices ahead, until it says `false`.
 ///
 /// # Errors
 /// The offset at which reading stopped, and the browser's words.
 pub async fn feed(blob: &Blob, push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
     let mut chunk = CHUNK.take();
-    let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
-    let outcome = feed_by(blob, &mut chunk, &mut total, push).await;
+    let outcome = feed_by(blob, &mut chunk, push).await;
     CHUNK.set(chunk);
-    outcome.map_err(|thrown| (total.bytes, host::text_of(&thrown)))
+    outcome
 }
 
-async fn feed_by(
-    blob: &Blob,
-    chunk: &mut Vec<u8>,
-    total: &mut Total,
-    mut push: impl FnMut(&[u8], &mut Total) -> bool,
-) -> Result<(), JsValue> {
+async fn feed_by(blob: &Blob, chunk: &mut Vec<u8>, mut push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
+    let size = blob.size();
     chunk.resize(PIECE, 0);
-    let mut slices = Slices::of(blob)?;
-    while let Some(buffer) = slices.next().await? {
+    let mut next = 0.0;
+    let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
+    let mut in_flight: VecDeque<Promise> = VecDeque::new();
+    let mut ask = |in_flight: &mut VecDeque<Promise>, at: u64| {
+        while in_flight.len() < 2 && next < size {
+            let end = (next + if next == 0.0 { FIRST_SLICE } else { SLICE }).min(size);
+            let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (at, host::text_of(&e)))?;
+            in_flight.push_back(slice.array_buffer());
+            next = end;
+        }
+        Ok(())
+    };
+    ask(&mut in_flight, 0)?;
+    loop {
+        let Some(promise) = in_flight.pop_front() else { return Ok(()) };
+        let buffer = JsFuture::from(promise).await.map_err(|e| (total.bytes, host::text_of(&e)))?;
+        // Asked before this one is looked at: else only one would be on its way meanwhile.
+        ask(&mut in_flight, total.bytes)?;
         let array = Uint8Array::new(&buffer);
         let (mut from, length) = (0, array.length());
         while from < length {
@@ -188,114 +199,12 @@ async fn feed_by(
             let Some(part) = chunk.get_mut(..to.saturating_sub(from) as usize) else { return Ok(()) };
             array.subarray(from, to).copy_to(part);
             total.bytes = total.bytes.saturating_add(part.len() as u64);
-            if !push(part, total) {
+            if !push(part, &mut total) {
                 return Ok(());
             }
             from = to;
         }
     }
-    Ok(())
-}
-
-/// A file's slices in order, each of them on its way before it is asked for.
-struct Slices<'a> {
-    blob: &'a Blob,
-    /// Asked for here: the first one, and where there is no companion all.
-    in_flight: VecDeque<Promise>,
-    /// Up to where.
-    next: f64,
-    companion: Option<Companion>,
-}
-
-impl<'a> Slices<'a> {
-    fn of(blob: &'a Blob) -> Result<Self, JsValue> {
-        let mut slices = Self { blob, in_flight: VecDeque::new(), next: 0.0, companion: None };
-        slices.ask(FIRST_SLICE)?;
-        if slices.next < blob.size() {
-            slices.companion = Companion::read(blob, slices.next);
-        }
-        if slices.companion.is_none() {
-            slices.ask(SLICE)?;
-        }
-        Ok(slices)
-    }
-
-    fn ask(&mut self, size: f64) -> Result<(), JsValue> {
-        let end = (self.next + size).min(self.blob.size());
-        if self.next < end {
-            self.in_flight.push_back(self.blob.slice_with_f64_and_f64(self.next, end)?.array_buffer());
-            self.next = end;
-        }
-        Ok(())
-    }
-
-    /// `None` at the file's end.
-    async fn next(&mut self) -> Result<Option<JsValue>, JsValue> {
-        match (self.in_flight.pop_front(), &mut self.companion) {
-            (Some(slice), companion) => {
-                let is_alone = companion.is_none();
-                let buffer = JsFuture::from(slice).await?;
-                // Asked before this one is looked at: else only one would be on its way meanwhile.
-                if is_alone {
-                    self.ask(SLICE)?;
-                }
-                Ok(Some(buffer))
-            }
-            (None, Some(companion)) => companion.next().await,
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-thread_local! {
-    /// Files that the companion was asked to read.
-    static READINGS: Cell<u32> = const { Cell::new(0) };
-}
-
-/// The thread that reads ahead (`boot.js`): it answers each message by one slice.
-struct Companion {
-    port: MessagePort,
-    /// What it answers for another file comes too late.
-    reading: u32,
-    answer: Promise,
-}
-
-impl Companion {
-    /// Has it read the blob from there on. `None`: this worker has none.
-    fn read(blob: &Blob, from: f64) -> Option<Self> {
-        let port = host::ahead()?;
-        let reading = READINGS.get().wrapping_add(1);
-        READINGS.set(reading);
-        let answer = heard(&port);
-        let wanted = Array::of4(&JsValue::from(reading), blob, &JsValue::from_f64(from), &JsValue::from_f64(SLICE));
-        port.post_message(&wanted).ok()?;
-        Some(Self { port, reading, answer })
-    }
-
-    async fn next(&mut self) -> Result<Option<JsValue>, JsValue> {
-        loop {
-            let event = JsFuture::from(self.answer.clone()).await?.dyn_into::<MessageEvent>()?;
-            self.answer = heard(&self.port);
-            let answer = Array::from(&event.data());
-            if answer.get(0).as_f64() != Some(f64::from(self.reading)) {
-                continue;
-            }
-            let slice = answer.get(1);
-            if slice.is_undefined() {
-                return Ok(None);
-            }
-            if slice.is_string() {
-                return Err(slice);
-            }
-            self.port.post_message(&JsValue::NULL)?;
-            return Ok(Some(slice));
-        }
-    }
-}
-
-/// The next message that comes.
-fn heard(port: &MessagePort) -> Promise {
-    Promise::new(&mut |resolve, _| port.set_onmessage(Some(&resolve)))
 }
 
 /// The blob's bytes from `start`, at most `length`.
