@@ -603,6 +603,21 @@ mod tests {
     }
 
     #[test]
+    fn a_map_has_each_way_once_and_of_too_many_there_is_none() {
+        let many = vec![1; MOST_MAPPED + 1];
+        let map = |ways: usize| {
+            let mut report = report(&many);
+            for (n, path) in report.paths.iter_mut().enumerate() {
+                path.directions[0].verdict = Verdict::Delivered;
+                path.directions[0].hops = vec![Hop { owner: format!("pod:{}", n % ways), observed: true, ..Hop::default() }];
+            }
+            Shown::new(report.into()).map()
+        };
+        assert_eq!(map(3).map(|picture| picture.boxes.len()), Ok(3));
+        assert!(map(MOST_MAPPED + 1).is_err_and(|why| why.contains("20001 conversations")));
+    }
+
+    #[test]
     fn steps_stay_within_the_list() {
         let shown = Shown::new(report(&[5, 9, 5]).into());
         let list = List { order: Order::Packets, ..List::default() };
