@@ -1,4 +1,4 @@
-//! The bench `join` as WebAssembly, built as the page's engine is: `cargo xtask bench` runs it in Node.js, whose engine is Chromium's.
+//! The bench `join` as WebAssembly, built as the npm package's engine is: `cargo xtask bench` runs it in Chromium.
 #![allow(missing_docs)]
 
 #[path = "../../benches/join/measure.rs"]

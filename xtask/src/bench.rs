@@ -216,10 +216,13 @@ fn joining(text: &mut String) -> Result<()> {
          packets, sorted by radix\nfor each point and merged once, and nothing else. The last two columns are what correlating, tracing and diagnosing takes beside either.\n"
     )?;
     output.lines().filter(|l| l.starts_with('|')).try_for_each(|line| writeln!(text, "{line}"))?;
-    let module = build::join()?;
-    let script = "console.log(require(process.argv[1]).table())";
-    let output = step("bench join in WebAssembly", || program("node").args(["--eval", script]).arg(&module).text())?;
-    writeln!(text, "\nThe same in WebAssembly, built as the page's engine is, in Node.js, whose engine is Chromium's:\n")?;
+    let folder = build::join()?;
+    setup::npm_tools()?;
+    let chromium = setup::chromium()?;
+    let mut node = program("node");
+    node.current_dir(root().join("tests/e2e")).arg("join.mjs").arg(&folder).env("CHROME", &chromium);
+    let output = step("bench join in Chromium", || node.text())?;
+    writeln!(text, "\nThe same in WebAssembly, in Chromium:\n")?;
     output.lines().filter(|l| l.starts_with('|')).try_for_each(|line| writeln!(text, "{line}"))?;
     Ok(())
 }

@@ -147,11 +147,11 @@ pub(crate) fn npm() -> Result<PathBuf> {
     Ok(tarball)
 }
 
-/// Build the bench `join` for WebAssembly, as the npm package is built. Gives the module for Node.js.
+/// Build the bench `join` for WebAssembly, as the npm package is built. Gives the folder with the module, for a page without modules.
 pub(crate) fn join() -> Result<PathBuf> {
     let out = sh::scratch().join("join");
-    bound("bench join", (&["--example", "join"], "examples/join.wasm"), ("nodejs", "join"), &out)?;
-    Ok(out.join("join.js"))
+    bound("bench join", (&["--example", "join"], "examples/join.wasm"), ("no-modules", "join"), &out)?;
+    Ok(out)
 }
 
 /// Part of `hopscope-pkg` as a module and the JavaScript that binds it, alone in the folder `out`. `part`: cargo's arguments and the file that they
