@@ -259,7 +259,8 @@ fn accounts_and_arns_go_the_same_everywhere() {
 fn no_field_is_forgotten() {
     use serde_json::Value;
     // The words of the report's own schema, and ids that it gives itself.
-    const OWN: &[&str] = &["schema", "kind", "id", "evidence", "input", "capture_points", "relative_to", "link_type", "protocol", "path"];
+    const OWN: &[&str] =
+        &["schema", "kind", "id", "evidence", "input", "capture_points", "relative_to", "link_type", "protocol", "path", "paths"];
     const SECRET: &str = "zq7-secret.x9";
     fn texts(value: &Value, at: &str, found: &mut Vec<String>) {
         match value {
