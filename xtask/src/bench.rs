@@ -432,6 +432,7 @@ fn benches() -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let files = files_below(&folder, &|_| false)?;
-    let sources = files.iter().filter(|f| f.extension().is_some_and(|e| e == "rs"));
+    // What lies deeper is a part of one.
+    let sources = files.iter().filter(|f| f.parent() == Some(&*folder) && f.extension().is_some_and(|e| e == "rs"));
     Ok(sources.filter_map(|f| Some(f.file_stem()?.to_string_lossy().into_owned())).collect())
 }
