@@ -8,7 +8,8 @@ import { QUIET } from './quiet.mjs';
 const [folder] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath: process.env.CHROME, args: QUIET });
 const page = await browser.newPage();
-await page.addScriptTag({ content: readFileSync(join(folder, 'join.js'), 'utf8') });
+// As a script of the page it would look for its own address, and this page has none.
+await page.evaluate(`${readFileSync(join(folder, 'join.js'), 'utf8')}; globalThis.wasm_bindgen = wasm_bindgen;`);
 const table = await page.evaluate(async (base64) => {
   const module = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   await wasm_bindgen({ module_or_path: module });
