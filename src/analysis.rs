@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::confidence;
 use crate::correlate::clocks::Offset;
 use crate::correlate::flows::{self, Flows};
-use crate::diagnose;
+use crate::diagnose::{self, Told};
 use crate::digest::{CaptureDigest, Tuple};
 use crate::evidence::{Book, Ev, Place, Used};
 use crate::identify::inventory::{Id, Inventory, is_special, short};
@@ -69,7 +69,7 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let mut findings = diagnose::diagnose(ctx, &traced, &mut book);
     let trace::Traced { mut paths, clocks, .. } = traced;
-    findings.extend(damaged(&sorted, &mut book));
+    findings.extend(damaged(&sorted, &mut book).into_iter().map(Told::from));
     // What is left to do asks packets no more.
     flows.forget_rows();
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
@@ -113,7 +113,6 @@ fn damaged(inputs: &[&Ingested], book: &mut Book) -> Vec<diagnose::Finding> {
         let ev = book.add("damaged_input", format!("{name} {what}: {message}"), vec![Place { input: n, at }]);
         let next_step = Some("collect that file again".to_owned());
         found.push(diagnose::Finding {
-            paths: Vec::new(),
             kind: "damaged_input",
             severity,
             about: Vec::new(),
@@ -196,7 +195,7 @@ impl Publisher<'_> {
         paths: Paths,
         relays: &Relays,
         clocks: &BTreeMap<usize, (usize, Offset)>,
-        mut findings: Vec<diagnose::Finding>,
+        mut findings: Vec<Told>,
     ) -> PackedReport {
         let inv = self.inv;
         self.seen_addresses(&mut findings);
@@ -243,7 +242,7 @@ impl Publisher<'_> {
         for r in &relays.relays {
             self.entity(&r.through, 1.0, &r.ev);
         }
-        for f in &findings {
+        for Told { finding: f, .. } in &findings {
             for id in &f.about {
                 self.entity(id, 1.0, &f.ev);
             }
@@ -264,7 +263,7 @@ impl Publisher<'_> {
         }
         self.entities.retain(|_, d| !d.ev.is_empty());
         let known: BTreeSet<Id> = order::set(self.entities.keys().cloned());
-        order::sort_by(&mut findings, |a, b| {
+        order::sort_by(&mut findings, |Told { finding: a, .. }, Told { finding: b, .. }| {
             (std::cmp::Reverse(a.severity), a.kind, &a.about, &a.summary).cmp(&(
                 std::cmp::Reverse(b.severity),
                 b.kind,
@@ -279,7 +278,7 @@ impl Publisher<'_> {
         self.used.extend(self.points.iter().flat_map(|p| p.ev.iter().copied()));
         self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
         self.used.extend(relays.relays.iter().flat_map(|r| r.ev.iter().copied()));
-        self.used.extend(findings.iter().flat_map(|f| f.ev.iter().copied()));
+        self.used.extend(findings.iter().flat_map(|t| t.finding.ev.iter().copied()));
         let mut relays_of: BTreeMap<usize, Vec<&Relay>> = BTreeMap::new();
         for r in &relays.relays {
             relays_of.entry(r.front).or_default().push(r);
@@ -342,7 +341,7 @@ impl Publisher<'_> {
                 .collect(),
             ..Report::default()
         };
-        let findings = findings.into_iter().map(|f| Finding {
+        let findings = findings.into_iter().map(|Told { finding: f, paths }| Finding {
             kind: f.kind.to_owned(),
             severity: f.severity,
             about: f.about.into_iter().filter(|a| known.contains(a)).collect(),
@@ -350,7 +349,7 @@ impl Publisher<'_> {
             next_step: f.next_step,
             confidence: confidence::round(f.p),
             evidence: names(&mut f.ev.into_iter()),
-            paths: order::set(f.paths.into_iter()).into_iter().map(|n| path_id(n as usize)).collect(),
+            paths: order::set(paths.into_iter()).into_iter().map(|n| path_id(n as usize)).collect(),
         });
         let findings = findings.collect();
         let relays = |n: usize| relays_of.get(&n).map(Vec::as_slice).unwrap_or_default();
@@ -359,7 +358,7 @@ impl Publisher<'_> {
     }
 
     /// Every address that the captures show gets its owner.
-    fn seen_addresses(&mut self, findings: &mut Vec<diagnose::Finding>) {
+    fn seen_addresses(&mut self, findings: &mut Vec<Told>) {
         let mut macs: BTreeMap<Mac, Place> = BTreeMap::new();
         let mut ips: BTreeMap<IpAddr, Place> = BTreeMap::new();
         for c in self.captures {
@@ -434,8 +433,7 @@ impl Publisher<'_> {
                     if let Some(d) = self.entities.get_mut(&id) {
                         d.macs.insert(mac);
                     }
-                    findings.push(diagnose::Finding {
-                        paths: Vec::new(),
+                    findings.push(Told::from(diagnose::Finding {
                         kind: "unresolved_address",
                         severity: Severity::Warning,
                         about: vec![id],
@@ -445,7 +443,7 @@ impl Publisher<'_> {
                         )),
                         p: confidence::finding::UNRESOLVED,
                         ev: vec![ev],
-                    });
+                    }));
                 }
             }
         }

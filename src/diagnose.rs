@@ -37,28 +37,44 @@ pub struct Finding {
     pub next_step: Option<String>,
     /// How sure.
     pub p: f64,
-    /// Indexes of the paths that it is told of, if it is told of any; the first of many.
-    pub paths: Vec<u32>,
     /// Why.
     pub ev: Vec<Ev>,
 }
 
+/// A finding, and what it is told of.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What is told.
+    pub finding: Finding,
+    /// Indexes of the paths that it is told of, if it is told of any; the first of many.
+    pub paths: Vec<u32>,
+}
+
+impl From<Finding> for Told {
+    /// Of no path in particular.
+    fn from(finding: Finding) -> Self {
+        Self { finding, paths: Vec::new() }
+    }
+}
+
 /// Everything that is worth saying.
-pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Finding> {
+pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Told> {
     let Traced { paths, clocks, left_out, .. } = traced;
-    let mut found = Vec::new();
+    let (mut told, mut found) = (Vec::new(), Vec::new());
+    let mut rejected = flow_logs::Rejected::default();
     let mut workers = Workers::default();
     let veths: BTreeSet<&str> = order::set(ctx.inv.pods.values().map(|p| p.veth.as_str()));
     for (n, path) in (0..).zip(paths.iter()) {
-        let (before, path) = (found.len(), &path);
+        let path = &path;
         translated(ctx, path, book, &mut found);
         lost(ctx, path, book, &mut found);
         answers(ctx, path, &veths, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
+        rejected.on_path(ctx, path, &mut found);
         workers.add(ctx, path);
-        found.iter_mut().skip(before).for_each(|f| f.paths.push(n));
+        told.extend(found.drain(..).map(|finding| Told { finding, paths: vec![n] }));
     }
-    flow_logs::findings(ctx, paths, book, &mut found);
+    rejected.findings(ctx, book, &mut found);
     workers.findings(ctx, &mut found);
     icmp_errors(ctx, book, &mut found);
     arp(ctx, book, &mut found);
@@ -69,7 +85,8 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Findi
     stale(ctx, book, &mut found);
     sampled(ctx, book, &mut found);
     filtered(ctx, left_out, book, &mut found);
-    merge_alike(found)
+    told.extend(found.into_iter().map(Told::from));
+    merge_alike(told)
 }
 
 /// Captures that left out what crossed their interface: what they do not have is not lost.
@@ -86,7 +103,6 @@ fn filtered(ctx: Context<'_>, left_out: &[LeftOut], book: &mut Book, found: &mut
             n => format!(" and of {n} other conversations"),
         };
         found.push(Finding {
-            paths: Vec::new(),
             kind: "filtered_capture",
             severity: Severity::Info,
             about: vec![one.interface.clone()],
@@ -123,21 +139,12 @@ fn sampled(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         "1 in {of} of the packets were examined ({kept} of {packets}, openings and ends of connections, errors and short conversations nearly all): packets seen are counted, what is missing and delays are estimates with their 95 % interval{left_out}"
     );
     let step = Some("to examine every packet, analyse fewer or shorter captures, or give hopscope analyze more --memory".to_owned());
-    found.push(Finding {
-        paths: Vec::new(),
-        kind: "sampled",
-        severity: Severity::Info,
-        about: Vec::new(),
-        summary,
-        next_step: step,
-        p: 1.0,
-        ev: vec![ev],
-    });
+    found.push(Finding { kind: "sampled", severity: Severity::Info, about: Vec::new(), summary, next_step: step, p: 1.0, ev: vec![ev] });
 }
 
 /// Connections that proxies continue by others, and clients that they name whose own connections nobody captured.
 #[must_use]
-pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding> {
+pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Told> {
     /// The proxy, and what it connects to: address, port, protocol.
     type Behind = (Id, IpAddr, u16);
     struct Joined {
@@ -176,7 +183,8 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
             address(ip, port, Protocol::Tcp)
         );
         let about = [through, to].into_iter().chain(clients).collect();
-        found.push(Finding { paths, kind: "relayed_connection", severity: Severity::Info, about, summary, next_step: None, p, ev });
+        let finding = Finding { kind: "relayed_connection", severity: Severity::Info, about, summary, next_step: None, p, ev };
+        found.push(Told { finding, paths });
     }
     let known: BTreeSet<usize> = order::set(relays.relays.iter().map(|r| r.back));
     let mut unseen: BTreeMap<Behind, (BTreeSet<IpAddr>, Vec<Ev>)> = BTreeMap::new();
@@ -198,8 +206,7 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
             list.join(", ")
         );
         let step = Some(format!("capture in front of {} to see the clients' side of these connections", short(&by)));
-        found.push(Finding {
-            paths: Vec::new(),
+        found.push(Told::from(Finding {
             kind: "relayed_connection",
             severity: Severity::Info,
             about: vec![by, to],
@@ -207,42 +214,41 @@ pub fn relayed(ctx: Context<'_>, paths: &Paths, relays: &Relays) -> Vec<Finding>
             next_step: step,
             p: weight::UNSEEN_CLIENTS,
             ev,
-        });
+        }));
     }
     found
 }
 
 /// The same thing said of many conversations is one finding. There may be one for each of a million: none is copied.
-fn merge_alike(mut found: Vec<Finding>) -> Vec<Finding> {
-    for f in &mut found {
+fn merge_alike(mut told: Vec<Told>) -> Vec<Told> {
+    for Told { finding: f, .. } in &mut told {
         order::sort(&mut f.about);
         f.about.dedup();
     }
-    order::sort_by(&mut found, |a, b| {
+    order::sort_by(&mut told, |Told { finding: a, .. }, Told { finding: b, .. }| {
         let of = |f: &Finding| (std::cmp::Reverse(f.severity), f.kind);
         of(a).cmp(&of(b)).then_with(|| (&a.about, &a.summary).cmp(&(&b.about, &b.summary)))
     });
     let mut times = vec![1_usize];
-    found.dedup_by(|next, known| {
-        let of = |f: &Finding| (f.severity, f.kind);
-        let is_alike = of(next) == of(known) && next.about == known.about && next.summary == known.summary;
-        if !is_alike {
+    told.dedup_by(|next, known| {
+        let (a, b) = (&mut next.finding, &mut known.finding);
+        if (a.severity, a.kind) != (b.severity, b.kind) || a.about != b.about || a.summary != b.summary {
             times.push(1);
             return false;
         }
         if let Some(times) = times.last_mut() {
             *times += 1;
         }
-        known.p = known.p.max(next.p);
-        add_some(&mut known.ev, std::mem::take(&mut next.ev));
+        b.p = b.p.max(a.p);
+        add_some(&mut b.ev, std::mem::take(&mut a.ev));
         add_some(&mut known.paths, std::mem::take(&mut next.paths));
         true
     });
-    for (f, times) in found.iter_mut().zip(times).filter(|(_, times)| *times > 1) {
+    for (f, times) in told.iter_mut().map(|t| &mut t.finding).zip(times).filter(|(_, times)| *times > 1) {
         f.summary = format!("{}, in {times} conversations", f.summary);
     }
-    found.shrink_to_fit();
-    found
+    told.shrink_to_fit();
+    told
 }
 
 /// What is not there yet, as long as there are few.
@@ -319,7 +325,6 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
                     who.as_ref().map_or(String::new(), |w| format!(" at {}", short(w)))
                 );
                 found.push(Finding {
-                    paths: Vec::new(),
                     kind: "source_port_rewritten",
                     severity: Severity::Info,
                     about,
@@ -335,16 +340,7 @@ fn translated(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Fi
         let inferred = if a.flow.is_none() || b.flow.is_none() { ", inferred: one side of it was not captured" } else { "" };
         let summary = format!("{what} {place}{inferred}");
         let p = if inferred.is_empty() { weight::TRANSLATED } else { weight::TRANSLATED_INFERRED };
-        found.push(Finding {
-            paths: Vec::new(),
-            kind: "address_translated",
-            severity: Severity::Info,
-            about,
-            summary,
-            next_step: None,
-            p,
-            ev,
-        });
+        found.push(Finding { kind: "address_translated", severity: Severity::Info, about, summary, next_step: None, p, ev });
     }
 }
 
@@ -388,7 +384,6 @@ impl Workers {
             let ev = workers.into_values().flat_map(|w| w.1).collect();
             let step = Some("capture on those workers to see the clients' side of each connection".to_owned());
             found.push(Finding {
-                paths: Vec::new(),
                 kind: "address_translated",
                 severity: Severity::Info,
                 about,
@@ -446,16 +441,7 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
             let p = if d.looked_for.is_some() { weight::ALL_LOST_OF_SAMPLE } else { weight::ALL_LOST };
-            found.push(Finding {
-                paths: Vec::new(),
-                kind: "packet_loss",
-                severity: Severity::Error,
-                about,
-                summary,
-                next_step: Some(step),
-                p,
-                ev,
-            });
+            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev });
             continue;
         }
         partial_loss(ctx, d, t, found);
@@ -479,7 +465,6 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
         let summary = format!("{missing} of {} packets of {} that passed {a} never reach {b}", before.seen, ends(ctx, t));
         let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
         found.push(Finding {
-            paths: Vec::new(),
             kind: "packet_loss",
             severity: Severity::Warning,
             about: vec![before.owner.clone(), here.owner.clone()],
@@ -508,7 +493,6 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
                     judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
                 let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
                 found.push(Finding {
-                    paths: Vec::new(),
                     kind: "no_reply",
                     severity,
                     about,
@@ -523,7 +507,6 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
             if reply.verdict == Verdict::Lost {
                 let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
                 found.push(Finding {
-                    paths: Vec::new(),
                     kind: "no_reply",
                     severity: Severity::Warning,
                     about: about.clone(),
@@ -554,7 +537,6 @@ fn resets(
             format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
         let step = Some("check that something listens on that port, and that no rule rejects with tcp-reset".to_owned());
         found.push(Finding {
-            paths: Vec::new(),
             kind: "connection_refused",
             severity: Severity::Error,
             about,
@@ -575,7 +557,6 @@ fn resets(
         let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
         let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
         found.push(Finding {
-            paths: Vec::new(),
             kind: "reset",
             severity: Severity::Warning,
             about: about.clone(),
@@ -611,7 +592,6 @@ fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple
             let ev: Vec<Ev> = observed_ev(request).into_iter().chain(observed_ev(reply)).collect();
             let step = Some("compare `ip rule` and `ip route show table all` of the node with the pod's ENI; check rp_filter".to_owned());
             found.push(Finding {
-                paths: Vec::new(),
                 kind: "asymmetric_path",
                 severity: Severity::Warning,
                 about: vec![node.clone()],
@@ -681,7 +661,6 @@ fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
         let summary = format!("{times} sent again in {}", ends(ctx, t));
         let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
         found.push(Finding {
-            paths: Vec::new(),
             kind: "retransmission",
             severity: Severity::Warning,
             about,
@@ -762,16 +741,7 @@ fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 None
             };
             let about = vec![by, ctx.inv.entity_of_ip(e.about.src), ctx.inv.entity_of_ip(e.about.dst)];
-            found.push(Finding {
-                paths: Vec::new(),
-                kind,
-                severity: Severity::Error,
-                about,
-                summary,
-                next_step: step,
-                p: weight::SAID,
-                ev: vec![ev],
-            });
+            found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: weight::SAID, ev: vec![ev] });
         }
     }
 }
@@ -844,7 +814,6 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 a.target_ip
             ));
             found.push(Finding {
-                paths: Vec::new(),
                 kind: "arp_unanswered",
                 severity: Severity::Error,
                 about,
@@ -870,7 +839,6 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let ev = book.add("arp", format!("{names} both answer ARP for {ip}"), sources);
         let summary = format!("{names} both claim {ip}");
         found.push(Finding {
-            paths: Vec::new(),
             kind: "duplicate_address",
             severity: Severity::Error,
             about: vec![ctx.inv.entity_of_ip(ip)],
@@ -906,7 +874,6 @@ fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<
             "aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address}; kubectl get pods -A -o json"
         ));
         found.push(Finding {
-            paths: Vec::new(),
             kind: "unresolved_address",
             severity: Severity::Warning,
             about: vec![id],
@@ -958,7 +925,6 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
         let about: Vec<Id> = owner.into_iter().collect();
         let summary = format!("the clock of {} is {} {word} that of {}{drifts}", name(point), judge::duration(apart), name(reference));
         found.push(Finding {
-            paths: Vec::new(),
             kind: "clock_skew",
             severity: Severity::Info,
             about,
@@ -1021,7 +987,6 @@ fn clock_steps(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book
         );
         let ev = book.add("clock", statement, [place(*reference), place(*point)].into_iter().flatten().collect());
         found.push(Finding {
-            paths: Vec::new(),
             kind: "clock_step",
             severity: Severity::Warning,
             about: [host(*point), host(*reference)]
@@ -1080,7 +1045,6 @@ fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
         };
         let summary = format!("{mac} is the VPC router as {of} sees it");
         found.push(Finding {
-            paths: Vec::new(),
             kind: "router_identified",
             severity: Severity::Info,
             about: vec![claim.owner.clone()],
@@ -1098,7 +1062,6 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let step =
             Some("print the inventories again, at one time: kubectl get pods -A -o json, aws ec2 describe-network-interfaces".to_owned());
         found.push(Finding {
-            paths: Vec::new(),
             kind,
             severity: Severity::Warning,
             about: about.clone(),
@@ -1132,7 +1095,6 @@ fn stale(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
                 Some(format!("ask that node again: ip neigh show to {} dev {}", n.ip, shell_word(n.dev.as_deref().unwrap_or("eth0"))));
             let about = vec![owner.clone(), ctx.inv.entity_of_ip(n.ip)];
             found.push(Finding {
-                paths: Vec::new(),
                 kind: "stale_inventory",
                 severity: Severity::Warning,
                 about,

@@ -14,7 +14,7 @@ use crate::model::{Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Way};
 use crate::trace::flow_logs::statement;
-use crate::trace::{Context, Logged, Paths};
+use crate::trace::{Context, Logged, Path};
 
 /// Rejections beside the paths are told one by one up to this many; an address under attack has thousands.
 const TOLD: usize = 40;
@@ -24,11 +24,48 @@ const NAMED: usize = 6;
 /// An ENI, and its protocol and ports: what a record and a tuple are known to be the same by.
 type Key = (String, Protocol, Option<u16>, Option<u16>);
 
-/// Everything that the logs are worth.
-pub(super) fn findings(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<Finding>) {
-    let told = on_paths(ctx, paths, found);
-    beside(ctx, &told, book, found);
-    gaps(ctx, book, found);
+/// The VPC's rejections that the paths have told.
+#[derive(Default)]
+pub(super) struct Rejected(BTreeSet<Key>);
+
+impl Rejected {
+    /// What the logs say beside the paths, once all of these are told.
+    pub(super) fn findings(self, ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
+        beside(ctx, &self.0, book, found);
+        gaps(ctx, book, found);
+    }
+
+    /// A conversation that was captured somewhere and ends at an ENI.
+    pub(super) fn on_path(&mut self, ctx: Context<'_>, path: &Path, found: &mut Vec<Finding>) {
+        for d in &path.directions {
+            for h in &d.hops {
+                let Some(Logged::Rejected { eni, is_by_acl, ev }) = &h.logged else { continue };
+                let Some(leg) = path.legs.get(h.leg) else { continue };
+                let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
+                self.0.insert((eni.clone(), t.protocol, Some(t.src_port), Some(t.dst_port)));
+                let info = ctx.inv.enis.get(eni);
+                let reason = ctx.inv.flow_logs.get(eni).into_iter().flatten().find_map(|(r, _)| {
+                    let same = !r.is_accepted && (r.src_port, r.dst_port, r.protocol) == (Some(t.src_port), Some(t.dst_port), t.protocol);
+                    r.reject_reason.clone().filter(|_| same)
+                });
+                let at = info.map_or_else(|| eni.clone(), |e| place(ctx, e));
+                let summary = format!("the VPC rejects {} at {at}: {}", ends(ctx, t), why(*is_by_acl, reason.as_deref()));
+                let mut about = vec![h.owner.clone(), ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
+                about.extend(h.interface.clone());
+                let mut ev = ev.clone();
+                ev.extend(d.hops.iter().filter(|h| h.observed()).filter_map(|h| h.ev.first()).copied().take(4));
+                found.push(Finding {
+                    kind: "flow_rejected",
+                    severity: Severity::Error,
+                    about,
+                    summary,
+                    next_step: Some(step(eni, info.and_then(|e| e.subnet.as_deref()))),
+                    p: weight::SAID,
+                    ev,
+                });
+            }
+        }
+    }
 }
 
 fn place(ctx: Context<'_>, eni: &EniInfo) -> String {
@@ -60,44 +97,6 @@ fn why(is_by_acl: bool, reason: Option<&str>) -> String {
         }
         _ => "a security group or a network ACL forbids it, and the log does not say which".to_owned(),
     }
-}
-
-/// Conversations that were captured somewhere and end at an ENI.
-fn on_paths(ctx: Context<'_>, paths: &Paths, found: &mut Vec<Finding>) -> BTreeSet<Key> {
-    let mut told = BTreeSet::new();
-    // Without a log no hop has a word of it.
-    for (n, path) in (0..).zip(paths.iter()).take_while(|_| !ctx.inv.flow_logs.is_empty()) {
-        for d in &path.directions {
-            for h in &d.hops {
-                let Some(Logged::Rejected { eni, is_by_acl, ev }) = &h.logged else { continue };
-                let Some(leg) = path.legs.get(h.leg) else { continue };
-                let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
-                told.insert((eni.clone(), t.protocol, Some(t.src_port), Some(t.dst_port)));
-                let info = ctx.inv.enis.get(eni);
-                let reason = ctx.inv.flow_logs.get(eni).into_iter().flatten().find_map(|(r, _)| {
-                    let same = !r.is_accepted && (r.src_port, r.dst_port, r.protocol) == (Some(t.src_port), Some(t.dst_port), t.protocol);
-                    r.reject_reason.clone().filter(|_| same)
-                });
-                let at = info.map_or_else(|| eni.clone(), |e| place(ctx, e));
-                let summary = format!("the VPC rejects {} at {at}: {}", ends(ctx, t), why(*is_by_acl, reason.as_deref()));
-                let mut about = vec![h.owner.clone(), ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
-                about.extend(h.interface.clone());
-                let mut ev = ev.clone();
-                ev.extend(d.hops.iter().filter(|h| h.observed()).filter_map(|h| h.ev.first()).copied().take(4));
-                found.push(Finding {
-                    paths: vec![n],
-                    kind: "flow_rejected",
-                    severity: Severity::Error,
-                    about,
-                    summary,
-                    next_step: Some(step(eni, info.and_then(|e| e.subnet.as_deref()))),
-                    p: weight::SAID,
-                    ev,
-                });
-            }
-        }
-    }
-    told
 }
 
 /// Rejections that no capture shows: between known addresses each one, from outside as a number (whoever has a public address is scanned).
@@ -139,7 +138,6 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         let mut about = vec![ctx.inv.entity_of_ip(*src), ctx.inv.entity_of_ip(*dst)];
         about.extend(info.map(|e| e.owner.clone()));
         found.push(Finding {
-            paths: Vec::new(),
             kind: "flow_rejected",
             severity: Severity::Warning,
             about,
@@ -153,7 +151,6 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         let ev = rest.iter().take(NAMED).flat_map(|(_, _, list)| enter(book, list).into_iter().take(1)).collect();
         let summary = format!("the VPC rejected {} more kinds of flow between known addresses", rest.len());
         found.push(Finding {
-            paths: Vec::new(),
             kind: "flow_rejected",
             severity: Severity::Info,
             about: Vec::new(),
@@ -180,7 +177,6 @@ fn beside(ctx: Context<'_>, told: &BTreeSet<Key>, book: &mut Book, found: &mut V
         let ev = enter(book, &list);
         let about = info.map(|e| e.owner.clone()).into_iter().collect();
         found.push(Finding {
-            paths: Vec::new(),
             kind: "flow_rejected",
             severity: Severity::Info,
             about,
@@ -203,16 +199,7 @@ fn gaps(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let summary =
             format!("AWS skipped records of {eni} {times} times: what its flow log does not have may have been there all the same");
         let about = ctx.inv.enis.get(eni).map(|e| e.owner.clone()).into_iter().collect();
-        found.push(Finding {
-            paths: Vec::new(),
-            kind: "flow_log_gap",
-            severity: Severity::Info,
-            about,
-            summary,
-            next_step: None,
-            p: 1.0,
-            ev: vec![ev],
-        });
+        found.push(Finding { kind: "flow_log_gap", severity: Severity::Info, about, summary, next_step: None, p: 1.0, ev: vec![ev] });
     }
 }
 
