@@ -63,7 +63,9 @@ fn dialled_at_balancer(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let owner = inv.owner_of_ip(t.dst).map(|c| &c.owner)?;
     let (node, (service, port)) = match (inv.nodes.get(owner), inv.pods.get(owner)) {
         (Some(node), _) => (node, service_by_node_port(inv, t)?),
-        (None, Some(pod)) => (inv.nodes.get(pod.node.as_ref()?)?, service_by_endpoint(inv, t)?),
+        (None, Some(pod)) => {
+            (inv.nodes.get(pod.node.as_ref()?)?, services_by_endpoint(inv, t).find(|(s, _)| !s.ingress_hostnames.is_empty())?)
+        }
         _ => return None,
     };
     let lb = balancer_of(inv, service, port.node_port.unwrap_or(t.dst_port)).filter(|lb| lb.kind == "network")?;
@@ -87,19 +89,16 @@ fn dialled_at_node(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let node = inv.nodes.get(pod.node.as_ref()?)?;
     let is_public = |ip: &IpAddr| inv.eni_of_ip(*ip).is_some_and(|e| e.public.iter().any(|p| p.0 == *ip));
     let ip = node.ips.iter().copied().find(is_public)?;
-    let mut fitting = inv.services.values().filter(|s| s.external_policy_local).filter_map(|s| {
-        let endpoint = s.endpoints.iter().find(|e| e.0 == t.dst && e.3 == t.protocol && e.2 == Some(t.dst_port))?;
-        let port = s.ports.iter().find(|p| p.name == endpoint.1 && p.protocol == t.protocol)?.node_port?;
-        Some((s, port))
-    });
+    let by_endpoint = services_by_endpoint(inv, t).filter(|(s, _)| s.external_policy_local);
+    let mut fitting = by_endpoint.filter_map(|(s, p)| Some((s, p.node_port?)));
     let (service, port) = fitting.next().filter(|_| fitting.next().is_none())?;
     let ev = service.ev.iter().chain(&node.ev).copied().collect();
     Some(Leg { tuple: Tuple { dst: ip, dst_port: port, ..t }, flow: None, ev })
 }
 
-/// The service, and its port, of which this pod's address and port are an endpoint.
-fn service_by_endpoint(inv: &Inventory, t: Tuple) -> Option<(&ServiceInfo, &ServicePort)> {
-    inv.services.values().filter(|s| !s.ingress_hostnames.is_empty()).find_map(|s| {
+/// The services, with their ports, of which this pod's address and port are an endpoint.
+fn services_by_endpoint(inv: &Inventory, t: Tuple) -> impl Iterator<Item = (&ServiceInfo, &ServicePort)> {
+    inv.services.values().filter_map(move |s| {
         let endpoint = s.endpoints.iter().find(|e| e.0 == t.dst && e.3 == t.protocol && e.2 == Some(t.dst_port))?;
         s.ports.iter().find(|p| p.name == endpoint.1 && p.protocol == t.protocol).map(|p| (s, p))
     })

@@ -263,13 +263,11 @@ impl<'a> Page<'a> {
             let cites = self.cite(&f.evidence);
             self.line(&format!("  {label} {} (conf {}){cites}", inert(&f.kind), words::confidence(f.confidence)));
             self.wrapped("    ", &self.book.sentence(&f.summary));
-            if !f.about.is_empty() {
-                let about: Vec<String> = f.about.iter().map(|id| inert(id)).collect();
-                self.wrapped("    about: ", &about.join(", "));
-            }
-            if !f.paths.is_empty() {
-                let paths: Vec<String> = f.paths.iter().map(|id| inert(id)).collect();
-                self.wrapped("    paths: ", &paths.join(", "));
+            for (title, ids) in [("    about: ", &f.about), ("    paths: ", &f.paths)] {
+                if !ids.is_empty() {
+                    let ids: Vec<String> = ids.iter().map(|id| inert(id)).collect();
+                    self.wrapped(title, &ids.join(", "));
+                }
             }
             if let Some(next) = &f.next_step {
                 self.wrapped("    next: ", &self.book.sentence(next));
