@@ -12,7 +12,7 @@ use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use super::state::{App, Focus, Viewer};
 use super::{corrections, lists, session, ui};
-use crate::protocol::{Decoded, Excerpt, Form, Name, Place, Placed, Statement};
+use crate::protocol::{Decoded, Excerpt, FindingRow, Form, Name, Place, Placed, Statement};
 
 /// The panel.
 pub fn evidence(app: App) -> AnyView {
@@ -117,14 +117,8 @@ fn subject(app: App, focus: &Focus) -> AnyView {
             _ => p().class("empty").child("…").into_any(),
         },
         Focus::Relay(_) => (h2().child("A proxy in between"), p().child("Why these two connections are taken for one.")).into_any(),
-        Focus::Finding(_) | Focus::Told(_) => {
-            let finding = match focus {
-                Focus::Told(i) => app.detail.with(|d| d.as_ref().and_then(|d| Some(d.findings.get(*i)?.finding.clone()))),
-                Focus::Finding(i) => app.findings.with(|all| all.get(*i).map(|row| row.finding.clone())),
-                _ => None,
-            };
-            finding.map(|f| (h2().child(f.kind.replace('_', " ")), p().child(f.summary))).into_any()
-        }
+        Focus::Finding(i) => app.findings.with(|all| all.get(*i).map(told)).into_any(),
+        Focus::Told(i) => app.detail.with(|d| d.as_ref().and_then(|d| d.findings.get(*i)).map(told)).into_any(),
         Focus::Point(i) => {
             let point = app.overview.with(|o| o.points.get(*i).cloned());
             point
@@ -141,6 +135,11 @@ fn subject(app: App, focus: &Focus) -> AnyView {
                 .into_any()
         }
     }
+}
+
+fn told(row: &FindingRow) -> impl IntoView + use<> {
+    let f = &row.finding;
+    (h2().child(f.kind.replace('_', " ")), p().child(f.summary.clone()))
 }
 
 fn statement(app: App, e: Statement) -> AnyView {

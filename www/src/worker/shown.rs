@@ -42,11 +42,14 @@ pub struct Shown {
     by_key: Vec<(u64, u32)>,
     /// Indexes of findings, the most severe first.
     worst_first: Vec<u32>,
-    /// Paths and the findings that are told of them, as places in `worst_first`: in order.
+    /// Indexes of paths, in order, and of the findings that are told of them, the most severe first.
     told: Vec<(u32, u32)>,
     /// The rows of the list that was asked for last.
     list: RefCell<Option<(List, Vec<u32>)>>,
 }
+
+/// By which the most severe finding comes first.
+type Worst = (std::cmp::Reverse<Severity>, u32);
 
 /// What lists are sorted by without reading the path.
 struct Row {
@@ -75,18 +78,19 @@ impl Shown {
                 }
             }
         }
-        let mut worst_first: Vec<(std::cmp::Reverse<Severity>, u32)> =
-            (0..).zip(report.findings.iter()).map(|(i, f)| (std::cmp::Reverse(f.severity), i)).collect();
+        let (worst_first, told) = (Vec::new(), Vec::new());
+        let mut shown = Self { report, entities, rows, by_key, worst_first, told, list: RefCell::default() };
+        let mut worst_first: Vec<Worst> = Vec::with_capacity(shown.report.findings.len());
+        let mut told: Vec<(u32, Worst)> = Vec::new();
+        for (i, f) in (0..).zip(shown.report.findings.iter()) {
+            let worst = (std::cmp::Reverse(f.severity), i);
+            worst_first.push(worst);
+            told.extend(f.paths.iter().filter_map(|id| Some((shown.index_of(id)?, worst))));
+        }
         worst_first.sort_unstable();
-        let worst_first: Vec<u32> = worst_first.into_iter().map(|w| w.1).collect();
-        let mut shown = Self { report, entities, rows, by_key, worst_first, told: Vec::new(), list: RefCell::default() };
-        let of = |(place, i): (u32, &u32)| {
-            let paths = shown.report.findings.get(*i as usize).map(|f| f.paths).unwrap_or_default();
-            paths.into_iter().filter_map(|id| shown.index_of(&id)).map(move |path| (path, place)).collect::<Vec<_>>()
-        };
-        let mut told: Vec<(u32, u32)> = (0..).zip(&shown.worst_first).flat_map(of).collect();
         told.sort_unstable();
-        shown.told = told;
+        shown.worst_first = worst_first.into_iter().map(|worst| worst.1).collect();
+        shown.told = told.into_iter().map(|(path, worst)| (path, worst.1)).collect();
         shown
     }
 
@@ -242,13 +246,14 @@ impl Shown {
             evidence: r.evidence.clone(),
         });
         let from = self.told.partition_point(|t| t.0 < index);
-        let told = self.told.iter().skip(from).take_while(|t| t.0 == index).filter_map(|t| self.worst_first.get(t.1 as usize));
+        let told = self.told.iter().skip(from).take_while(|t| t.0 == index);
         let is_other = |about: &About| !matches!(about, About::Conversation { key, .. } if *key == conversation.key);
         let of_it = |row: FindingRow| FindingRow { about: row.about.into_iter().filter(is_other).collect(), ..row };
-        let findings = told.filter_map(|i| self.finding(*i)).map(of_it).collect();
+        let findings = told.filter_map(|t| self.finding(t.1)).map(of_it).collect();
         let mut part = Report::default();
         self.add(path.clone(), &mut part);
-        let outcomes = path.directions.iter().map(|d| words::Book::new(&part).verdict(d)).collect();
+        let book = words::Book::new(&part);
+        let outcomes = path.directions.iter().map(|d| book.verdict(d)).collect();
         Some(Detail {
             conversation,
             outcomes,
@@ -600,6 +605,30 @@ mod tests {
         assert_eq!(through("pod:p"), ["p1", "p3"]);
         assert_eq!(through("node:n"), ["p1", "p2", "p3"]);
         assert_eq!(through("node:other"), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_has_what_is_told_of_it_the_most_severe_first() {
+        let mut report = report(&[1, 2]);
+        let finding = |severity, summary: &str, paths: &[&str]| Finding {
+            severity,
+            summary: summary.to_owned(),
+            paths: paths.iter().map(|p| (*p).to_owned()).collect(),
+            ..Finding::default()
+        };
+        report.findings = vec![
+            finding(Severity::Info, "both", &["p1", "p2"]),
+            finding(Severity::Warning, "second", &["p2"]),
+            finding(Severity::Error, "worst", &["p2"]),
+            finding(Severity::Warning, "third", &["p2"]),
+            finding(Severity::Error, "of nobody", &[]),
+        ];
+        let shown = Shown::new(report.into());
+        let told = |id: &str| shown.path(None, Some(id)).unwrap().findings.into_iter().map(|row| row.finding.summary).collect::<Vec<_>>();
+        assert_eq!(told("p1"), ["both"]);
+        assert_eq!(told("p2"), ["worst", "second", "third", "both"]);
+        let all: Vec<_> = shown.findings(0, 9).into_iter().map(|row| row.finding.summary).collect();
+        assert_eq!(all, ["worst", "of nobody", "second", "third", "both"]);
     }
 
     #[test]
