@@ -2,10 +2,13 @@
 //! segment, a guest's link-local address, and that a packet before a pod's link arrived.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+mod made;
+
 use etherparse::PacketBuilder;
 use hopscope::analysis::analyze;
-use hopscope::ingest::{Ingest, Ingested};
+use hopscope::ingest::Ingested;
 use hopscope::report::{DirectionPath, Report, Verdict, Way};
+use made::read;
 use serde_json::{Value, json};
 
 type Mac = [u8; 6];
@@ -25,12 +28,6 @@ const IP_A: [u8; 4] = [10, 0, 1, 21];
 const IP_B: [u8; 4] = [10, 0, 1, 22];
 const CLIENT: End = (IP_A, 41_000);
 const SERVER: End = (IP_B, 8080);
-
-fn read(name: &str, bytes: &[u8]) -> Vec<Ingested> {
-    let mut ingest = Ingest::new(name);
-    ingest.push(bytes);
-    ingest.finish()
-}
 
 /// Two nodes in one subnet with a pod each; the pod of node B is the endpoint of `web`, which may have a Service object or not.
 fn inventories(service: Option<Value>) -> Vec<Ingested> {
@@ -70,7 +67,7 @@ fn inventories(service: Option<Value>) -> Vec<Ingested> {
 /// Three packets each way of one connection at one interface, `late` microseconds after the first: the MACs of what goes and their
 /// TTLs there and back; without `answers`, three SYNs.
 fn capture(macs: (Mac, Mac), ends: (End, End), ttls: (u8, u8), late: u32, answers: bool) -> Vec<u8> {
-    let mut pcap = [0xa1b2_c3d4_u32.to_le_bytes(), [2, 0, 4, 0], [0; 4], [0; 4], 65_535_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
+    let mut frames = Vec::new();
     for n in 0..6_u32 {
         let goes = n % 2 == 0;
         if !goes && !answers {
@@ -87,11 +84,9 @@ fn capture(macs: (Mac, Mac), ends: (End, End), ttls: (u8, u8), late: u32, answer
             _ if !answers => tcp.syn().write(&mut bytes, &[]).unwrap(),
             _ => tcp.ack(9).write(&mut bytes, format!("packet {n} of this connection").as_bytes()).unwrap(),
         }
-        let len = u32::try_from(bytes.len()).unwrap();
-        pcap.extend([1_790_000_000, n * 700_000 / 6 + late, len, len].iter().flat_map(|x| x.to_le_bytes()));
-        pcap.extend(bytes);
+        frames.push((i64::from(n * 700_000 / 6 + late), bytes));
     }
-    pcap
+    made::pcap(frames)
 }
 
 /// The packets of a capture file, each with its record header.
