@@ -217,7 +217,6 @@ fn joining(text: &mut String) -> Result<()> {
     )?;
     output.lines().filter(|l| l.starts_with('|')).try_for_each(|line| writeln!(text, "{line}"))?;
     let folder = build::join()?;
-    setup::npm_tools()?;
     let chromium = setup::chromium()?;
     let mut node = program("node");
     node.current_dir(root().join("tests/e2e")).arg("join.mjs").arg(&folder).env("CHROME", &chromium);
