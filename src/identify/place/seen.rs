@@ -1,0 +1,129 @@
+//! What one point saw, summed up for placing it: which MACs and addresses, in how many frames, with which TTLs and directions.
+//! Counts headers; must not know who anybody is, but for the pods behind a bridge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{Capture, INITIAL_TTLS, Point, streams};
+use crate::digest::{Stream, StreamKey};
+use crate::identify::inventory::{Inventory, is_special};
+use crate::model::{Direction, Mac};
+use crate::order;
+
+/// What one point saw, summed up for placing it.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Unicast frames with both MACs.
+    pub(super) frames: u64,
+    /// MAC → frames that it sent or got, and the first such row.
+    pub(super) macs: BTreeMap<Mac, (u64, u32)>,
+    /// MAC → addresses that it sent for.
+    pub(super) sent_by: BTreeMap<Mac, BTreeSet<IpAddr>>,
+    /// IP frames.
+    pub(super) ip_frames: u64,
+    /// Address → (frames from or to it, first row).
+    pub(super) ips: BTreeMap<IpAddr, (u64, u32)>,
+    /// Address → MACs that it was seen behind.
+    pub(super) macs_of: BTreeMap<IpAddr, BTreeSet<Mac>>,
+    /// Address → (sent with an initial TTL, sent with another), in packets.
+    pub(super) sent_ttl: BTreeMap<IpAddr, (u64, u64)>,
+    /// Address → the same for what it got.
+    pub(super) got_ttl: BTreeMap<IpAddr, (u64, u64)>,
+    /// Directions that the capture states: address → (arrived from it, left to it).
+    pub(super) came_in: BTreeMap<IpAddr, u64>,
+    pub(super) went_out: BTreeMap<IpAddr, u64>,
+    /// Source MACs of frames that left, with the first row.
+    pub(super) out_macs: BTreeMap<Mac, (u64, u32)>,
+    pub(super) out_frames: u64,
+    pub(super) in_frames: u64,
+    /// Under one VLAN tag: (MAC that sent or got it, VLAN) → frames, first row.
+    pub(super) tagged: BTreeMap<(Mac, u16), (u64, u32)>,
+}
+
+pub(super) fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
+    see_those(captures, point, |_| true)
+}
+
+/// As [`see`], but for what a bridge flooded: it sends frames for a MAC that it does not know to all its ports (IEEE 802.1Q §8.8.10), so
+/// at another's port they go to a pod that never sends there. What is left must be some pod's, both ways.
+pub(super) fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory) -> Seen {
+    let bridged: BTreeSet<IpAddr> = order::set(inv.pods.values().filter(|p| p.bridge.is_some()).flat_map(|p| &p.ips).copied());
+    if bridged.is_empty() {
+        return see(captures, point);
+    }
+    let here = || streams(captures, point).map(|s| s.1);
+    let senders: BTreeSet<Mac> = order::set(here().filter_map(|s| s.key.src_mac));
+    let is_flooded = |s: &Stream| {
+        let to = s.key.dst_mac.filter(|m| m.is_unicast());
+        let is_bridged = s.key.tunnels.is_empty() && s.key.flow.is_some_and(|f| bridged.contains(&f.dst));
+        is_bridged && to.is_some_and(|m| !senders.contains(&m))
+    };
+    let answers = here().any(|s| !is_flooded(s) && s.key.flow.is_some_and(|f| bridged.contains(&f.src)));
+    if answers { see_those(captures, point, |s| !is_flooded(s)) } else { see(captures, point) }
+}
+
+fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Stream) -> bool) -> Seen {
+    let mut seen = Seen::default();
+    for (_, s) in streams(captures, point).filter(|(_, s)| is_counted(s)) {
+        let n = u64::from(s.packets);
+        let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, vlans, .. } = &s.key;
+        let usable = |m: &Option<Mac>| m.filter(|m| m.is_unicast());
+        if let (Some(src), Some(dst)) = (usable(src_mac), usable(dst_mac)) {
+            seen.frames += n;
+            for m in order::set([src, dst].into_iter()) {
+                let e = seen.macs.entry(m).or_insert((0, s.first_row));
+                e.0 += n;
+                e.1 = e.1.min(s.first_row);
+                if let [vlan] = vlans[..] {
+                    let e = seen.tagged.entry((m, vlan)).or_insert((0, s.first_row));
+                    *e = (e.0 + n, e.1.min(s.first_row));
+                }
+            }
+        }
+        match direction {
+            Some(Direction::Out) => {
+                seen.out_frames += n;
+                if let Some(m) = usable(src_mac) {
+                    seen.out_macs.entry(m).or_insert((0, s.first_row)).0 += n;
+                }
+            }
+            Some(Direction::In) => seen.in_frames += n,
+            None => {}
+        }
+        // Around a tunnel the outer addresses belong to this interface; the inner ones travel inside.
+        let (src, dst, ttl) = match (tunnels.first(), flow) {
+            (Some(t), _) => (t.src, t.dst, t.ttl),
+            (None, Some(f)) => (f.src, f.dst, *ttl),
+            (None, None) => continue,
+        };
+        if is_special(src) || is_special(dst) {
+            continue;
+        }
+        seen.ip_frames += n;
+        for ip in order::set([src, dst].into_iter()) {
+            let e = seen.ips.entry(ip).or_insert((0, s.first_row));
+            e.0 += n;
+            e.1 = e.1.min(s.first_row);
+        }
+        if let Some(m) = usable(src_mac) {
+            seen.sent_by.entry(m).or_default().insert(src);
+            seen.macs_of.entry(src).or_default().insert(m);
+        }
+        if let Some(m) = usable(dst_mac) {
+            seen.macs_of.entry(dst).or_default().insert(m);
+        }
+        let initial = INITIAL_TTLS.contains(&ttl);
+        let count = |e: &mut (u64, u64)| if initial { e.0 += n } else { e.1 += n };
+        // 0: a printed capture that does not tell.
+        if ttl != 0 {
+            count(seen.sent_ttl.entry(src).or_default());
+            count(seen.got_ttl.entry(dst).or_default());
+        }
+        match direction {
+            Some(Direction::In) => *seen.came_in.entry(src).or_default() += n,
+            Some(Direction::Out) => *seen.went_out.entry(dst).or_default() += n,
+            None => {}
+        }
+    }
+    seen
+}
