@@ -231,9 +231,9 @@ impl Publisher<'_> {
             }
             for leg in &path.legs {
                 for ip in [leg.tuple.src, leg.tuple.dst] {
-                    let id = path.holder(ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip));
+                    let id = path.holder(inv, ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip));
                     self.entity(&id, 1.0, &leg.ev);
-                    if let Some(d) = self.entities.get_mut(&id).filter(|_| path.holder(ip).is_some()) {
+                    if let Some(d) = self.entities.get_mut(&id).filter(|_| path.holder(inv, ip).is_some()) {
                         d.ips.insert(ip);
                     }
                 }
@@ -654,7 +654,7 @@ impl Publisher<'_> {
         let (first, last) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple));
         let inv = self.inv;
         let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd {
-            entity: Some(p.holder(ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip))),
+            entity: Some(p.holder(inv, ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip))),
             ip: ip.to_string(),
             port: port_of(port, protocol),
         };

@@ -270,6 +270,8 @@ pub mod finding {
     pub const ARP_UNANSWERED: f64 = 0.93;
     /// Two MACs answer for one address, which is nobody's that may have two.
     pub const DUPLICATE_ADDRESS: f64 = 0.9;
+    /// The same, one after the other.
+    pub const ADDRESS_MOVED: f64 = 0.9;
     /// An address in the captures that no input accounts for.
     pub const UNRESOLVED: f64 = 0.95;
     /// Clocks that are farther apart than their uncertainty, three times over.

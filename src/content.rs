@@ -1,11 +1,15 @@
 //! What a proxy leaves as it is, or says itself, of the bytes that a TCP connection carries: marks on the first messages of each stream.
-//! Knows how HTTP/1 and the PROXY protocol begin; must not know which connections a proxy joins, nor keep what was said.
+//! Knows how HTTP/1 and the PROXY protocol begin, and requests of HTTP/2; must not know which connections a proxy joins, nor keep what was said.
 //!
 //! Sources: RFC 9112 (HTTP/1.1), RFC 7239 (`Forwarded`), the PROXY protocol's specification (haproxy.org/download/3.0/doc/proxy-protocol.txt),
 //! docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html, W3C Trace Context.
 
+mod hpack;
+mod http2;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -30,7 +34,8 @@ pub enum Mark {
         /// Of the first 128 octets, or of all of them and their number.
         long: u64,
     },
-    /// An HTTP/1 request: hash of its method, target and host.
+    /// A request of HTTP/1 or HTTP/2: hash of its method, target and host. Of HTTP/2 also of what one carries, in a segment that does not
+    /// say whose it is: many requests share a connection, so that it is a request's mark and not the connection's.
     Request(u64),
     /// The last address in `X-Forwarded-For` or `Forwarded`: who the proxy that wrote it was asked by.
     ForwardedFor(IpAddr),
@@ -72,12 +77,19 @@ struct Progress {
     next: u32,
     segments: u8,
     requests: u8,
+    /// It has a place among the connections of HTTP/2.
+    is_http2: bool,
 }
+
+/// So many connections of HTTP/2 are followed at once, each with its table of headers.
+const MOST_HTTP2: usize = 4096;
 
 /// Marks the segments of a capture's streams as they come.
 #[derive(Debug, Default)]
 pub struct Marker {
     streams: Vec<Progress>,
+    http2: FxHashMap<u32, Box<http2::Connection>>,
+    huffman: Option<Box<hpack::Huffman>>,
 }
 
 impl Marker {
@@ -116,7 +128,11 @@ impl Marker {
             return;
         }
         let is_first = !p.begun;
+        let gap = if is_first { 0 } else { seq.wrapping_sub(p.next) };
         (p.begun, p.next) = (true, seq.wrapping_add(payload.len));
+        if p.is_http2 {
+            return self.http2(stream, row, gap, payload.bytes, payload.len as usize, out);
+        }
         let wants_content = p.segments < SEGMENTS;
         let wants_request = p.requests < REQUESTS && begins_upper(payload.bytes);
         if !(wants_content || wants_request) {
@@ -131,6 +147,19 @@ impl Marker {
                 return;
             }
         }
+        match if is_first { http2::begins(data, len) } else { None } {
+            Some(http2::Found::Client(connection)) if self.http2.len() < MOST_HTTP2 => {
+                p.is_http2 = true;
+                self.http2.insert(stream, Box::new(connection));
+                return self.http2(stream, row, 0, data, len, out);
+            }
+            // Answers say nothing that is looked at.
+            Some(_) => {
+                (p.segments, p.requests) = (SEGMENTS, REQUESTS);
+                return;
+            }
+            None => {}
+        }
         if wants_content {
             p.segments += 1;
             if let Some(mark) = content(data, len) {
@@ -140,9 +169,57 @@ impl Marker {
         let is_asking = p.requests < REQUESTS && begins_upper(data);
         if let Some((request, headers)) = is_asking.then(|| http_request(data)).flatten() {
             p.requests += 1;
-            let (host, marks) = header_marks(headers);
-            say(Mark::Request((request ^ host).max(1)));
-            marks.into_iter().for_each(say);
+            let headers = Headers::of_lines(headers);
+            say(Mark::Request((request ^ headers.host).max(1)));
+            headers.marks().for_each(say);
+        }
+    }
+
+    /// One segment of a connection of HTTP/2, behind a gap of so many octets.
+    fn http2(&mut self, stream: u32, row: u32, gap: u32, bytes: &[u8], len: usize, out: &mut Vec<Marked>) {
+        let (Some(connection), Some(p)) = (self.http2.get_mut(&stream), self.streams.get_mut(stream as usize)) else { return };
+        let huffman = self.huffman.get_or_insert_default();
+        connection.miss(gap as usize);
+        let mut is_told = false;
+        connection.segment(bytes, len, huffman, &mut |said| {
+            if p.requests >= REQUESTS {
+                return;
+            }
+            let mut say = |mark| out.push(Marked { stream, row, mark });
+            match said {
+                http2::Said::Headers(list) => {
+                    let mut headers = Headers::default();
+                    let (mut method, mut path) = (None, None);
+                    for (name, value) in list {
+                        match &**name {
+                            b":method" => method = Some(value),
+                            b":path" => path = Some(value),
+                            b":authority" => headers.take("host", value),
+                            name => headers.take(std::str::from_utf8(name).unwrap_or_default(), value),
+                        }
+                    }
+                    if let (Some(method), Some(path)) = (method, path) {
+                        (is_told, p.requests) = (true, p.requests + 1);
+                        say(Mark::Request((asked(method, path) ^ headers.host).max(1)));
+                        headers.marks().for_each(say);
+                    }
+                }
+                http2::Said::Data(bytes, len) => {
+                    let Some(mark) = content(bytes, len) else { return };
+                    if let (Mark::Content { long, .. }, false) = (&mark, is_told) {
+                        (is_told, p.requests) = (true, p.requests + 1);
+                        if *long != 0 {
+                            say(Mark::Request(long.rotate_left(7).max(1)));
+                        }
+                    }
+                    say(mark);
+                }
+            }
+        });
+        if p.requests >= REQUESTS {
+            p.segments = SEGMENTS;
+            p.is_http2 = false;
+            self.http2.remove(&stream);
         }
     }
 }
@@ -179,40 +256,58 @@ fn http_request(data: &[u8]) -> Option<(u64, &[u8])> {
         Some(rest) => rest.iter().position(|b| *b == b'/').and_then(|n| rest.get(n..)).unwrap_or(b"/"),
         None => target,
     };
-    let seed = xxh3_64(method);
-    is_request.then(|| ((xxh3_64(path) ^ seed.rotate_left(17)).max(1), headers))
+    is_request.then(|| (asked(method, path), headers))
 }
 
-/// What the headers say: a hash of whom they ask (0 if they do not say), and of who asked. Lines that the snaplen cut are left out.
-fn header_marks(headers: &[u8]) -> (u64, Vec<Mark>) {
-    let mut marks = Vec::new();
-    let mut host = 0;
-    let mut forwarded = None;
-    let mut rest = headers;
-    while let Some(end) = rest.windows(2).position(|w| w == b"\r\n") {
-        let line = rest.get(..end).unwrap_or_default();
-        rest = rest.get(end + 2..).unwrap_or_default();
-        if line.is_empty() {
-            break;
+/// Hash of a method and a path, whichever version of HTTP they are of.
+fn asked(method: &[u8], path: &[u8]) -> u64 {
+    (xxh3_64(path) ^ xxh3_64(method).rotate_left(17)).max(1)
+}
+
+/// What a request's headers say: a hash of whom it asks (0 if they do not say), and of who asked.
+#[derive(Default)]
+struct Headers {
+    host: u64,
+    traces: Vec<Mark>,
+    forwarded: Option<IpAddr>,
+}
+
+impl Headers {
+    /// HTTP/1's. Lines that the snaplen cut are left out.
+    fn of_lines(mut rest: &[u8]) -> Self {
+        let mut headers = Self::default();
+        while let Some(end) = rest.windows(2).position(|w| w == b"\r\n") {
+            let line = rest.get(..end).unwrap_or_default();
+            rest = rest.get(end + 2..).unwrap_or_default();
+            if line.is_empty() {
+                break;
+            }
+            let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(':')) else { continue };
+            headers.take(name, value.as_bytes());
         }
-        let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(':')) else { continue };
-        let value = value.trim();
+        headers
+    }
+
+    fn take(&mut self, name: &str, value: &[u8]) {
+        let Ok(value) = std::str::from_utf8(value).map(str::trim) else { return };
         match name.to_ascii_lowercase().as_str() {
             // Balancers keep it; probes of one path at many servers differ by it.
-            "host" => host = xxh3_64(value.as_bytes()).rotate_left(29),
-            "x-forwarded-for" => forwarded = value.rsplit(',').next().and_then(address).or(forwarded),
-            "forwarded" => forwarded = value.rsplit(',').next().and_then(forwarded_for).or(forwarded),
+            "host" => self.host = xxh3_64(value.as_bytes()).rotate_left(29),
+            "x-forwarded-for" => self.forwarded = value.rsplit(',').next().and_then(address).or(self.forwarded),
+            "forwarded" => self.forwarded = value.rsplit(',').next().and_then(forwarded_for).or(self.forwarded),
             "x-amzn-trace-id" => {
                 let root = value.split(';').find_map(|p| p.trim().strip_prefix("Root="));
-                marks.extend(root.and_then(trace));
+                self.traces.extend(root.and_then(trace));
             }
-            "traceparent" => marks.extend(value.split('-').nth(1).and_then(trace)),
-            "x-request-id" => marks.extend(trace(value)),
+            "traceparent" => self.traces.extend(value.split('-').nth(1).and_then(trace)),
+            "x-request-id" => self.traces.extend(trace(value)),
             _ => {}
         }
     }
-    marks.extend(forwarded.map(Mark::ForwardedFor));
-    (host, marks)
+
+    fn marks(self) -> impl Iterator<Item = Mark> {
+        self.traces.into_iter().chain(self.forwarded.map(Mark::ForwardedFor))
+    }
 }
 
 /// An identifier long enough to be nobody else's.
@@ -340,6 +435,32 @@ mod tests {
             assert_eq!(m[0], Mark::Proxy(Box::new(accepted)));
             assert_eq!(m[1..], plain[..]);
         }
+    }
+
+    /// A client's HTTP/2: preface, settings, one request with what it carries (RFC 7541 C.3 writes headers so).
+    fn http2(authority: &[u8], carried: &[u8]) -> Vec<u8> {
+        let frame = |kind: u8, flags: u8, stream: u8, body: &[u8]| {
+            [&[0, 0, u8::try_from(body.len()).unwrap(), kind, flags, 0, 0, 0, stream][..], body].concat()
+        };
+        let block =
+            [&b"\x83\x86\x44\x07/a?b=12\x41"[..2], &b"\x44\x08/a?b=123\x41"[..], &[u8::try_from(authority.len()).unwrap()], authority]
+                .concat();
+        [super::http2::PREFACE, &frame(4, 0, 0, &[]), &frame(1, 4, 1, &block), &frame(0, 1, 1, carried)].concat()
+    }
+
+    #[test]
+    fn a_request_has_one_mark_in_both_versions_of_http() {
+        let one = marks(&[b"POST /a?b=123 HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n"]);
+        let two = marks(&[&http2(b"shop", b"what the request carries")]);
+        assert!(request(&one).is_some());
+        assert_eq!(request(&one), request(&two));
+        assert_ne!(request(&two), request(&marks(&[&http2(b"shed", b"what the request carries")])));
+        // What it carries is told apart, with its request or without.
+        let carried = |m: &[Mark]| m.iter().find(|m| matches!(m, Mark::Content { .. })).cloned();
+        let frames = http2(b"shop", b"what the request carries");
+        let alone = marks(&[&frames[frames.len() - 33..]]);
+        assert_eq!(carried(&two), carried(&alone));
+        assert!(carried(&two).is_some() && request(&alone).is_some());
     }
 
     #[test]

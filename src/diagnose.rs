@@ -2,6 +2,7 @@
 //! Knows paths, points and inventory; must not change them.
 
 mod flow_logs;
+mod icmp;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,7 @@ use crate::estimate;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Correction;
 use crate::identify::inventory::{Id, is_special, short};
-use crate::identify::place::first_frame;
+use crate::identify::place::{Capture, first_frame};
 use crate::model::{Nanos, Protocol, shell_word};
 use crate::order;
 use crate::report::{Severity, Verdict, Way};
@@ -76,7 +77,7 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Told>
     }
     rejected.findings(ctx, book, &mut found);
     workers.findings(ctx, &mut found);
-    icmp_errors(ctx, book, &mut found);
+    told.extend(icmp::errors(ctx, paths, book));
     arp(ctx, book, &mut found);
     unresolved(ctx, paths, book, &mut found);
     clock_steps(ctx, clocks, book, &mut found);
@@ -434,8 +435,15 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             };
             let next = first_silent.map_or("what was captured further on", |s| short(&s.1));
             let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none{others}", ends(ctx, t));
+            let host = |id: &Id| ctx.inv.pods.get(id).and_then(|p| p.node.clone()).unwrap_or_else(|| id.clone());
+            let beyond = first_silent.and_then(|(point, _)| ctx.points.get(*point)?.owner.as_ref()).map(&host);
+            let suspects = if beyond.is_some_and(|b| b != host(&last.owner)) {
+                "security groups of both ends, network ACLs and route tables of both subnets, the source/destination check, whether the address is the far ENI's (aws ec2 describe-network-interfaces)"
+            } else {
+                "iptables and network policies (iptables-save -c), rp_filter, a full conntrack table (conntrack -S, dmesg)"
+            };
             let step = format!(
-                "look for a drop between {at} and {}: iptables and network policies (iptables-save -c), rp_filter, security groups; a capture filter of that capture would look the same",
+                "look for a drop between {at} and {}: {suspects}; a capture filter of that capture would look the same",
                 first_silent.map_or("the next hop", |s| short(&s.1))
             );
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
@@ -489,8 +497,16 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
             if expects && !matches!(request.verdict, Verdict::Rejected) {
                 let to = address(path.legs.first().map_or(t.dst, |l| l.tuple.dst), t.dst_port, t.protocol);
                 let summary = format!("nothing answers {}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
-                let step =
-                    judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)));
+                let step = match ended_before(ctx, request) {
+                    Some((interface, last)) => Some(format!(
+                        "the capture at {} has no packets so late: if it still ran, they are lost between {} and it; if it had been stopped, capture again and stop all captures last",
+                        short(&interface),
+                        short(&last)
+                    )),
+                    None => {
+                        judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)))
+                    }
+                };
                 let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
                 found.push(Finding {
                     kind: "no_reply",
@@ -520,6 +536,24 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
             asymmetric(ctx, request, reply, t, veths, found);
         }
     }
+}
+
+/// Of an open verdict: the next interface that was captured, where that capture's last packet is older than the first of these at the
+/// last one that saw them; and that one.
+fn ended_before(ctx: Context<'_>, d: &Direction) -> Option<(Id, Id)> {
+    let last = d.hops.iter().rposition(Hop::observed).filter(|_| d.verdict == Verdict::Unknown)?;
+    let here = d.hops.get(last)?;
+    let first_seen = here.sightings.iter().filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize));
+    let first_seen = first_seen.map(|s| s.first_ns).filter(|t| *t != NO_TIME).min()?;
+    let beyond = d.hops.get(last + 1..)?.iter().filter_map(|h| h.interface.as_ref());
+    let captured =
+        beyond.flat_map(|i| ctx.points.iter().filter(move |p| p.at.as_ref() == Some(i) && p.p >= crate::confidence::needed::PLACED));
+    let ended = captured.filter(|p| {
+        let span = ctx.captures.get(p.capture).and_then(|c| c.span);
+        span.is_some_and(|(_, last)| last < first_seen)
+    });
+    let at = ended.into_iter().find_map(|p| p.at.clone())?;
+    Some((at, here.interface.clone().unwrap_or_else(|| here.owner.clone())))
 }
 
 fn resets(
@@ -705,47 +739,6 @@ impl Repeated {
     }
 }
 
-fn icmp_errors(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
-    let mut known: BTreeSet<(IpAddr, u8, u8, Tuple)> = BTreeSet::new();
-    for capture in ctx.captures {
-        for e in &capture.digest.errors {
-            let Some(sender) = capture.digest.streams.get(e.stream as usize).and_then(|s| s.key.flow).map(|f| f.src) else { continue };
-            if !known.insert((sender, e.kind, e.code, e.about)) {
-                continue;
-            }
-            let v6 = sender.is_ipv6();
-            let too_big = if v6 { e.kind == 2 } else { e.kind == 3 && e.code == 4 };
-            let (kind, what) = match (v6, e.kind, e.code) {
-                _ if too_big => (
-                    "mtu_exceeded",
-                    format!("the packet is too big{}", e.mtu.filter(|m| *m > 0).map_or(String::new(), |m| format!(" for an MTU of {m}"))),
-                ),
-                (false, 11, 0) | (true, 3, 0) => ("icmp_error", "its TTL ran out, as in a routing loop".to_owned()),
-                (false, 3, 3) | (true, 1, 4) => ("connection_refused", "nothing listens on that port".to_owned()),
-                (false, 3, 0) | (true, 1, 0) => ("icmp_error", "there is no route to that network".to_owned()),
-                (false, 3, 1) | (true, 1, 3) => ("icmp_error", "that host can't be reached".to_owned()),
-                (false, 3, 9 | 10 | 13) | (true, 1, 1) => ("icmp_error", "a rule forbids it".to_owned()),
-                (false, 5, _) | (true, 137, _) => continue,
-                (_, k, c) => ("icmp_error", format!("ICMP type {k} code {c}")),
-            };
-            let by = ctx.inv.entity_of_ip(sender);
-            let ev = book.add(
-                "icmp_error",
-                format!("{sender} says of {}: {what}", ends(ctx, e.about)),
-                vec![Place::frame(capture.input, e.first_row)],
-            );
-            let summary = format!("{} reports about {}: {what}", short(&by), ends(ctx, e.about));
-            let step = if too_big {
-                Some("compare the MTU along the path (ip link, POD_MTU, AWS_VPC_ENI_MTU) and allow ICMP type 3 code 4".to_owned())
-            } else {
-                None
-            };
-            let about = vec![by, ctx.inv.entity_of_ip(e.about.src), ctx.inv.entity_of_ip(e.about.dst)];
-            found.push(Finding { kind, severity: Severity::Error, about, summary, next_step: step, p: weight::SAID, ev: vec![ev] });
-        }
-    }
-}
-
 /// Questions that nobody answers, and answers that contradict one another or the inventory.
 fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
     // By segment: on its own link a pod answers for its address, in the subnet its ENI does.
@@ -837,17 +830,51 @@ fn arp(ctx: Context<'_>, book: &mut Book, found: &mut Vec<Finding>) {
         let sources = macs.values().map(|(i, r)| Place::frame(*i, *r)).collect();
         let names = macs.keys().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         let ev = book.add("arp", format!("{names} both answer ARP for {ip}"), sources);
-        let summary = format!("{names} both claim {ip}");
+        let (severity, summary, step, p) = if let Some(one_by_one) = one_after_another(ctx, ip, macs.keys().copied()) {
+            let step = "if it was given to another meanwhile (a pod that was replaced), nothing is wrong; otherwise find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)";
+            let summary = format!("{ip} is at {one_by_one}, one after the other: it has moved, or two claim it");
+            (Severity::Warning, summary, step, weight::ADDRESS_MOVED)
+        } else {
+            let step = "find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)";
+            (Severity::Error, format!("{names} both claim {ip}"), step, weight::DUPLICATE_ADDRESS)
+        };
         found.push(Finding {
             kind: "duplicate_address",
-            severity: Severity::Error,
+            severity,
             about: vec![ctx.inv.entity_of_ip(ip)],
             summary,
-            next_step: Some("find both owners by MAC (aws ec2 describe-network-interfaces, ip neigh)".to_owned()),
-            p: weight::DUPLICATE_ADDRESS,
+            next_step: Some(step.to_owned()),
+            p,
             ev: vec![ev],
         });
     }
+}
+
+/// The MACs in the order in which an address's packets came and went by them, where no two did so at one time by one capture's clock.
+fn one_after_another(ctx: Context<'_>, ip: IpAddr, macs: impl Iterator<Item = crate::model::Mac>) -> Option<String> {
+    let macs: Vec<crate::model::Mac> = macs.collect();
+    let spans = |capture: &Capture<'_>| {
+        let mut spans: BTreeMap<crate::model::Mac, (Nanos, Nanos)> = BTreeMap::new();
+        for s in capture.digest.streams.iter().filter(|s| s.first_ns != NO_TIME && s.last_ns != NO_TIME) {
+            let Some(t) = s.key.flow.filter(|t| t.src == ip || t.dst == ip) else { continue };
+            let mac = if t.src == ip { s.key.src_mac } else { s.key.dst_mac };
+            if let Some(mac) = mac.filter(|m| macs.contains(m)) {
+                let span = spans.entry(mac).or_insert((s.first_ns, s.last_ns));
+                *span = (span.0.min(s.first_ns), span.1.max(s.last_ns));
+            }
+        }
+        let mut spans: Vec<_> = spans.into_iter().map(|(mac, (first, last))| (first, last, mac)).collect();
+        spans.sort_unstable();
+        spans
+    };
+    let mut order: Option<String> = None;
+    for spans in ctx.captures.iter().map(spans).filter(|s| s.len() > 1) {
+        if spans.len() < macs.len() || spans.windows(2).any(|w| matches!(w, [a, b] if a.1 >= b.0)) {
+            return None;
+        }
+        order = Some(spans.iter().map(|s| s.2.to_string()).collect::<Vec<_>>().join(" and then at "));
+    }
+    order
 }
 
 /// Addresses inside the VPC that no inventory explains.
@@ -886,10 +913,20 @@ fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<
 }
 
 fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book: &mut Book, found: &mut Vec<Finding>) {
+    let host = |p: &usize| ctx.points.get(*p).and_then(|p| p.host(ctx.inv)).cloned();
+    // All captures of a host have its clock: the surest tells, unless another disagrees.
+    let agrees = |a: &Offset, b: &Offset| (a.offset_ns - b.offset_ns).abs() <= a.uncertainty_ns.saturating_add(b.uncertainty_ns);
+    let is_told_by_another = |point: &usize, reference: &usize, o: &Offset| {
+        clock_by_hand(ctx, *point).is_none()
+            && clocks.iter().any(|(other, (r, x))| {
+                let is_surer = (x.uncertainty_ns, other) < (o.uncertainty_ns, point);
+                r == reference && is_surer && agrees(x, o) && host(other).is_some() && host(other) == host(point)
+            })
+    };
     for (point, (reference, offset)) in clocks {
         let apart = offset.offset_ns.abs();
         // Below a millisecond every pair of hosts differs, and no conclusion of ours depends on it.
-        if apart < 1_000_000.max(3 * offset.uncertainty_ns) {
+        if apart < 1_000_000.max(3 * offset.uncertainty_ns) || is_told_by_another(point, reference, offset) {
             continue;
         }
         let place = |p: &usize| {
@@ -923,7 +960,8 @@ fn clock_skew(ctx: Context<'_>, clocks: &BTreeMap<usize, (usize, Offset)>, book:
         };
         let owner = ctx.points.get(*point).and_then(|p| p.owner.clone());
         let about: Vec<Id> = owner.into_iter().collect();
-        let summary = format!("the clock of {} is {} {word} that of {}{drifts}", name(point), judge::duration(apart), name(reference));
+        let of = |p: &usize| host(p).map_or_else(|| name(p), |h| short(&h).to_owned());
+        let summary = format!("the clock of {} is {} {word} that of {}{drifts}", of(point), judge::duration(apart), of(reference));
         found.push(Finding {
             kind: "clock_skew",
             severity: Severity::Info,

@@ -230,7 +230,10 @@ impl Ingest {
             }
             Format::Unsupported(how) => State::Refused(format, how.to_owned()),
             Format::Unknown => State::Refused(format, sniff::describe_unknown(first)),
-            Format::Empty => State::Refused(format, "the file is empty".to_owned()),
+            Format::Empty => match import::named_as(&self.name) {
+                Some(format) => State::Document(format, Vec::new()),
+                None => State::Refused(format, "the file is empty".to_owned()),
+            },
             document => State::Document(document, Vec::new()),
         };
         self.feed(&prefix);
@@ -291,6 +294,9 @@ impl Ingest {
                 // A section without an interface is a whole capture too, of nothing.
                 let read = !digest.is_empty() || !digest.interfaces.is_empty() || end.notes.is_empty();
                 let (status, message) = outcome(&end.notes, read);
+                // No interface and no packet: no capture point either.
+                let is_blank = status == Status::Ok && digest.is_empty() && digest.interfaces.is_empty();
+                let message = message.or_else(|| is_blank.then(|| BLANK.to_owned()));
                 let data = if read { Data::Capture(Box::new(digest)) } else { Data::Nothing };
                 one(Format::Pcap, status, message, data)
             }
@@ -324,6 +330,9 @@ impl Ingest {
                 }
                 inputs
             }
+            State::Document(format, document) if let Some(said) = import::lists_nothing(&import::text(&document)) => {
+                one(said.unwrap_or(format), Status::Ok, Some(NOTHING.to_owned()), Data::Nothing)
+            }
             State::Document(format, document) => {
                 let format = if format == Format::UnknownJson { import::classify_json(&document) } else { format };
                 let text = import::text(&document);
@@ -337,6 +346,8 @@ impl Ingest {
                 }
                 let read = !import.facts.is_empty() || import.notes.is_empty();
                 let (status, message) = outcome(&import.notes, read);
+                let lists_nothing = status == Status::Ok && import.facts.is_empty();
+                let message = message.or_else(|| lists_nothing.then(|| NOTHING.to_owned()));
                 let data = if import.facts.is_empty() { Data::Nothing } else { Data::Facts(import.facts) };
                 let mut inputs = one(format, status, message, data);
                 inputs.extend(packets.into_iter().filter(|p| p.status != Status::Rejected));
@@ -382,6 +393,12 @@ impl Ingest {
         }
     }
 }
+
+/// What is said of an answer without entries.
+const NOTHING: &str = "the command had nothing to list";
+
+/// What is said of a capture file with nothing in it.
+const BLANK: &str = "it has neither a packet nor the name of an interface, so nothing says where it was captured";
 
 fn none_of(members: u64) -> String {
     match members {

@@ -49,6 +49,39 @@ fn nothing_and_zeros_are_named() {
         assert_eq!(input.status, Status::Rejected);
         assert!(input.message.as_deref().unwrap().contains(said), "{:?}", input.message);
     }
-    // As `arp -an` prints on a host without neighbours.
-    assert_eq!(read("arp.txt", b"\n").message.as_deref(), Some("the file is empty"));
+    assert_eq!(read("notes.txt", b"\n").message.as_deref(), Some("the file is empty"));
+    assert_eq!(read("arp.pcap", b"").status, Status::Rejected);
+    assert_eq!(read("arp.json", b"").status, Status::Rejected, "no command prints no JSON");
+}
+
+#[test]
+fn an_answer_without_entries_is_an_answer() {
+    let answers: &[(&str, &[u8], &str)] = &[
+        // As `arp -an` prints on a host without neighbours.
+        ("node1/arp.txt", b"\n", "ip_neigh"),
+        ("ip-neigh.txt", b"", "ip_neigh"),
+        ("networking/conntrack.txt", b"conntrack v1.4.6 (conntrack-tools): 0 flow entries have been shown.\n", "conntrack"),
+        ("pods.txt", b"No resources found in shop namespace.\n", "kubectl"),
+        (
+            "pods.json",
+            b"{\"apiVersion\": \"v1\", \"items\": [], \"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"\"}}\n",
+            "kubectl",
+        ),
+        ("enis.json", b"{\"NetworkInterfaces\": []}", "ec2"),
+    ];
+    for (name, bytes, kind) in answers {
+        let input = read(name, bytes);
+        let said = input.message.as_deref();
+        assert_eq!((input.status, input.kind.as_str(), said), (Status::Ok, *kind, Some("the command had nothing to list")), "{name}");
+        assert!(matches!(input.data, Data::Nothing), "{name}");
+    }
+    // A section header alone, as a capture program leaves that found no interface.
+    let header =
+        [0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 28, 0, 0, 0];
+    let input = read("x.pcapng", &header);
+    assert!(
+        input.status == Status::Ok && input.message.as_deref().is_some_and(|m| m.contains("nothing says where")),
+        "{:?}",
+        input.message
+    );
 }

@@ -22,6 +22,9 @@ const LONG: Nanos = 20_000_000_000;
 /// and that many of them.
 const OFTEN: u64 = 8;
 
+/// Over a shorter time no drift is told from delays that changed, but what the clocks differ by may still be told roughly.
+const SHORT: Nanos = 1_000_000_000;
+
 /// A clock that was set by less than this is left to the uncertainty.
 const LEAST_STEP: Nanos = 1_000_000;
 
@@ -343,7 +346,18 @@ impl Exchange {
             return Some(Offset { offset_ns: forth.checked_sub(back)? / 2, uncertainty_ns: sum / 2 + 1, ..Offset::default() });
         }
         // A packet arrived before it left, by any one offset: the clocks drift apart, or the order of the points is wrong.
-        self.drifting().or_else(|| self.stepping())
+        self.drifting(LONG).or_else(|| self.stepping()).or_else(|| self.roughly())
+    }
+
+    /// One offset for clocks that no one offset fits, over a time too short to tell why: right to within what a drift of either may have
+    /// made of it. Only where that is little beside the offset itself.
+    fn roughly(&self) -> Option<Offset> {
+        let line = self.drifting(SHORT)?;
+        let ((a, b), (c, d)) = (self.forth.span()?, self.back.span()?);
+        let wander = scaled((b.max(d) - a.min(c)) / 2 + 1, line.drift_ppb).saturating_abs();
+        let uncertainty_ns = line.uncertainty_ns.saturating_add(wander);
+        let is_plain = line.offset_ns.saturating_abs() > LEAST_STEP.max(uncertainty_ns.saturating_mul(2));
+        is_plain.then_some(Offset { uncertainty_ns, drift_ppb: 0, ..line })
     }
 
     /// Two offsets, one after the other.
@@ -378,10 +392,10 @@ impl Exchange {
 
     /// The offset as a line. Each packet bounds it at its time: on the way there `offset ≤ difference`, on the way back
     /// `offset ≥ −difference`; the lines that keep all bounds are what may be true.
-    fn drifting(&self) -> Option<Offset> {
+    fn drifting(&self, least: Nanos) -> Option<Offset> {
         let ((a, b), (c, d)) = (self.forth.span()?, self.back.span()?);
         let (from, to) = (a.max(c), b.min(d));
-        if to.saturating_sub(from) < LONG || self.forth.count < OFTEN || self.back.count < OFTEN {
+        if to.saturating_sub(from) < least || self.forth.count < OFTEN || self.back.count < OFTEN {
             return None;
         }
         let middle = from + (to - from) / 2;
@@ -588,6 +602,31 @@ mod tests {
             assert!((o.at(t) - truth(t)).abs() <= o.uncertainty_ns, "{o:?} at {n}");
             assert!((o.first_from_second(t + o.at(t)) - t).abs() <= 1, "there and back again");
         }
+    }
+
+    #[test]
+    fn clocks_that_drift_for_seconds_differ_by_what_they_may_have_drifted_at_most() {
+        let truth = |t: i64| 2_500_000_000 + (t - START) / 1_000_000 * 400;
+        let mut e = Exchange::default();
+        for n in 0..30_i64 {
+            let t = START + n * 500_000_000;
+            e.forth.add(t, 60_000 + n % 7 * 9_000 + truth(t));
+            e.back.add(t, 60_000 + n % 5 * 9_000 - truth(t));
+        }
+        let o = e.offset().unwrap();
+        assert_eq!((o.drift_ppb, o.step), (0, None), "{o:?}");
+        assert!(o.uncertainty_ns < 10_000_000, "{o:?}");
+        for n in 0..30 {
+            let t = START + n * 500_000_000;
+            assert!((o.at(t) - truth(t)).abs() <= o.uncertainty_ns, "{o:?} at {n}");
+        }
+        // What contradicts itself by less than it says says nothing.
+        let mut e = Exchange::default();
+        for n in 0..30_i64 {
+            e.forth.add(START + n * 500_000_000, 20_000 - n * 2_000);
+            e.back.add(START + n * 500_000_000, n * 2_000 - 25_000);
+        }
+        assert_eq!(e.offset(), None);
     }
 
     #[test]

@@ -609,6 +609,14 @@ impl Inventory {
             .or_else(|| self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)))
     }
 
+    /// The pod that a node reaches by a device under an address: of several that have had it, the one whose link bears that name.
+    #[must_use]
+    pub fn pod_behind(&self, ip: IpAddr, node: &str, dev: &str) -> Option<&PodInfo> {
+        let all = self.by_ip.get(&ip).into_iter().flatten().filter_map(|c| self.pods.get(&c.owner)).filter(|p| !p.host_network);
+        let mut here = all.filter(|p| p.node.as_deref() == Some(node));
+        here.find(|p| p.veth == dev).or_else(|| self.pod_on(ip, node))
+    }
+
     /// The best claim on an address.
     #[must_use]
     pub fn owner_of_ip(&self, ip: IpAddr) -> Option<&Claim> {

@@ -196,6 +196,45 @@ pub(crate) fn is_flow_log_heading(line: &str) -> bool {
     flow_log::heading(line).is_some()
 }
 
+/// Whether a text is the answer of a command that had nothing to list: no line but those by which some commands say so, of which the
+/// first tells whose it is.
+pub(crate) fn lists_nothing(text: &str) -> Option<Option<Format>> {
+    let said = |line: &str| {
+        if line.starts_with("conntrack v") && line.ends_with(": 0 flow entries have been shown.") {
+            Some(Format::Conntrack)
+        } else if line == "No resources found" || line.starts_with("No resources found in ") {
+            Some(Format::Kubectl)
+        } else {
+            (line == "arp: in 0 entries no match found." || line.ends_with("Skipped: 0\tFound: 0")).then_some(Format::IpNeigh)
+        }
+    };
+    let mut first = None;
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        first = first.or(Some(said(line)?));
+    }
+    Some(first)
+}
+
+/// The command whose answer a file without any text may be, by its name: those that print nothing where there is nothing to list.
+pub(crate) fn named_as(name: &str) -> Option<Format> {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
+    let (stem, ending) = file.rsplit_once('.').unwrap_or((&file, ""));
+    if !matches!(ending, "" | "txt" | "out" | "log" | "text") {
+        return None;
+    }
+    stem.split(|c: char| !c.is_ascii_alphanumeric()).find_map(|word| match word {
+        "neigh" | "ipneigh" | "neighbor" | "neighbors" | "neighbour" | "neighbours" | "arp" => Some(Format::IpNeigh),
+        "conntrack" | "conntrack6" => Some(Format::Conntrack),
+        "route" | "routes" | "iproute" | "ip6route" => Some(Format::IpRoute),
+        "rule" | "rules" | "iprule" | "ip6rule" => Some(Format::IpRule),
+        "fdb" => Some(Format::BridgeFdb),
+        "ipvs" | "ipvsadm" => Some(Format::Ipvs),
+        "nft" | "nftables" | "iptables" | "ip6tables" => Some(Format::Iptables),
+        "ss" | "netstat" => Some(Format::Sockets),
+        _ => None,
+    })
+}
+
 /// The white space that every line of a text begins with.
 pub(crate) fn indent(text: &str) -> usize {
     text::indent(text)

@@ -49,6 +49,7 @@ pub(super) fn judge(
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
     let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
+    let by_icmp = by_icmp.filter(|by| !path.direction(Way::Request).is_some_and(|d| went_on(d, by)));
     let refused = refusal(ctx, path) || by_icmp.is_some();
     for d in &mut path.directions {
         decide(d, replied, refused, by_icmp.as_deref(), |d, n| is_before_its_end(ctx, d, n));
@@ -646,19 +647,40 @@ fn refusal(ctx: Context<'_>, path: &Path) -> bool {
     tcp && !seen.is_empty() && seen.iter().all(|refuses| *refuses)
 }
 
-/// An ICMP error that says that a packet of this conversation was turned away: no such port, or a rule forbids it
-/// (RFC 792 type 3 codes 2, 3, 9, 10, 13; RFC 4443 type 1 codes 1, 4). Gives whose word it is.
+/// An ICMP error that says that a packet of this conversation went no further: no way to its host or port, a rule forbids it, or its
+/// TTL ran out (RFC 792 type 3 but for a packet that is too big, type 11 code 0; RFC 4443 type 1, type 3 code 0). Gives whose word it is.
 fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> Option<Id> {
+    if ctx.captures.iter().all(|c| c.digest.errors.is_empty()) {
+        return None;
+    }
     let legs: BTreeSet<_> = order::set(path.legs.iter().map(|l| l.tuple));
-    let refuses = |e: &crate::digest::IcmpErrorSeen| match e.about.src {
-        std::net::IpAddr::V4(_) => e.kind == 3 && matches!(e.code, 2 | 3 | 9 | 10 | 13),
-        std::net::IpAddr::V6(_) => e.kind == 1 && matches!(e.code, 1 | 4),
+    let refuses = |e: &crate::digest::IcmpErrorSeen| match (e.about.src, e.kind) {
+        (std::net::IpAddr::V4(_), 3) => e.code != 4,
+        (std::net::IpAddr::V4(_), 11) => e.code == 0,
+        (std::net::IpAddr::V6(_), 1) => true,
+        (std::net::IpAddr::V6(_), 3) => e.code == 0,
+        _ => false,
     };
-    ctx.captures.iter().find_map(|c| {
-        let error = c.digest.errors.iter().find(|e| legs.contains(&e.about) && refuses(e))?;
-        let sender = c.digest.streams.get(error.stream as usize)?.key.flow?.src;
-        Some(ctx.inv.entity_of_ip(sender))
-    })
+    let senders = ctx.captures.iter().flat_map(|c| {
+        let errors = c.digest.errors.iter().filter(|e| legs.contains(&e.about) && refuses(e));
+        errors.filter_map(|e| Some(ctx.inv.entity_of_ip(c.digest.streams.get(e.stream as usize)?.key.flow?.src)))
+    });
+    // Where addresses are translated the error is too: in front of the translation a service's address seems to speak.
+    let hops = path.direction(Way::Request).map(|d| d.hops.as_slice()).unwrap_or_default();
+    let mut first = None;
+    for by in senders {
+        if hops.iter().any(|h| h.owner == by) {
+            return Some(by);
+        }
+        first.get_or_insert(by);
+    }
+    first
+}
+
+/// Whether packets went on behind whoever turned some away.
+fn went_on(d: &Direction, by: &str) -> bool {
+    let last = d.hops.iter().rposition(Hop::observed);
+    d.hops.iter().rposition(|h| h.owner == by).zip(last).is_some_and(|(by, last)| by < last)
 }
 
 /// The last hop that the packets are known to have passed: captured there, or accepted there by the VPC.

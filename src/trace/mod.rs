@@ -167,9 +167,25 @@ pub struct Path {
 }
 
 impl Path {
-    /// The node that holds an end's link-local address, which every node may have: the one at which the requests end.
+    /// The node that holds an end's link-local address, which every node may have: the one at which the requests end. And of several
+    /// pods that have had an address the one that this conversation's packets came to.
     #[must_use]
-    pub fn holder(&self, ip: std::net::IpAddr) -> Option<&Id> {
+    pub fn holder(&self, inv: &Inventory, ip: std::net::IpAddr) -> Option<&Id> {
+        self.pod_of_many(inv, ip).or_else(|| self.holder_of_local(ip))
+    }
+
+    fn pod_of_many(&self, inv: &Inventory, ip: std::net::IpAddr) -> Option<&Id> {
+        let listed = inv.owner_of_ip(ip).filter(|c| inv.pods.contains_key(&c.owner))?;
+        let (first, last) = (self.legs.first()?.tuple.src, self.legs.last()?.tuple.dst);
+        let ends = self.directions.iter().flat_map(|d| {
+            let (near, far) = if d.way == Way::Request { (d.hops.first(), d.hops.last()) } else { (d.hops.last(), d.hops.first()) };
+            [near.filter(|_| ip == first), far.filter(|_| ip == last)]
+        });
+        let pods = ends.flatten().map(|h| &h.owner).filter(|o| **o != listed.owner);
+        pods.into_iter().find(|o| inv.pods.get(*o).is_some_and(|p| p.ips.contains(&ip)))
+    }
+
+    fn holder_of_local(&self, ip: std::net::IpAddr) -> Option<&Id> {
         let is_local = is_link_local(ip) && !is_behind_eni(ip) && self.legs.last().is_some_and(|l| l.tuple.dst == ip);
         let last = self.direction(Way::Request).or_else(|| self.direction(Way::Reply)).filter(|_| is_local)?;
         let end = if last.way == Way::Request { last.hops.last() } else { last.hops.first() };

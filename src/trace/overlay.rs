@@ -45,6 +45,7 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
     for ((leg, at), sightings) in unexpected {
         insert(ctx, &mut hops, legs, leg, at, sightings, way);
     }
+    leave_out_passed_by(ctx, &mut hops);
     turn_routers(ctx, &mut hops, way, legs);
     doubt_dialled(ctx, &mut hops, legs);
     share_links(ctx, &mut hops);
@@ -317,6 +318,27 @@ fn later(a: &[Sampled], b: &[Sampled]) -> Option<Nanos> {
     let mut differences: Vec<Nanos> = common(a, b).map(|(x, y)| y.time - x.time).collect();
     differences.sort_unstable();
     differences.get(differences.len() / 2).copied()
+}
+
+/// A frame that leaves one host and arrives at another with the same MACs has crossed no third one: where the inventories lead there,
+/// as they do for an address that has moved meanwhile, they are wrong about these packets.
+fn leave_out_passed_by(ctx: Context<'_>, hops: &mut Vec<Hop>) {
+    let mut n = 0;
+    while let Some(a) = hops.get(n) {
+        let next = hops.iter().skip(n + 1).position(Hop::observed).map(|k| n + 1 + k);
+        let Some((at, b)) = next.and_then(|at| Some((at, hops.get(at)?))) else { break };
+        let is_one_wire = a.observed() && a.leg == b.leg && a.src_mac.is_some() && (a.src_mac, a.dst_mac) == (b.src_mac, b.dst_mac);
+        let ends = (a.owner.clone(), b.owner.clone());
+        if is_one_wire && ends.0 != ends.1 && at > n + 1 {
+            let mut k = 0;
+            hops.retain(|h| {
+                let is_third = k > n && k < at && ctx.inv.nodes.contains_key(&h.owner) && h.owner != ends.0 && h.owner != ends.1;
+                k += 1;
+                !is_third
+            });
+        }
+        n += 1;
+    }
 }
 
 /// The MACs of captured frames say whether a router stands between two nodes; they outweigh what routing tables suggest.

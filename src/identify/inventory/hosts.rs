@@ -145,7 +145,7 @@ impl Inventory {
             let routes = host.routes.iter().map(|(r, place)| (host_route(r), r.dev.as_ref(), place));
             for (ip, dev, place) in neighbours.chain(routes) {
                 let (Some(ip), Some(dev)) = (ip, dev) else { continue };
-                let pod = self.pod_on(ip, owner).filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
+                let pod = self.pod_behind(ip, owner, dev).filter(|p| p.node.as_ref() == Some(owner) && !p.host_network);
                 let is_bridge = self.tables.get(owner).is_some_and(|t| t.is_bridge(dev));
                 if let Some(pod) = pod.filter(|_| !is_eni_name(dev) && !is_bridge) {
                     let ev = book.add("stated", format!("{} reaches {ip} by {dev}", spoken(owner)), vec![place.clone()]);
@@ -225,7 +225,9 @@ impl Inventory {
                             mac,
                             Claim { owner: c.owner.clone(), interface: None, p: weight::owner::HOST_MAC, ev: vec![ev] },
                         );
-                    } else if let Some(pod) = self.pod_on(n.ip, &owner).filter(|_| on_veth).map(|p| p.id.clone()) {
+                    } else if let Some(pod) =
+                        self.pod_behind(n.ip, &owner, n.dev.as_deref().unwrap_or_default()).filter(|_| on_veth).map(|p| p.id.clone())
+                    {
                         let interface = Some(interface_id(&pod, "eth0"));
                         push_claim(&mut self.by_mac, mac, Claim { owner: pod, interface, p: weight::owner::HOST_ADDRESS, ev: vec![ev] });
                     }

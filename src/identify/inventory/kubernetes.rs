@@ -166,7 +166,9 @@ impl Inventory {
             let score = |p: &PodInfo| {
                 let named = devices.contains(&p.veth);
                 let carried = p.eni.as_ref().and_then(|e| self.enis.get(e)).is_some_and(|e| Some(&e.owner) == p.node.as_ref());
-                2 * i32::from(named) + i32::from(carried) - i32::from(p.is_terminating)
+                // A replaced pod's link may be there still; the route to the address is the new one's.
+                let routed = p.ips.iter().any(|ip| live.contains(&(*ip, p.veth.clone())));
+                2 * (i32::from(named) + i32::from(routed)) + i32::from(carried) - i32::from(p.is_terminating)
             };
             let mut ranked: Vec<(i32, &PodInfo)> = ids.iter().filter_map(|id| self.pods.get(id)).map(|p| (score(p), p)).collect();
             order::sort_by(&mut ranked, |a, b| b.0.cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));

@@ -144,13 +144,16 @@ fn learn_link(
     book: &mut Book,
     new: &mut Vec<(Mac, Claim)>,
 ) {
-    let all_macs: BTreeSet<Mac> = order::set(seen.macs.keys().chain(seen.sent_by.keys()).copied());
-    let arps = capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex);
-    let by_arp = arps.filter(|a| pod.ips.contains(&a.sender_ip)).map(|a| a.sender_mac).next();
+    let arps = || capture.digest.arps.iter().filter(|a| a.interface == point.interface && a.ifindex == point.ifindex);
+    let by_arp = arps().find(|a| pod.ips.contains(&a.sender_ip)).map(|a| a.sender_mac);
+    // A cooked capture has no frame's destination: a pod that only answers who it is has its MAC nowhere else.
+    let all_macs: BTreeSet<Mac> = order::set(seen.macs.keys().chain(seen.sent_by.keys()).copied().chain(by_arp));
     let by_ip = pod.ips.iter().find_map(|ip| seen.macs_of.get(ip)).and_then(|m| m.first()).copied();
     let Some(pod_mac) = by_ip.or(by_arp) else { return };
     let row_of = |m: &Mac| {
-        seen.macs.get(m).map(|x| x.1).or_else(|| first_row_from(std::slice::from_ref(capture), &Point { capture: 0, ..point.clone() }, *m))
+        let in_stream = || first_row_from(std::slice::from_ref(capture), &Point { capture: 0, ..point.clone() }, *m);
+        let in_arp = || arps().filter(|a| a.sender_mac == *m).map(|a| a.first_row).min();
+        seen.macs.get(m).map(|x| x.1).or_else(in_stream).or_else(in_arp)
     };
     for mac in all_macs {
         let Some(row) = row_of(&mac) else { continue };
