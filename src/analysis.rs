@@ -1,6 +1,7 @@
 //! The whole road: inputs, read in any order, → [`Report`].
 //! Knows the order of the stages and how their results become the report; each stage's knowledge stays in its own module.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -16,11 +17,12 @@ use crate::identify::resolved::Resolved;
 use crate::ingest::{Data, Ingested};
 use crate::model::{Locator, Mac, Nanos, Protocol};
 use crate::order;
-use crate::packed::PackedReport;
+use crate::packed::{EndMade, HeadMade, HopMade, PackedReport};
 use crate::report::{
-    self, CapturePoint, Clock, DirectionPath, Encapsulation, Entity, EntityKind, Finding, Flow, FlowEnd, Generator, Hop, Input, Link, Path,
-    Report, Rewrite, SCHEMA, Severity, Side, Status,
+    self, CapturePoint, Clock, Encapsulation, Entity, EntityKind, Finding, Generator, Input, Link, Path, Report, Rewrite, SCHEMA, Severity,
+    Side, Status,
 };
+use crate::rows::{Row, Rows, Writer};
 use crate::trace::relay::{Relay, Relays};
 use crate::trace::{self, Context, Paths};
 
@@ -68,12 +70,12 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     place::by_elimination(&mut points, &traced.crossed, &inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let mut findings = diagnose::diagnose(ctx, &traced, &mut book);
-    let trace::Traced { mut paths, clocks, .. } = traced;
+    let trace::Traced { mut paths, firsts, clocks, .. } = traced;
     findings.extend(damaged(&sorted, &mut book).into_iter().map(Told::from));
     // What is left to do asks packets no more.
     flows.forget_rows();
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
-    let places = sort_paths(ctx, &mut paths);
+    let places = sort_paths(firsts, &mut paths);
     for path in findings.iter_mut().flat_map(|f| &mut f.paths) {
         *path = places.get(*path as usize).copied().unwrap_or(u32::MAX);
     }
@@ -136,12 +138,8 @@ fn sampling(captures: &[Capture<'_>], flows: &Flows) -> report::Sampling {
 }
 
 /// In the order of their first packet, as a person reads an incident. Gives for each the place where it is now.
-fn sort_paths(ctx: Context<'_>, paths: &mut Paths) -> Vec<u32> {
-    let first = |p: trace::Path| {
-        let sightings = p.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
-        sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)).map(|s| s.first_ns).min()
-    };
-    let mut order: Vec<(Option<Nanos>, u32)> = paths.iter().map(first).zip(0..).collect();
+fn sort_paths(firsts: Vec<Option<Nanos>>, paths: &mut Paths) -> Vec<u32> {
+    let mut order: Vec<(Option<Nanos>, u32)> = firsts.into_iter().zip(0..).collect();
     let tuples = |at: u32| paths.get(at as usize).map(|p| p.legs.into_iter().map(|l| l.tuple).collect::<Vec<_>>());
     order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| tuples(a.1).cmp(&tuples(b.1))));
     let mut places = vec![0; order.len()];
@@ -205,7 +203,7 @@ impl Publisher<'_> {
             }
         }
         let mut links: BTreeMap<(Id, Id, &'static str), (f64, BTreeSet<Ev>)> = BTreeMap::new();
-        for path in paths.iter() {
+        paths.each(|_, path| {
             for d in &path.directions {
                 for h in &d.hops {
                     self.entity(&h.owner, h.p, &h.ev);
@@ -238,7 +236,7 @@ impl Publisher<'_> {
                     }
                 }
             }
-        }
+        });
         for r in &relays.relays {
             self.entity(&r.through, 1.0, &r.ev);
         }
@@ -289,8 +287,7 @@ impl Publisher<'_> {
         let used = std::mem::take(&mut self.used);
         let evidence = std::mem::take(&mut self.book).publish(&used);
         let names = |ev: &mut dyn Iterator<Item = Ev>| -> Vec<String> {
-            let mut seen = BTreeSet::new();
-            ev.filter(|e| seen.insert(*e)).filter_map(|e| Some(format!("e{}", used.rank(e)? + 1))).collect()
+            ranks(&ev.collect::<Vec<Ev>>(), &used).into_iter().map(|n| format!("e{n}")).collect()
         };
         let point_id = |n: usize| format!("cp{}", n + 1);
         let head = Report {
@@ -353,8 +350,9 @@ impl Publisher<'_> {
         });
         let findings = findings.collect();
         let relays = |n: usize| relays_of.get(&n).map(Vec::as_slice).unwrap_or_default();
-        let paths = paths.iter().enumerate().map(|(n, p)| self.path(&p, n, relays(n), &names, &point_id)).collect();
-        PackedReport { head, paths, findings, evidence }
+        let mut rows: Rows<Path> = Rows::default();
+        paths.each(|n, path| rows.push_with(|to| self.path(to, path, n, relays(n), &used)));
+        PackedReport { head, paths: rows, findings, evidence }
     }
 
     /// Every address that the captures show gets its owner.
@@ -643,67 +641,59 @@ impl Publisher<'_> {
         }
     }
 
-    fn path(
-        &self,
-        p: &trace::Path,
-        n: usize,
-        relays: &[&Relay],
-        names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
-        point_id: &dyn Fn(usize) -> String,
-    ) -> Path {
-        let (first, last) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple));
+    /// Writes a path as [`Path`] is written, without making that first: of a million conversations the texts alone would take seconds.
+    fn path(&self, to: &mut Writer<'_>, p: &trace::Path, n: usize, relays: &[&Relay], used: &Used) {
+        let (Some(first), Some(last)) = (p.legs.first().map(|l| l.tuple), p.legs.last().map(|l| l.tuple)) else {
+            return Path { id: path_id(n), ..Path::default() }.write(to);
+        };
         let inv = self.inv;
-        let end = |ip: IpAddr, port: u16, protocol: Protocol| FlowEnd {
-            entity: Some(p.holder(inv, ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip))),
-            ip: ip.to_string(),
-            port: port_of(port, protocol),
+        let entity = |ip: IpAddr| match p.holder(inv, ip).or_else(|| inv.owner_of_ip(ip).map(|c| &c.owner)) {
+            Some(id) => Cow::from(id),
+            None => Cow::from(inv.stranger(ip)),
         };
-        let flow = match (first, last) {
-            (Some(f), Some(l)) => Flow {
-                protocol: f.protocol.name().to_owned(),
-                client: end(f.src, f.src_port, f.protocol),
-                server: end(l.dst, l.dst_port, l.protocol),
-                via: ((f.dst, f.dst_port) != (l.dst, l.dst_port)).then(|| end(f.dst, f.dst_port, f.protocol)),
-            },
-            _ => Flow::default(),
+        let (client, server, via) = (entity(first.src), entity(last.dst), entity(first.dst));
+        let end = |entity, ip: IpAddr, port: u16, protocol: Protocol| EndMade { entity, ip, port: port_of(port, protocol) };
+        let is_translated = (first.dst, first.dst_port) != (last.dst, last.dst_port);
+        let head = HeadMade {
+            number: n as u64 + 1,
+            protocol: first.protocol,
+            client: end(&client, first.src, first.src_port, first.protocol),
+            server: end(&server, last.dst, last.dst_port, last.protocol),
+            via: is_translated.then(|| end(&via, first.dst, first.dst_port, first.protocol)),
+            packets: p.packets,
+            bytes: p.bytes,
         };
-        let directions = p
-            .directions
-            .iter()
-            .map(|d| {
-                let mut hops: Vec<Hop> = Vec::new();
-                let mut before: Option<(&trace::Hop, Tuple)> = None;
-                for h in &d.hops {
-                    let Some(leg) = p.legs.get(h.leg) else { continue };
-                    let t = if d.way == crate::report::Way::Request { leg.tuple } else { leg.tuple.reversed() };
-                    hops.push(self.hop(h, t, before, hops.last(), names, point_id));
-                    before = Some((h, t));
-                }
-                let lost_after = d.lost_after.and_then(|n| u32::try_from(n).ok());
-                DirectionPath { direction: d.way, hops, verdict: d.verdict, lost_after }
-            })
-            .collect();
+        head.write(to);
+        let leg_of = |h: &trace::Hop| p.legs.get(h.leg).map(|l| l.tuple);
+        to.list(&p.directions, |to, d| {
+            to.number(d.verdict as u64);
+            to.number(d.hops.iter().filter(|h| leg_of(h).is_some()).count() as u64);
+        });
+        for d in &p.directions {
+            to.flag(d.way == report::Way::Reply);
+            to.option(d.lost_after.and_then(|n| u32::try_from(n).ok()), |to, n| to.number(n.into()));
+            let mut before: Option<Before<'_>> = None;
+            for h in &d.hops {
+                let Some(tuple) = leg_of(h) else { continue };
+                let tuple = if d.way == report::Way::Request { tuple } else { tuple.reversed() };
+                let depth = self.hop(to, h, tuple, before, used);
+                before = Some(Before { hop: h, tuple, depth });
+            }
+        }
         let others = relays.iter().map(|r| if r.front == n { (r, Side::Behind, r.back) } else { (r, Side::Front, r.front) });
         let relays = others.map(|(r, side, other)| report::Relay {
             path: path_id(other),
             side,
             through: r.through.clone(),
             confidence: r.p,
-            evidence: names(&mut r.ev.iter().copied()),
+            evidence: ranks(&r.ev, used).into_iter().map(|n| format!("e{n}")).collect(),
         });
-        let relays = relays.collect();
-        Path { id: path_id(n), flow, packets: p.packets, bytes: p.bytes, directions, relays }
+        let relays: Vec<report::Relay> = relays.collect();
+        to.list(&relays, |to, r| r.write(to));
     }
 
-    fn hop(
-        &self,
-        h: &trace::Hop,
-        t: Tuple,
-        before: Option<(&trace::Hop, Tuple)>,
-        previous: Option<&Hop>,
-        names: &dyn Fn(&mut dyn Iterator<Item = Ev>) -> Vec<String>,
-        point_id: &dyn Fn(usize) -> String,
-    ) -> Hop {
+    /// Writes a hop as [`report::Hop`] is written, and gives in how many tunnels and VLANs its packets are.
+    fn hop(&self, to: &mut Writer<'_>, h: &trace::Hop, t: Tuple, before: Option<Before<'_>>, used: &Used) -> usize {
         let stream = h
             .sightings
             .iter()
@@ -727,7 +717,7 @@ impl Publisher<'_> {
             }));
         }
         let mut rewrites = Vec::new();
-        if let Some((b, was)) = before {
+        if let Some(Before { hop: b, tuple: was, depth }) = before {
             let changed = |x: Option<Mac>, y: Option<Mac>| x.is_some() && y.is_some() && x != y;
             if changed(b.src_mac, h.src_mac) || changed(b.dst_mac, h.dst_mac) {
                 rewrites.push(Rewrite::Mac);
@@ -741,36 +731,54 @@ impl Publisher<'_> {
             if (was.dst, was.dst_port) != (t.dst, t.dst_port) {
                 rewrites.push(Rewrite::Dnat);
             }
-            let depth = previous.map_or(0, |p| p.encapsulation.len());
             if h.observed() && b.observed() && encapsulation.len() > depth {
                 rewrites.push(Rewrite::Encap);
             } else if h.observed() && b.observed() && encapsulation.len() < depth {
                 rewrites.push(Rewrite::Decap);
             }
         }
-        Hop {
-            owner: h.owner.clone(),
-            interface: h.interface.clone(),
+        let mut points: Vec<u64> = h.sightings.iter().map(|s| s.point as u64 + 1).collect();
+        points.sort_unstable();
+        points.dedup();
+        let made = HopMade {
+            owner: &h.owner,
+            interface: h.interface.as_deref(),
             observed: h.observed(),
-            capture_points: h.points().into_iter().map(point_id).collect(),
-            src_mac: h.src_mac.map(|m| m.to_string()),
-            dst_mac: h.dst_mac.map(|m| m.to_string()),
-            src_ip: Some(t.src.to_string()),
-            src_port: port_of(t.src_port, t.protocol),
-            dst_ip: Some(t.dst.to_string()),
-            dst_port: port_of(t.dst_port, t.protocol),
+            points: &points,
+            macs: [h.src_mac, h.dst_mac],
+            ends: [(t.src, port_of(t.src_port, t.protocol)), (t.dst, port_of(t.dst_port, t.protocol))],
             ttl: h.ttl,
-            rewrites,
-            encapsulation,
+            rewrites: &rewrites,
+            encapsulation: &encapsulation,
             delay_ns: h.delay_ns,
-            delay_range_ns: h.delay_range_ns.map(|(low, high)| [low, high]),
-            seen: h.seen,
-            missing: h.missing,
-            missing_range: h.missing_range.map(|(low, high)| [low, high]),
+            delay_range_ns: h.delay_range_ns,
+            counts: [h.seen, h.missing],
+            missing_range: h.missing_range,
             confidence: confidence::round(h.p),
-            evidence: names(&mut h.ev.iter().copied()),
+            evidence: &ranks(&h.ev, used),
+        };
+        made.write(to);
+        encapsulation.len()
+    }
+}
+
+/// The hop before one, its addresses, and how deep its packets are in tunnels and VLANs.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    hop: &'a trace::Hop,
+    tuple: Tuple,
+    depth: usize,
+}
+
+/// The numbers in the ids of evidence, each once, in the order given.
+fn ranks(ev: &[Ev], used: &Used) -> Vec<u64> {
+    let mut ranks: Vec<u64> = Vec::with_capacity(ev.len());
+    for rank in ev.iter().filter_map(|ev| Some(used.rank(*ev)? + 1)) {
+        if !ranks.contains(&rank) {
+            ranks.push(rank);
         }
     }
+    ranks
 }
 
 /// Port 0 stands for "none" and for "not to be known".

@@ -65,16 +65,15 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Told>
     let mut rejected = flow_logs::Rejected::default();
     let mut workers = Workers::default();
     let veths: BTreeSet<&str> = order::set(ctx.inv.pods.values().map(|p| p.veth.as_str()));
-    for (n, path) in (0..).zip(paths.iter()) {
-        let path = &path;
+    paths.each(|n, path| {
         translated(ctx, path, book, &mut found);
         lost(ctx, path, book, &mut found);
         answers(ctx, path, &veths, book, &mut found);
         retransmissions(ctx, path, book, &mut found);
         rejected.on_path(ctx, path, &mut found);
         workers.add(ctx, path);
-        told.extend(found.drain(..).map(|finding| Told { finding, paths: vec![n] }));
-    }
+        told.extend(found.drain(..).map(|finding| Told { finding, paths: u32::try_from(n).into_iter().collect() }));
+    });
     rejected.findings(ctx, book, &mut found);
     workers.findings(ctx, &mut found);
     told.extend(icmp::errors(ctx, paths, book));

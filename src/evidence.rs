@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::model::Locator;
 use crate::packed;
+use crate::phrase::Phrase;
 use crate::report::Evidence;
 use crate::rows::{Reader, Row, Rows, Writer};
 
@@ -44,15 +45,43 @@ pub struct Book {
 #[derive(Debug)]
 struct Entry {
     kind: Cow<'static, str>,
-    statement: String,
+    statement: Statement,
     sources: Vec<Place>,
+}
+
+/// What is said: written out, or put together already.
+#[derive(Debug)]
+pub(crate) enum Statement {
+    Text(String),
+    Phrase(Phrase),
+}
+
+impl From<String> for Statement {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Statement {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Phrase> for Statement {
+    fn from(phrase: Phrase) -> Self {
+        Self::Phrase(phrase)
+    }
 }
 
 /// As [`Evidence`] is written, but for the id before it.
 impl Row for Entry {
     fn write(&self, to: &mut Writer<'_>) {
         to.word(&self.kind);
-        to.text(&self.statement);
+        match &self.statement {
+            Statement::Text(text) => to.text(text),
+            Statement::Phrase(phrase) => to.phrase(phrase),
+        }
         to.list(&self.sources, |to, place| {
             to.number((place.input as u64) << 1);
             packed::write_locator(to, &place.at);
@@ -60,7 +89,7 @@ impl Row for Entry {
     }
 
     fn read(from: &mut Reader<'_>) -> Self {
-        let (kind, statement) = (from.word().into(), from.text());
+        let (kind, statement) = (from.word().into(), from.text().into());
         let place = |from: &mut Reader<'_>| {
             let input = from.small::<usize>() >> 1;
             Place { input, at: packed::read_locator(from).unwrap_or(Locator::Line(1)) }
@@ -73,8 +102,8 @@ impl Row for Entry {
 const SOURCES: usize = 12;
 
 impl Book {
-    /// Enters a statement, or finds it where it is known. `sources` must not be empty: a claim without a place is a defect.
-    pub fn add(&mut self, kind: &'static str, statement: impl Into<String>, mut sources: Vec<Place>) -> Ev {
+    /// Enters a statement, or finds it where it is known (what one place says is either always a text or always a phrase). `sources` must not be empty: a claim without a place is a defect.
+    pub(crate) fn add(&mut self, kind: &'static str, statement: impl Into<Statement>, mut sources: Vec<Place>) -> Ev {
         sources.dedup();
         sources.truncate(SOURCES);
         debug_assert!(!sources.is_empty(), "evidence without a source");

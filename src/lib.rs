@@ -24,6 +24,7 @@ pub mod ingest;
 pub mod model;
 mod order;
 pub mod packed;
+mod phrase;
 pub mod redact;
 pub mod report;
 pub mod rows;

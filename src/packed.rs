@@ -2,11 +2,12 @@
 //! Knows the report's members; must not know how they came about.
 
 use std::io;
+use std::net::IpAddr;
 
 use serde::ser::{SerializeSeq as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 
-use crate::model::Locator;
+use crate::model::{Locator, Mac, Protocol};
 use crate::report::{
     self, DirectionPath, Encapsulation, Evidence, Finding, Flow, FlowEnd, Hop, Path, Relay, Report, Rewrite, Severity, Side, Source,
     Verdict, Way,
@@ -326,6 +327,102 @@ impl Row for PathHead {
     }
 }
 
+/// An end of a path, as it is written before it has its texts.
+pub(crate) struct EndMade<'a> {
+    pub(crate) entity: &'a str,
+    pub(crate) ip: IpAddr,
+    pub(crate) port: Option<u16>,
+}
+
+impl EndMade<'_> {
+    fn write(&self, to: &mut Writer<'_>) {
+        to.option(Some(self.entity), Writer::text);
+        to.ip(self.ip);
+        to.option(self.port, |to, port| to.number(port.into()));
+    }
+}
+
+/// What a path begins with. Making a [`Path`] and its texts to write them would take several times as long.
+pub(crate) struct HeadMade<'a> {
+    /// The number in its id.
+    pub(crate) number: u64,
+    pub(crate) protocol: Protocol,
+    pub(crate) client: EndMade<'a>,
+    pub(crate) server: EndMade<'a>,
+    pub(crate) via: Option<EndMade<'a>>,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl HeadMade<'_> {
+    /// Writes what [`Path`] is written with, up to its directions.
+    pub(crate) fn write(&self, to: &mut Writer<'_>) {
+        to.numbered(self.number);
+        to.word(self.protocol.name());
+        self.client.write(to);
+        self.server.write(to);
+        to.option(self.via.as_ref(), |to, via| via.write(to));
+        to.number(self.packets);
+        to.number(self.bytes);
+    }
+}
+
+/// A hop, as it is written before it has its texts.
+pub(crate) struct HopMade<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) interface: Option<&'a str>,
+    pub(crate) observed: bool,
+    /// The numbers in the ids of its points, in their order.
+    pub(crate) points: &'a [u64],
+    pub(crate) macs: [Option<Mac>; 2],
+    pub(crate) ends: [(IpAddr, Option<u16>); 2],
+    pub(crate) ttl: Option<u8>,
+    pub(crate) rewrites: &'a [Rewrite],
+    pub(crate) encapsulation: &'a [Encapsulation],
+    pub(crate) delay_ns: Option<i64>,
+    pub(crate) delay_range_ns: Option<(i64, i64)>,
+    pub(crate) counts: [u64; 2],
+    pub(crate) missing_range: Option<(u64, u64)>,
+    pub(crate) confidence: f64,
+    /// The numbers in the ids of its evidence.
+    pub(crate) evidence: &'a [u64],
+}
+
+impl HopMade<'_> {
+    /// Writes what [`Hop`] would.
+    pub(crate) fn write(&self, to: &mut Writer<'_>) {
+        to.word(self.owner);
+        to.option(self.interface, Writer::word);
+        to.flag(self.observed);
+        to.list(self.points, |to, number| to.numbered(*number));
+        for mac in self.macs {
+            to.option(mac, Writer::mac);
+        }
+        for (ip, port) in self.ends {
+            to.option(Some(ip), Writer::ip);
+            to.option(port, |to, port| to.number(port.into()));
+        }
+        to.option(self.ttl, |to, ttl| to.number(ttl.into()));
+        to.list(self.rewrites, |to, r| to.number(*r as u64));
+        to.list(self.encapsulation, |to, e| e.write(to));
+        to.option(self.delay_ns, Writer::signed);
+        to.option(self.delay_range_ns, |to, (low, high)| [low, high].into_iter().for_each(|n| to.signed(n)));
+        self.counts.into_iter().for_each(|n| to.number(n));
+        to.option(self.missing_range, |to, (low, high)| [low, high].into_iter().for_each(|n| to.number(n)));
+        to.share(self.confidence);
+        to.list(self.evidence, |to, number| to.numbered(*number));
+    }
+}
+
+impl Encapsulation {
+    fn write(&self, to: &mut Writer<'_>) {
+        to.word(&self.kind);
+        to.option(self.vni, |to, vni| to.number(vni.into()));
+        to.option(self.outer_src.as_deref(), Writer::text);
+        to.option(self.outer_dst.as_deref(), Writer::text);
+    }
+}
+
 impl Row for Path {
     fn write(&self, to: &mut Writer<'_>) {
         PathHead::from(self).write(to);
@@ -385,12 +482,7 @@ impl Row for Hop {
         }
         to.option(self.ttl, |to, ttl| to.number(ttl.into()));
         to.list(&self.rewrites, |to, r| to.number(*r as u64));
-        to.list(&self.encapsulation, |to, e| {
-            to.word(&e.kind);
-            to.option(e.vni, |to, vni| to.number(vni.into()));
-            to.option(e.outer_src.as_deref(), Writer::text);
-            to.option(e.outer_dst.as_deref(), Writer::text);
-        });
+        to.list(&self.encapsulation, |to, e| e.write(to));
         to.option(self.delay_ns, Writer::signed);
         to.option(self.delay_range_ns, |to, range| range.into_iter().for_each(|n| to.signed(n)));
         to.number(self.seen);

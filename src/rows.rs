@@ -4,10 +4,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::model::Mac;
+use crate::phrase::{DECIMAL, DIGITS, HEX, Phrase, octets, pattern_of, put, take, write_out};
 
 /// What can be kept as a row. Reading gives what was written.
 pub trait Row: Sized {
@@ -15,6 +19,10 @@ pub trait Row: Sized {
     fn write(&self, to: &mut Writer<'_>);
     /// Takes itself off the beginning.
     fn read(from: &mut Reader<'_>) -> Self;
+    /// The same in place of another, whose room it may use.
+    fn read_again(&mut self, from: &mut Reader<'_>) {
+        *self = Self::read(from);
+    }
 }
 
 /// Rows of a page: to find one, so many are stepped over at most.
@@ -59,7 +67,13 @@ impl<T: Row> Rows<T> {
 
     /// Appends one.
     pub fn push(&mut self, row: &T) {
-        self.encode(row);
+        self.push_with(|to| row.write(to));
+    }
+
+    /// Appends one that `write` writes as the row itself would.
+    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Writer<'_>)) {
+        self.row.clear();
+        write(&mut Writer { words: &mut self.words, bytes: &mut self.row });
         self.keep();
     }
 
@@ -121,15 +135,27 @@ impl<T: Row> Rows<T> {
         pages.map(|bytes| U::read(&mut Reader { words: &self.words, bytes }))
     }
 
+    /// Shows each, in the room of the one before: all that a row of lists and texts has to allocate is allocated once. `order` has
+    /// their places, if it is not their own order that is wanted.
+    pub(crate) fn each(&self, order: Option<&[u32]>, mut show: impl FnMut(&T)) {
+        let mut room = None;
+        let own = (0..=self.pages.len()).flat_map(|page| Octets(self.page(page))).filter(|_| order.is_none());
+        let ordered = order.unwrap_or_default().iter().filter_map(|at| self.octets(*at as usize));
+        for bytes in own.chain(ordered) {
+            show(read_into(&mut room, &mut Reader { words: &self.words, bytes }));
+        }
+    }
+
     /// Changes each.
     pub fn change(&mut self, mut change: impl FnMut(&mut T)) {
         let (pages, open) = (std::mem::take(&mut self.pages), std::mem::take(&mut self.open));
         self.len = 0;
+        let mut room = None;
         for page in pages.into_iter().chain([open.into_boxed_slice()]) {
             for bytes in Octets(&page) {
-                let mut row = T::read(&mut Reader { words: &self.words, bytes });
-                change(&mut row);
-                self.push(&row);
+                let row = read_into(&mut room, &mut Reader { words: &self.words, bytes });
+                change(row);
+                self.push(row);
             }
         }
     }
@@ -162,6 +188,16 @@ impl<T: Row> FromIterator<T> for Rows<T> {
     }
 }
 
+fn read_into<'a, T: Row>(room: &'a mut Option<T>, from: &mut Reader<'_>) -> &'a mut T {
+    match room {
+        Some(row) => {
+            row.read_again(from);
+            row
+        }
+        None => room.insert(T::read(from)),
+    }
+}
+
 /// The rows of a page.
 struct Octets<'a>(&'a [u8]);
 
@@ -179,28 +215,6 @@ impl<'a> Iterator for Octets<'a> {
     }
 }
 
-/// Seven bits an octet, the lowest first.
-fn put(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take(bytes: &mut &[u8]) -> u64 {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let Some((octet, rest)) = bytes.split_first() else { break };
-        *bytes = rest;
-        number |= u64::from(octet & 0x7f) << shift;
-        if octet & 0x80 == 0 {
-            break;
-        }
-    }
-    number
-}
-
 /// Words, each once.
 #[derive(Debug, Default)]
 struct Words {
@@ -208,7 +222,9 @@ struct Words {
     numbers: FxHashMap<Arc<str>, u32>,
     /// For the text at hand.
     pattern: Vec<u8>,
-    found: Vec<u64>,
+    found: Vec<u8>,
+    /// Words that are MACs: written for each hop.
+    macs: FxHashMap<Mac, u64>,
 }
 
 impl Words {
@@ -234,13 +250,6 @@ pub struct Writer<'a> {
     words: &'a mut Words,
     bytes: &'a mut Vec<u8>,
 }
-
-/// In a pattern: a decimal number.
-const DECIMAL: u8 = 1;
-/// In a pattern, with its length added: a hexadecimal number of so many digits.
-const HEX: u8 = 2;
-/// A number is of so many digits at most.
-const DIGITS: usize = 15;
 
 impl Writer<'_> {
     /// A number: the smaller, the shorter.
@@ -279,6 +288,41 @@ impl Writer<'_> {
         self.number(number);
     }
 
+    /// What [`Self::name`] writes of letters and this number.
+    pub(crate) fn numbered(&mut self, number: u64) {
+        self.number(number << 1);
+    }
+
+    /// What [`Self::text`] writes of a text that is put together already.
+    pub(crate) fn phrase(&mut self, phrase: &Phrase) {
+        let number = self.words.number(phrase.pattern());
+        self.number(number << 1);
+        self.octets(phrase.numbers());
+    }
+
+    /// An address as a text.
+    pub(crate) fn ip(&mut self, ip: IpAddr) {
+        let number = self.words.number(pattern_of(ip));
+        self.number(number << 1);
+        match ip {
+            IpAddr::V4(ip) => self.octets(&ip.octets()),
+            IpAddr::V6(ip) => self.octets(&ip.octets()),
+        }
+    }
+
+    /// A MAC as a word.
+    pub(crate) fn mac(&mut self, mac: Mac) {
+        let number = match self.words.macs.get(&mac) {
+            Some(number) => *number,
+            None => {
+                let number = self.words.number(&mac.to_string());
+                self.words.macs.insert(mac, number);
+                number
+            }
+        };
+        self.number(number);
+    }
+
     /// What may not be there.
     pub fn option<V>(&mut self, value: Option<V>, write: impl FnOnce(&mut Self, V)) {
         self.flag(value.is_some());
@@ -306,67 +350,81 @@ impl Writer<'_> {
     /// A text that others are like, but for numbers in it.
     pub fn text(&mut self, text: &str) {
         let bytes = text.as_bytes();
-        // The marks of numbers are control characters: a text with such ones is a word.
-        if bytes.iter().any(|b| *b < 0x20) {
-            let number = self.words.number(text);
-            return self.number(number << 1 | 1);
-        }
         let mut pattern = std::mem::take(&mut self.words.pattern);
         let mut numbers = std::mem::take(&mut self.words.found);
         pattern.clear();
         numbers.clear();
-        let mut rest = bytes;
-        // What stands before a number's first digit and behind its last one is neither letter nor digit.
-        let mut before = b' ';
-        while let Some((first, others)) = rest.split_first() {
-            let length = if before.is_ascii_alphanumeric() || before >= 0x80 { 0 } else { digits(rest) };
-            let (run, behind) = rest.split_at_checked(length).unwrap_or((&[], rest));
-            let after = behind.first().copied().unwrap_or(b' ');
-            let is_between_colons = before == b':' || after == b':';
-            let is_decimal = run.iter().all(u8::is_ascii_digit) && (run.first() != Some(&b'0') || length == 1);
+        let (mut begin, mut kinds, mut done, mut between) = (0, 0, 0, 0);
+        // A run of letters and digits ends at what is neither, and at the text's end.
+        for (at, octet) in bytes.iter().chain(b" ").enumerate() {
+            let class = CLASSES.get(usize::from(*octet)).copied().unwrap_or_default();
+            if class & IN_RUN != 0 {
+                kinds |= class;
+                continue;
+            }
+            between |= class;
+            let (from, of) = (std::mem::replace(&mut begin, at + 1), std::mem::take(&mut kinds));
+            // A run that is no number stays whole: no part of it may be taken for one.
+            if of == 0 || of & NO_DIGIT != 0 || at - from > DIGITS {
+                continue;
+            }
+            let run = bytes.get(from..at).unwrap_or_default();
+            let is_between_colons = bytes.get(at) == Some(&b':') || from.checked_sub(1).and_then(|b| bytes.get(b)) == Some(&b':');
+            let is_decimal = of & HEX_LETTER == 0 && (run.first() != Some(&b'0') || run.len() == 1);
             // All of a MAC's octets are written alike.
-            let is_decimal = is_decimal && !(is_between_colons && length == 2);
-            let is_hex = is_decimal || is_between_colons || run.iter().any(u8::is_ascii_digit);
-            if length == 0 || length > DIGITS || after.is_ascii_alphanumeric() || after >= 0x80 || !is_hex {
-                // A run that is no number is passed over whole: no part of it may be taken for one.
-                let (run, behind) = if length > 0 { (run, behind) } else { (std::slice::from_ref(first), others) };
-                pattern.extend_from_slice(run);
-                before = run.last().copied().unwrap_or(b' ');
-                rest = behind;
+            let is_decimal = is_decimal && !(is_between_colons && run.len() == 2);
+            if !(is_decimal || is_between_colons || of & DECIMAL_DIGIT != 0) {
                 continue;
             }
             let base = if is_decimal { 10 } else { 16 };
-            numbers.push(run.iter().fold(0, |n, d| n * base + u64::from((*d as char).to_digit(16).unwrap_or(0))));
-            pattern.push(if is_decimal { DECIMAL } else { HEX + length as u8 });
-            (before, rest) = (b'0', behind);
+            put(&mut numbers, run.iter().fold(0, |n, d| n * base + u64::from(d & 0xf) + 9 * u64::from(d >> 6)));
+            pattern.extend_from_slice(bytes.get(done..from).unwrap_or_default());
+            pattern.push(if is_decimal { DECIMAL } else { HEX + run.len() as u8 });
+            done = at;
         }
-        // Only whole ASCII characters were taken out.
-        let number = self.words.number(std::str::from_utf8(&pattern).unwrap_or_default());
-        self.number(number << 1);
-        numbers.iter().for_each(|n| self.number(*n));
+        pattern.extend_from_slice(bytes.get(done..).unwrap_or_default());
+        if between & CONTROL != 0 {
+            // The marks of numbers are control characters: a text with such ones is a word.
+            let number = self.words.number(text);
+            self.number(number << 1 | 1);
+        } else {
+            // Only whole ASCII characters were taken out.
+            let number = self.words.number(std::str::from_utf8(&pattern).unwrap_or_default());
+            self.number(number << 1);
+            self.octets(&numbers);
+        }
         (self.words.pattern, self.words.found) = (pattern, numbers);
     }
 }
 
-/// At least `least` of them: these are written by the million, and `format!` takes several times as long.
-fn push_digits(text: &mut String, mut number: u64, base: u64, least: usize) {
-    let mut digits = ['0'; 20];
-    let mut count = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = char::from_digit((number % base) as u32, 16).unwrap_or('0');
-        number /= base;
-        count += 1;
-        if number == 0 && count >= least {
-            break;
-        }
-    }
-    text.extend(digits.iter().skip(digits.len() - count));
-}
+/// In [`CLASSES`]: a control character.
+const CONTROL: u8 = 1;
+/// A letter or digit: what stands beside it is part of the same run.
+const IN_RUN: u8 = 2;
+/// No digit of any number.
+const NO_DIGIT: u8 = 4;
+/// A hexadecimal digit that is no decimal one.
+const HEX_LETTER: u8 = 8;
+/// A decimal digit.
+const DECIMAL_DIGIT: u8 = 16;
 
-/// How many digits there are at the beginning, hexadecimal ones among them.
-fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).count()
-}
+/// What each octet may be a part of. (In a constant, an index that is too large does not compile.)
+#[allow(clippy::indexing_slicing)]
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        classes[octet] = match octet as u8 {
+            0..0x20 => CONTROL,
+            b'0'..=b'9' => IN_RUN | DECIMAL_DIGIT,
+            b'a'..=b'f' => IN_RUN | HEX_LETTER,
+            b'g'..=b'z' | b'A'..=b'Z' | 0x80.. => IN_RUN | NO_DIGIT,
+            _ => 0,
+        };
+        octet += 1;
+    }
+    classes
+};
 
 /// What a row is read from. Beyond its end everything is zero.
 #[derive(Debug)]
@@ -399,13 +457,7 @@ impl Reader<'_> {
 
     /// See [`Writer::octets`].
     pub fn octets<const N: usize>(&mut self) -> [u8; N] {
-        match self.bytes.split_first_chunk() {
-            Some((octets, rest)) => {
-                self.bytes = rest;
-                *octets
-            }
-            None => [0; N],
-        }
+        octets(&mut self.bytes)
     }
 
     /// See [`Writer::word`].
@@ -430,6 +482,27 @@ impl Reader<'_> {
         (0..self.number()).map(|_| read(self)).collect()
     }
 
+    /// The same in place of another.
+    pub(crate) fn word_again(&mut self, word: &mut String) {
+        let number = self.number();
+        word.clear();
+        word.push_str(self.words.word(number));
+    }
+
+    /// The same in place of another.
+    pub(crate) fn list_again<V: Default>(&mut self, list: &mut Vec<V>, mut read: impl FnMut(&mut Self, &mut V)) {
+        let count = self.small::<usize>();
+        for at in 0..count {
+            if list.len() == at {
+                list.push(V::default());
+            }
+            if let Some(v) = list.get_mut(at) {
+                read(self, v);
+            }
+        }
+        list.truncate(count);
+    }
+
     /// See [`Writer::share`].
     pub fn share(&mut self) -> f64 {
         match self.number() {
@@ -445,17 +518,7 @@ impl Reader<'_> {
         if number & 1 == 1 {
             return pattern.to_owned();
         }
-        let mut text = String::with_capacity(pattern.len() + 16);
-        for part in pattern.split_inclusive(|c: char| c < ' ') {
-            let mark = part.as_bytes().last().copied().filter(|b| *b < 0x20);
-            text.push_str(if mark.is_some() { part.get(..part.len() - 1).unwrap_or_default() } else { part });
-            match mark {
-                None => {}
-                Some(DECIMAL) => push_digits(&mut text, take(&mut self.bytes), 10, 1),
-                Some(hex) => push_digits(&mut text, take(&mut self.bytes), 16, usize::from(hex.saturating_sub(HEX))),
-            }
-        }
-        text
+        write_out(pattern, &mut self.bytes)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::facts::{self, Fact, Located};
 use crate::identify::unlisted;
 use crate::model::{Mac, Nanos, Protocol};
 use crate::order;
+use crate::phrase::push_ip;
 
 /// An entity's id, as the report has it.
 pub type Id = String;
@@ -238,6 +239,9 @@ struct Index {
     eni_by_ip: BTreeMap<IpAddr, String>,
     eni_by_mac: BTreeMap<Mac, String>,
     service_by_ip: BTreeMap<IpAddr, Id>,
+    /// The first service that has it.
+    service_by_node_port: BTreeMap<(Protocol, u16), Id>,
+    services_by_endpoint: BTreeMap<IpAddr, BTreeSet<Id>>,
     /// Public address → (ENI, private address).
     by_public: BTreeMap<IpAddr, (String, IpAddr)>,
     /// (private, public).
@@ -395,6 +399,12 @@ impl Inventory {
         for s in self.services.values() {
             for ip in &s.ips {
                 index.service_by_ip.entry(*ip).or_insert_with(|| s.id.clone());
+            }
+            for (protocol, port) in s.ports.iter().filter_map(|p| Some((p.protocol, p.node_port?))) {
+                index.service_by_node_port.entry((protocol, port)).or_insert_with(|| s.id.clone());
+            }
+            for (ip, ..) in &s.endpoints {
+                index.services_by_endpoint.entry(*ip).or_default().insert(s.id.clone());
             }
         }
         index.has_addressless = self.services.values().any(ServiceInfo::is_addressless);
@@ -666,6 +676,24 @@ impl Inventory {
         self.index.service_by_ip.get(&ip).and_then(|s| self.services.get(s))
     }
 
+    /// The first service with a node port, and that port.
+    #[must_use]
+    pub fn service_by_node_port(&self, protocol: Protocol, port: u16) -> Option<(&ServiceInfo, &facts::ServicePort)> {
+        let service = self.services.get(self.index.service_by_node_port.get(&(protocol, port))?)?;
+        service.ports.iter().find(|p| p.protocol == protocol && p.node_port == Some(port)).map(|p| (service, p))
+    }
+
+    /// The services of which an address is an endpoint, in order of their ids.
+    pub fn services_by_endpoint(&self, ip: IpAddr) -> impl Iterator<Item = &ServiceInfo> {
+        self.index.services_by_endpoint.get(&ip).into_iter().flatten().filter_map(|s| self.services.get(s))
+    }
+
+    /// Whether any service has endpoints.
+    #[must_use]
+    pub fn has_endpoints(&self) -> bool {
+        !self.index.services_by_endpoint.is_empty()
+    }
+
     /// Enters an address of a service that no input gives one.
     pub fn name_service(&mut self, ip: IpAddr, id: &Id, ev: Ev) {
         let Some(service) = self.services.get_mut(id) else { return };
@@ -706,7 +734,10 @@ impl Inventory {
         // What could be a service's address that no input gives is nobody's until something says so.
         let is_open = is_link_local(ip) || self.index.has_addressless && is_private(ip);
         let outside = if self.knows_networks() { !self.is_inside(ip) && !is_open } else { !is_private(ip) };
-        if outside { format!("external:{ip}") } else { format!("unknown:{ip}") }
+        let mut id = String::with_capacity(24);
+        id.push_str(if outside { "external:" } else { "unknown:" });
+        push_ip(&mut id, ip);
+        id
     }
 
     /// The owner's id of an address, whoever that is.

@@ -423,7 +423,7 @@ impl Gleaner<'_> {
     fn find_faces(&mut self, inv: &Inventory) {
         let is_host = |m: Mac| inv.owner_of_mac(m).is_some_and(|c| c.p > needed::SURE && !c.owner.starts_with("router:"));
         let ways = std::mem::take(&mut self.ways);
-        for ((src, dst), levels) in ways.pairs() {
+        for ((src, dst), levels) in ways.pairs_with_several() {
             for wires in levels.range(..=FARTHEST).map(|x| x.1).filter(|w| w.len() > 1) {
                 let Some(order) = self.in_order(src, dst, wires) else { continue };
                 for pair in order.windows(2) {
@@ -446,8 +446,10 @@ impl Gleaner<'_> {
         // Hosts ask before they answer others; a VPC router knows.
         let mut carries: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
         for ((src, dst, _, (from, to)), _) in ways.wires() {
-            carries.entry(from).or_default().insert(src);
-            carries.entry(to).or_default().insert(dst);
+            // Of all others nobody asks.
+            for (mac, ip) in [(from, src), (to, dst)].into_iter().filter(|(mac, _)| self.arp.contains_key(mac)) {
+                carries.entry(mac).or_default().insert(ip);
+            }
         }
         for (mac, arp) in self.arp.iter().filter(|(m, a)| a.asks_as.is_empty() && !is_host(**m)) {
             let (Some((gateway, at)), 1) = (arp.answers_for.first_key_value(), arp.answers_for.len()) else { continue };
@@ -464,12 +466,14 @@ impl Gleaner<'_> {
     /// sender's TTL shows that it is the sender's; what comes back over hosts shows that the other end is no second sender.
     fn find_links(&mut self, inv: &Inventory) {
         let mut sent: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
-        let mut got: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
+        // The first, and whether there are others.
+        let mut got: BTreeMap<Mac, (IpAddr, bool)> = BTreeMap::new();
         let mut forwards: BTreeSet<Mac> = BTreeSet::new();
         let mut first: BTreeMap<IpAddr, BTreeMap<(Mac, Mac), Frame>> = BTreeMap::new();
         for ((src, dst, level, (from, to)), frame) in self.ways.wires() {
             sent.entry(from).or_default().insert(src);
-            got.entry(to).or_default().insert(dst);
+            let first_got = got.entry(to).or_insert((dst, false));
+            first_got.1 |= first_got.0 != dst;
             if level > 0 {
                 forwards.insert(from);
             } else {
@@ -480,7 +484,7 @@ impl Gleaner<'_> {
         // Who never sends but in its own name, as the first, may be a guest; the other end of its link is no way out to others.
         for (mac, ips) in &sent {
             let is_node = |ip: &IpAddr| inv.owner_of_ip(*ip).is_some_and(|c| c.p > needed::LIKELY && inv.nodes.contains_key(&c.owner));
-            let one = ips.len() == 1 && ips.iter().all(|ip| !is_node(ip) && got.get(mac).is_none_or(|g| g.iter().all(|i| i == ip)));
+            let one = ips.len() == 1 && ips.iter().all(|ip| !is_node(ip) && got.get(mac).is_none_or(|got| *got == (*ip, false)));
             if one && !forwards.contains(mac) && !self.faces.contains_key(mac) && inv.eni_of_mac(*mac).is_none() {
                 self.guests.insert(*mac);
             }
@@ -488,12 +492,13 @@ impl Gleaner<'_> {
         self.sent = sent;
         for (ip, keys) in first {
             let (Some(((p, x), at)), 1) = (keys.first_key_value(), keys.len()) else { continue };
-            let is_own = |m: &Mac, of: &BTreeMap<Mac, BTreeSet<IpAddr>>| of.get(m).is_none_or(|ips| ips.iter().all(|i| *i == ip));
+            let is_own =
+                self.sent.get(p).is_none_or(|ips| ips.iter().all(|i| *i == ip)) && got.get(p).is_none_or(|got| *got == (ip, false));
             let is_node = inv.owner_of_ip(ip).is_some_and(|c| c.p > needed::LIKELY && inv.nodes.contains_key(&c.owner))
                 || inv.eni_of_mac(*p).is_some()
                 || inv.eni_of_mac(*x).is_some();
             let is_face = self.faces.contains_key(x) || self.faces.contains_key(p);
-            if is_own(p, &self.sent) && is_own(p, &got) && forwards.contains(x) && !is_node && !is_face {
+            if is_own && forwards.contains(x) && !is_node && !is_face {
                 self.links.insert(ip, Link { own: *p, host: *x, at: *at });
                 self.link_hosts.entry(*x).or_insert(ip);
             }

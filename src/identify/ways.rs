@@ -119,7 +119,17 @@ impl Ways {
 
     /// Pairs of addresses with their wires.
     pub(super) fn pairs(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
-        self.rows.chunk_by(|a, b| (a.key.0, a.key.1) == (b.key.0, b.key.1)).filter_map(|rows| {
+        self.pairs_if(|_| true)
+    }
+
+    /// Those pairs that have several wires on one level; of most there are none, and nothing is made of them.
+    pub(super) fn pairs_with_several(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
+        self.pairs_if(|rows| rows.windows(2).any(|two| matches!(two, [a, b] if a.key.2 == b.key.2)))
+    }
+
+    fn pairs_if(&self, is_wanted: impl Fn(&[Row]) -> bool) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
+        let pairs = self.rows.chunk_by(|a, b| (a.key.0, a.key.1) == (b.key.0, b.key.1)).filter(move |rows| is_wanted(rows));
+        pairs.filter_map(|rows| {
             let (src, dst, ..) = rows.first()?.key;
             let mut levels = Levels::new();
             for row in rows {

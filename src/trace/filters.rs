@@ -41,7 +41,7 @@ pub struct LeftOut {
 pub fn left_out(ctx: Context<'_>, paths: &Paths, clocks: &Clocks) -> BTreeMap<usize, LeftOut> {
     let taken = Taken::of(ctx, SURE);
     let mut found: BTreeMap<usize, LeftOut> = BTreeMap::new();
-    for path in paths.iter() {
+    paths.each(|_, path| {
         let mut here: BTreeMap<usize, LeftOut> = BTreeMap::new();
         for d in &path.directions {
             let Some(last) = d.hops.iter().rposition(Hop::observed) else { continue };
@@ -65,7 +65,7 @@ pub fn left_out(ctx: Context<'_>, paths: &Paths, clocks: &Clocks) -> BTreeMap<us
         for (id, one) in here {
             found.entry(id).and_modify(|f| f.others += 1).or_insert(one);
         }
-    }
+    });
     found
 }
 

@@ -16,6 +16,7 @@ use crate::evidence::{Book, Place};
 use crate::identify::inventory::{Id, interface_id, short};
 use crate::model::{Nanos, Protocol};
 use crate::order;
+use crate::phrase::Phrase;
 use crate::report::{Verdict, Way};
 
 /// Each point's clock against its group's reference.
@@ -590,23 +591,31 @@ fn pair_evidence(
     let (a, b) = (capture(p)?, capture(q)?);
     let row = a.digest.row(row_p)?;
     let renumbered = b.digest.row(row_q).map(|r| r.ip_id).filter(|id| *id != row.ip_id);
-    let id = renumbered.map_or_else(|| row.ip_id.to_string(), |id| format!("{} (rewritten to {id})", row.ip_id));
-    let what = match protocol {
-        Protocol::Tcp => format!("TCP seq {} length {}", row.seq, row.len),
-        Protocol::Icmp | Protocol::Icmpv6 => format!("ICMP seq {} IP id {id}", row.seq),
-        _ => format!("{} of {} bytes, IP id {id}", protocol.name().to_uppercase(), row.len),
+    let with_id = |says: Phrase| {
+        let says = says.words(" IP id ").number(row.ip_id);
+        if let Some(id) = renumbered { says.words(" (rewritten to ").number(id).words(")") } else { says }
     };
-    let name = |h: &Hop| short(h.interface.as_deref().unwrap_or(&h.owner)).to_owned();
-    let after = delay.map_or(String::new(), |d| format!(" {} later", duration(d)));
-    let mut changes = Vec::new();
-    if let (Some(x), Some(y)) = (before.ttl, here.ttl) {
-        changes.push(if x == y { format!("with the same TTL {x}") } else { format!("with TTL {y} instead of {x}") });
+    let what = match protocol {
+        Protocol::Tcp => Phrase::new("TCP seq ").number(row.seq).words(" length ").number(row.len),
+        Protocol::Icmp | Protocol::Icmpv6 => with_id(Phrase::new("ICMP seq ").number(row.seq)),
+        _ => with_id(Phrase::new(&protocol.name().to_uppercase()).words(" of ").number(row.len).words(" bytes,")),
+    };
+    let name = |h: &'_ Hop| short(h.interface.as_deref().unwrap_or(&h.owner)).to_owned();
+    let mut says = what.words(" leaves ").words(&name(before)).words(" and appears");
+    if let Some(delay) = delay {
+        says = says.words(" ").words(&duration(delay)).words(" later");
     }
+    says = says.words(" at ").words(&name(here));
+    let ttls = before.ttl.zip(here.ttl);
+    says = match ttls {
+        Some((x, y)) if x == y => says.words(" with the same TTL ").number(x),
+        Some((x, y)) => says.words(" with TTL ").number(y).words(" instead of ").number(x),
+        None => says,
+    };
     if (before.src_mac, before.dst_mac) != (here.src_mac, here.dst_mac) {
-        changes.push("new MACs".to_owned());
+        says = says.words(if ttls.is_some() { " and new MACs" } else { " new MACs" });
     }
-    let statement = format!("{what} leaves {} and appears{after} at {} {}", name(before), name(here), changes.join(" and "));
-    Some(book.add("same_packet", statement.trim_end().to_owned(), vec![Place::frame(a.input, row_p), Place::frame(b.input, row_q)]))
+    Some(book.add("same_packet", says, vec![Place::frame(a.input, row_p), Place::frame(b.input, row_q)]))
 }
 
 /// A time span for people: three figures and a unit.

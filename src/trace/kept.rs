@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{Direction, Hop, Leg, Logged, Path};
+use super::{Hop, Leg, Logged, Path};
 use crate::correlate::flows::Sighting;
 use crate::digest::Tuple;
 use crate::evidence::Ev;
@@ -60,13 +60,13 @@ impl Paths {
         self.rows.iter_as().map(|legs: Legs| legs.0)
     }
 
-    /// All of them, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = Path> {
-        let (ordered, others) = match &self.order {
-            Some(order) => (Some(order.iter().filter_map(|at| self.rows.get(*at as usize))), None),
-            None => (None, Some(self.rows.iter())),
-        };
-        ordered.into_iter().flatten().chain(others.into_iter().flatten())
+    /// Shows all of them, with their numbers, in their order: each in the room of the one before.
+    pub fn each(&self, mut show: impl FnMut(usize, &Path)) {
+        let mut n = 0;
+        self.rows.each(self.order.as_deref(), |path| {
+            show(n, path);
+            n += 1;
+        });
     }
 }
 
@@ -117,20 +117,25 @@ impl Row for Path {
     }
 
     fn read(from: &mut Reader<'_>) -> Self {
+        let mut path = Self::default();
+        path.read_again(from);
+        path
+    }
+
+    fn read_again(&mut self, from: &mut Reader<'_>) {
         let mut ev = Entries::default();
-        let legs = read_legs(from, &mut ev);
-        let rewriters = from.list(|from| from.option(Reader::text));
-        let (packets, bytes) = (from.number(), from.number());
-        let directions = from.list(|from| Direction {
-            way: if from.flag() { Way::Reply } else { Way::Request },
-            hops: from.list(|from| read_hop(from, &mut ev)),
-            verdict: Verdict::numbered(from.number()),
-            lost_after: from.option(Reader::small),
-            silent: from.list(|from| (from.small(), from.text())),
-            looked_for: from.option(Reader::number),
-            arrived: from.flag(),
+        self.legs = read_legs(from, &mut ev);
+        self.rewriters = from.list(|from| from.option(Reader::text));
+        (self.packets, self.bytes) = (from.number(), from.number());
+        from.list_again(&mut self.directions, |from, d| {
+            d.way = if from.flag() { Way::Reply } else { Way::Request };
+            from.list_again(&mut d.hops, |from, hop| read_hop(from, hop, &mut ev));
+            d.verdict = Verdict::numbered(from.number());
+            d.lost_after = from.option(Reader::small);
+            d.silent = from.list(|from| (from.small(), from.text()));
+            d.looked_for = from.option(Reader::number);
+            d.arrived = from.flag();
         });
-        Self { legs, rewriters, packets, bytes, directions }
     }
 }
 
@@ -147,10 +152,17 @@ impl Entries {
     }
 
     fn read(&mut self, from: &mut Reader<'_>) -> Vec<Ev> {
-        from.list(|from| {
+        let mut entries = Vec::new();
+        self.read_again(from, &mut entries);
+        entries
+    }
+
+    fn read_again(&mut self, from: &mut Reader<'_>, entries: &mut Vec<Ev>) {
+        entries.clear();
+        entries.extend((0..from.number()).map(|_| {
             self.0 = self.0.wrapping_add(from.signed() as u32);
             Ev::at(self.0)
-        })
+        }));
     }
 }
 
@@ -191,76 +203,119 @@ fn read_tuple(from: &mut Reader<'_>) -> Tuple {
     Tuple { protocol, src, src_port, dst, dst_port }
 }
 
+/// What a hop has, a bit each: most have little of it, and every condition of its own would take an octet.
+mod has {
+    pub(super) const INTERFACE: u64 = 1;
+    pub(super) const SRC_MAC: u64 = 1 << 1;
+    pub(super) const DST_MAC: u64 = 1 << 2;
+    pub(super) const TTL: u64 = 1 << 3;
+    pub(super) const MISSING: u64 = 1 << 4;
+    pub(super) const SAMPLE_POINT: u64 = 1 << 5;
+    pub(super) const DELAY: u64 = 1 << 6;
+    // Seldom.
+    pub(super) const MISSING_RANGE: u64 = 1 << 7;
+    pub(super) const DELAY_RANGE: u64 = 1 << 8;
+    pub(super) const MIRRORED: u64 = 1 << 9;
+    pub(super) const LOGGED: u64 = 1 << 10;
+}
+
 fn write_hop(to: &mut Writer<'_>, h: &Hop, ev: &mut Entries) {
+    let bits = [
+        (h.interface.is_some(), has::INTERFACE),
+        (h.src_mac.is_some(), has::SRC_MAC),
+        (h.dst_mac.is_some(), has::DST_MAC),
+        (h.ttl.is_some(), has::TTL),
+        ((h.missing, h.gone) != (0, 0), has::MISSING),
+        (h.sample_point.is_some(), has::SAMPLE_POINT),
+        (h.delay_ns.is_some(), has::DELAY),
+        (h.missing_range.is_some(), has::MISSING_RANGE),
+        (h.delay_range_ns.is_some(), has::DELAY_RANGE),
+        (h.is_mirrored, has::MIRRORED),
+        (h.logged.is_some(), has::LOGGED),
+    ];
+    to.number(bits.into_iter().fold(0, |all, (has, bit)| if has { all | bit } else { all }));
     to.word(&h.owner);
-    to.option(h.interface.as_deref(), Writer::word);
+    if let Some(interface) = &h.interface {
+        to.word(interface);
+    }
     to.number(h.leg as u64);
     to.list(&h.sightings, |to, s| {
         to.number((s.point as u64) << 1 | u64::from(s.forward));
         to.number(s.capture as u64);
         to.number(s.stream.into());
     });
-    for mac in [h.src_mac, h.dst_mac] {
-        to.option(mac, |to, mac| to.octets(&mac.0));
+    for mac in [h.src_mac, h.dst_mac].into_iter().flatten() {
+        to.octets(&mac.0);
     }
-    to.option(h.ttl, |to, ttl| to.number(ttl.into()));
-    for count in [h.seen, h.missing, h.gone] {
-        to.number(count);
+    if let Some(ttl) = h.ttl {
+        to.number(ttl.into());
     }
-    let pair = |to: &mut Writer<'_>, (low, high): (u64, u64)| [low, high].into_iter().for_each(|n| to.number(n));
-    to.option(h.missing_range, pair);
-    to.option(h.delay_ns, Writer::signed);
-    to.option(h.delay_range_ns, |to, (low, high)| [low, high].into_iter().for_each(|n| to.signed(n)));
-    to.option(h.sample_point, |to, n| to.number(n as u64));
-    to.flag(h.is_mirrored);
-    to.option(h.logged.as_ref(), |to, logged| match logged {
-        Logged::Accepted => to.flag(false),
-        Logged::Rejected { eni, is_by_acl, ev: records } => {
+    to.number(h.seen);
+    if (h.missing, h.gone) != (0, 0) {
+        to.number(h.missing);
+        to.number(h.gone);
+    }
+    if let Some(point) = h.sample_point {
+        to.number(point as u64);
+    }
+    if let Some(delay) = h.delay_ns {
+        to.signed(delay);
+    }
+    if let Some((low, high)) = h.missing_range {
+        to.number(low);
+        to.number(high);
+    }
+    if let Some((low, high)) = h.delay_range_ns {
+        to.signed(low);
+        to.signed(high);
+    }
+    match &h.logged {
+        None => {}
+        Some(Logged::Accepted) => to.flag(false),
+        Some(Logged::Rejected { eni, is_by_acl, ev: records }) => {
             to.flag(true);
             to.text(eni);
             to.flag(*is_by_acl);
             ev.write(to, records);
         }
-    });
+    }
     to.share(h.p);
     ev.write(to, &h.ev);
 }
 
-fn read_hop(from: &mut Reader<'_>, ev: &mut Entries) -> Hop {
-    let (owner, interface, leg) = (from.word(), from.option(Reader::word), from.small());
-    let sightings = from.list(|from| {
+fn read_hop(from: &mut Reader<'_>, h: &mut Hop, ev: &mut Entries) {
+    let bits = from.number();
+    let has = |bit: u64| bits & bit != 0;
+    from.word_again(&mut h.owner);
+    if has(has::INTERFACE) {
+        from.word_again(h.interface.get_or_insert_default());
+    } else {
+        h.interface = None;
+    }
+    h.leg = from.small();
+    h.sightings.clear();
+    h.sightings.extend((0..from.number()).map(|_| {
         let point = from.small::<usize>();
         Sighting { point: point >> 1, forward: point & 1 == 1, capture: from.small(), stream: from.small() }
-    });
-    let mut mac = || from.option(|from| Mac(from.octets()));
-    let (src_mac, dst_mac) = (mac(), mac());
-    let ttl = from.option(Reader::small);
-    let [seen, missing, gone] = [0; 3].map(|_: u8| from.number());
-    Hop {
-        owner,
-        interface,
-        leg,
-        sightings,
-        src_mac,
-        dst_mac,
-        ttl,
-        seen,
-        missing,
-        gone,
-        missing_range: from.option(|from| (from.number(), from.number())),
-        delay_ns: from.option(Reader::signed),
-        delay_range_ns: from.option(|from| (from.signed(), from.signed())),
-        sample_point: from.option(Reader::small),
-        is_mirrored: from.flag(),
-        logged: from.option(|from| {
-            if from.flag() {
-                let (eni, is_by_acl) = (from.text(), from.flag());
-                Logged::Rejected { eni, is_by_acl, ev: ev.read(from) }
-            } else {
-                Logged::Accepted
-            }
-        }),
-        p: from.share(),
-        ev: ev.read(from),
-    }
+    }));
+    h.src_mac = if has(has::SRC_MAC) { Some(Mac(from.octets())) } else { None };
+    h.dst_mac = if has(has::DST_MAC) { Some(Mac(from.octets())) } else { None };
+    h.ttl = if has(has::TTL) { Some(from.small()) } else { None };
+    h.seen = from.number();
+    (h.missing, h.gone) = if has(has::MISSING) { (from.number(), from.number()) } else { (0, 0) };
+    h.sample_point = if has(has::SAMPLE_POINT) { Some(from.small()) } else { None };
+    h.delay_ns = if has(has::DELAY) { Some(from.signed()) } else { None };
+    h.missing_range = if has(has::MISSING_RANGE) { Some((from.number(), from.number())) } else { None };
+    h.delay_range_ns = if has(has::DELAY_RANGE) { Some((from.signed(), from.signed())) } else { None };
+    h.is_mirrored = has(has::MIRRORED);
+    h.logged = match has(has::LOGGED) {
+        false => None,
+        true if from.flag() => {
+            let (eni, is_by_acl) = (from.text(), from.flag());
+            Some(Logged::Rejected { eni, is_by_acl, ev: ev.read(from) })
+        }
+        true => Some(Logged::Accepted),
+    };
+    h.p = from.share();
+    ev.read_again(from, &mut h.ev);
 }

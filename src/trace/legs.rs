@@ -10,10 +10,11 @@ use crate::correlate::flows::Conversation;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{ServicePort, TargetPort};
-use crate::identify::inventory::{Inventory, LbInfo, PodInfo, ServiceInfo, is_private, short};
+use crate::identify::inventory::{Id, Inventory, LbInfo, ServiceInfo, is_private, short};
 use crate::identify::place::INITIAL_TTLS;
 use crate::model::{Nanos, Protocol};
 use crate::order;
+use crate::phrase::Phrase;
 
 /// The legs of a conversation, or `None` if it has no tuple.
 pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Memo, book: &mut Book) -> Option<Vec<Leg>> {
@@ -62,7 +63,7 @@ fn dialled_at_balancer(inv: &Inventory, first: &Leg) -> Option<Leg> {
     }
     let owner = inv.owner_of_ip(t.dst).map(|c| &c.owner)?;
     let (node, (service, port)) = match (inv.nodes.get(owner), inv.pods.get(owner)) {
-        (Some(node), _) => (node, service_by_node_port(inv, t)?),
+        (Some(node), _) => (node, inv.service_by_node_port(t.protocol, t.dst_port)?),
         (None, Some(pod)) => {
             (inv.nodes.get(pod.node.as_ref()?)?, services_by_endpoint(inv, t).find(|(s, _)| !s.ingress_hostnames.is_empty())?)
         }
@@ -98,7 +99,7 @@ fn dialled_at_node(inv: &Inventory, first: &Leg) -> Option<Leg> {
 
 /// The services, with their ports, of which this pod's address and port are an endpoint.
 fn services_by_endpoint(inv: &Inventory, t: Tuple) -> impl Iterator<Item = (&ServiceInfo, &ServicePort)> {
-    inv.services.values().filter_map(move |s| {
+    inv.services_by_endpoint(t.dst).filter_map(move |s| {
         let endpoint = s.endpoints.iter().find(|e| e.0 == t.dst && e.3 == t.protocol && e.2 == Some(t.dst_port))?;
         s.ports.iter().find(|p| p.name == endpoint.1 && p.protocol == t.protocol).map(|p| (s, p))
     })
@@ -130,13 +131,10 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         if sources.is_empty() {
             continue;
         }
-        let statement = format!(
-            "the same packets appear as {} and as {}: {} of the compared identities agree (sequence numbers, timestamps, payload), such as these two",
-            ends(a.tuple),
-            ends(b.tuple),
-            j.shared
-        );
-        let ev = book.add("same_packet", statement, sources);
+        let says = ends(ends(Phrase::new("the same packets appear as "), a.tuple).words(" and as "), b.tuple);
+        let says = says.words(": ").number(j.shared);
+        let says = says.words(" of the compared identities agree (sequence numbers, timestamps, payload), such as these two");
+        let ev = book.add("same_packet", says, sources);
         joined.entry(j.a).or_default().push(ev);
         joined.entry(j.b).or_default().push(ev);
     }
@@ -160,13 +158,8 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
     legs.into_iter().map(|l| l.3).collect()
 }
 
-fn ends(t: Tuple) -> String {
-    let end = |ip: IpAddr, port: u16| match (ip, t.protocol) {
-        (_, Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_)) => ip.to_string(),
-        (IpAddr::V4(_), _) => format!("{ip}:{port}"),
-        (IpAddr::V6(_), _) => format!("[{ip}]:{port}"),
-    };
-    format!("{} – {}", end(t.src, t.src_port), end(t.dst, t.dst_port))
+fn ends(says: Phrase, t: Tuple) -> Phrase {
+    says.end(t.src, t.src_port, t.protocol).words(" – ").end(t.dst, t.dst_port, t.protocol)
 }
 
 /// Flow → whether its lower end is the client. One flow that shows the beginning orients all that share its packets.
@@ -203,14 +196,10 @@ fn rank(inv: &Inventory, t: Tuple) -> i32 {
     };
     let destination = match t.dst {
         ip if is_public(ip) || inv.service_at(ip).is_some() => 0,
-        ip if is_node(ip) && service_by_node_port(inv, t).is_some() => 1,
+        ip if is_node(ip) && inv.service_by_node_port(t.protocol, t.dst_port).is_some() => 1,
         _ => 2,
     };
     source + destination
-}
-
-fn service_by_node_port(inv: &Inventory, t: Tuple) -> Option<(&ServiceInfo, &ServicePort)> {
-    inv.services.values().find_map(|s| s.ports.iter().find(|p| p.protocol == t.protocol && p.node_port == Some(t.dst_port)).map(|p| (s, p)))
 }
 
 /// The leg before a node's own address as the source of packets that the node only passed on: kube-proxy put it there
@@ -219,7 +208,7 @@ fn before(ctx: Context<'_>, first: &Leg, memo: &mut Memo, book: &mut Book) -> Op
     let inv = ctx.inv;
     let t = first.tuple;
     let node = inv.owner_of_ip(t.src).map(|c| &c.owner).and_then(|o| inv.nodes.get(o))?;
-    let (service, port) = inv.services.values().find_map(|s| {
+    let (service, port) = inv.services_by_endpoint(t.dst).find_map(|s| {
         let serves = s.endpoints.iter().any(|(ip, name, port, protocol)| {
             *ip == t.dst && *protocol == t.protocol && port.is_none_or(|p| p == t.dst_port) && s.ports.iter().any(|x| &x.name == name)
         });
@@ -232,14 +221,9 @@ fn before(ctx: Context<'_>, first: &Leg, memo: &mut Memo, book: &mut Book) -> Op
     let ip = lb_address(inv, lb, node.zone.as_deref())?;
     let mut sources = places;
     service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend(book.sources(*e)));
-    let statement = format!(
-        "{} has the address of {} as its source, {why}: it was translated there, from node port {node_port} of {}, which {} balances",
-        ends(t),
-        short(&node.id),
-        short(&service.id),
-        short(&lb.id)
-    );
-    let ev = book.add("masquerade", statement, sources);
+    let says = ends(Phrase::new(""), t).words(" has the address of ").words(short(&node.id)).words(" as its source, ").words(&why);
+    let says = says.words(": it was translated there, from node port ").number(node_port).words(" of ").words(short(&service.id));
+    let ev = book.add("masquerade", says.words(", which ").words(short(&lb.id)).words(" balances"), sources);
     let dialled = node.ips.iter().copied().find(|x| *x == t.src).unwrap_or(t.src);
     let tuple = Tuple { protocol: t.protocol, src: ip, src_port: 0, dst: dialled, dst_port: node_port };
     Some(Leg { tuple, flow: None, ev: vec![ev] })
@@ -284,7 +268,8 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg, memo: &mut Memo) -> Option<(String, 
     let mut odds = masquerade::PRIOR;
     let mut why = Vec::new();
     let mut places = Vec::new();
-    match passed_on(ctx, leg) {
+    let (server, links) = memo.server(ctx, leg.tuple);
+    match passed_on(ctx, leg, links) {
         Some((true, ttl, row, input)) => {
             odds *= masquerade::TTL_PASSED_ON;
             why.push(format!("with TTL {ttl}, as of a packet that it only passed on"));
@@ -293,7 +278,6 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg, memo: &mut Memo) -> Option<(String, 
         Some((false, ..)) => odds *= masquerade::TTL_BEGUN,
         None => {}
     }
-    let server = memo.server(ctx, leg.tuple);
     let own = leg.flow.filter(|_| is_foreign(leg.tuple.src_port)).map(|flow| (flow, leg.tuple));
     let foreign = own.or_else(|| server.foreign.get(&leg.tuple.src).copied());
     if let Some((flow, t)) = foreign.and_then(|(flow, t)| Some((ctx.flows.flows.get(flow)?, t))) {
@@ -309,7 +293,7 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg, memo: &mut Memo) -> Option<(String, 
         places.extend(place);
     }
     if places.is_empty()
-        && let Some((reason, place)) = server.sibling(ctx, leg.tuple.src)
+        && let Some((reason, place)) = server.sibling(ctx, leg.tuple.src, links)
     {
         odds *= masquerade::LIKE_ITS_SIBLINGS;
         why.push(reason);
@@ -325,7 +309,12 @@ fn is_foreign(port: u16) -> bool {
 
 /// Servers that nodes connect to: every leg from a node's address asks for all connections of its like.
 #[derive(Default)]
-pub(super) struct Memo(Option<BTreeMap<(Protocol, IpAddr, u16), Server>>);
+pub(super) struct Memo {
+    servers: BTreeMap<(Protocol, IpAddr, u16), Server>,
+    /// The nodes' ends of all pods' links.
+    links: BTreeSet<Id>,
+    is_filled: bool,
+}
 
 /// Connections from nodes' addresses to one address and port.
 #[derive(Default)]
@@ -339,34 +328,38 @@ struct Server {
 }
 
 impl Memo {
-    fn server(&mut self, ctx: Context<'_>, t: Tuple) -> &mut Server {
-        let servers = self.0.get_or_insert_with(|| {
-            let mut servers: BTreeMap<_, Server> = BTreeMap::new();
-            let ways = ctx.flows.flows.iter().enumerate().flat_map(|(n, f)| [(n, f.tuple), (n, f.tuple.reversed())]);
-            for (flow, t) in ways.filter(|(_, t)| ctx.inv.owner_of_ip(t.src).is_some_and(|c| ctx.inv.nodes.contains_key(&c.owner))) {
-                let server = servers.entry((t.protocol, t.dst, t.dst_port)).or_default();
-                server.connections.push((flow, t));
-                if is_foreign(t.src_port) {
-                    let lowest = server.foreign.entry(t.src).or_insert((flow, t));
-                    if t.src_port < lowest.1.src_port {
-                        *lowest = (flow, t);
-                    }
+    fn server(&mut self, ctx: Context<'_>, t: Tuple) -> (&mut Server, &BTreeSet<Id>) {
+        if !self.is_filled {
+            self.fill(ctx);
+        }
+        (self.servers.entry((t.protocol, t.dst, t.dst_port)).or_default(), &self.links)
+    }
+
+    fn fill(&mut self, ctx: Context<'_>) {
+        let ways = ctx.flows.flows.iter().enumerate().flat_map(|(n, f)| [(n, f.tuple), (n, f.tuple.reversed())]);
+        for (flow, t) in ways.filter(|(_, t)| ctx.inv.owner_of_ip(t.src).is_some_and(|c| ctx.inv.nodes.contains_key(&c.owner))) {
+            let server = self.servers.entry((t.protocol, t.dst, t.dst_port)).or_default();
+            server.connections.push((flow, t));
+            if is_foreign(t.src_port) {
+                let lowest = server.foreign.entry(t.src).or_insert((flow, t));
+                if t.src_port < lowest.1.src_port {
+                    *lowest = (flow, t);
                 }
             }
-            servers
-        });
-        servers.entry((t.protocol, t.dst, t.dst_port)).or_default()
+        }
+        self.links = order::set(ctx.inv.pods.values().filter_map(|p| Some(format!("if:{}/{}", p.node.as_ref()?, p.veth))));
+        self.is_filled = true;
     }
 }
 
 impl Server {
     /// A connection to the same pod and port from another node, which that node only passed on.
-    fn sibling(&mut self, ctx: Context<'_>, src: IpAddr) -> Option<(String, Place)> {
+    fn sibling(&mut self, ctx: Context<'_>, src: IpAddr, links: &BTreeSet<Id>) -> Option<(String, Place)> {
         let found = self.passed_on.get_or_insert_with(|| {
             let mut found: Vec<(IpAddr, String, Place)> = Vec::new();
             for (flow, o) in &self.connections {
                 if found.iter().all(|f| f.0 != o.src) {
-                    found.extend(only_passed_on(ctx, *flow, *o).map(|(why, place)| (o.src, why, place)));
+                    found.extend(only_passed_on(ctx, *flow, *o, links).map(|(why, place)| (o.src, why, place)));
                 }
                 if found.len() == 2 {
                     break;
@@ -378,9 +371,9 @@ impl Server {
     }
 }
 
-fn only_passed_on(ctx: Context<'_>, flow: usize, o: Tuple) -> Option<(String, Place)> {
+fn only_passed_on(ctx: Context<'_>, flow: usize, o: Tuple, links: &BTreeSet<Id>) -> Option<(String, Place)> {
     let node = ctx.inv.nodes.get(&ctx.inv.owner_of_ip(o.src)?.owner)?;
-    let (passed, ttl, row, input) = passed_on(ctx, &Leg { tuple: o, flow: Some(flow), ev: Vec::new() })?;
+    let (passed, ttl, row, input) = passed_on(ctx, &Leg { tuple: o, flow: Some(flow), ev: Vec::new() }, links)?;
     let how = if passed { format!("TTL {ttl}") } else { format!("source port {}", o.src_port) };
     let why = || format!("like the connection from {}, which by its {how} was only passed on", short(&node.id));
     (passed || is_foreign(o.src_port)).then(|| (why(), Place::frame(input, row)))
@@ -388,7 +381,7 @@ fn only_passed_on(ctx: Context<'_>, flow: usize, o: Tuple) -> Option<(String, Pl
 
 /// The TTL of a leg's packets says whether their source's host began them or passed them on: every Linux host on the way
 /// takes one, the VPC router none. Gives whether it was passed on, and TTL, row and input of the packet that says so.
-fn passed_on(ctx: Context<'_>, leg: &Leg) -> Option<(bool, u8, u32, usize)> {
+fn passed_on(ctx: Context<'_>, leg: &Leg, links: &BTreeSet<Id>) -> Option<(bool, u8, u32, usize)> {
     let flow = leg.flow.and_then(|f| ctx.flows.flows.get(f))?;
     let forward = flow.tuple == leg.tuple;
     let source = ctx.inv.entity_of_ip(leg.tuple.src);
@@ -397,9 +390,7 @@ fn passed_on(ctx: Context<'_>, leg: &Leg) -> Option<(bool, u8, u32, usize)> {
         let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
         // Hosts that took one since the source's: the one that the pod's link hangs on, unless it is the source itself.
         let Some(at) = point.stream_at.get(&s.stream).or(point.at.as_ref()) else { continue };
-        let end = at.strip_prefix("if:").and_then(|i| i.rsplit_once('/'));
-        let is_end = |p: &PodInfo| p.node.as_deref().zip(Some(p.veth.as_str())) == end;
-        let on_link = point.link.is_some() || ctx.inv.pods.values().any(is_end);
+        let on_link = point.link.is_some() || links.contains(at);
         let passed = u8::from(on_link && point.host(ctx.inv) != Some(&source));
         let at_source = stream.key.ttl.saturating_add(passed);
         let begun = INITIAL_TTLS.contains(&at_source);
@@ -461,7 +452,7 @@ fn after(inv: &Inventory, last: &Leg) -> Option<Leg> {
         return Some(Leg { tuple, flow: None, ev: service.ev.clone() });
     }
     let node = inv.owner_of_ip(t.dst).and_then(|c| inv.nodes.get(&c.owner))?;
-    let (service, port) = service_by_node_port(inv, t)?;
+    let (service, port) = inv.service_by_node_port(t.protocol, t.dst_port)?;
     let [(ip, target)] = endpoints(service, &port.name)[..] else { return None };
     let (src, src_port) = if service.external_policy_local {
         (t.src, t.src_port)

@@ -61,7 +61,7 @@ pub struct Leg {
 }
 
 /// A hop in the making.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Hop {
     /// Pod, node, router …
     pub owner: Id,
@@ -133,7 +133,7 @@ impl Hop {
 }
 
 /// One way of a conversation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Direction {
     /// Which.
     pub way: Way,
@@ -152,7 +152,7 @@ pub struct Direction {
 }
 
 /// A conversation followed through every rewriting.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Path {
     /// Legs from client to server.
     pub legs: Vec<Leg>,
@@ -215,6 +215,8 @@ pub fn mirrored(inv: &Inventory, key: &StreamKey) -> Option<Id> {
 pub struct Traced {
     /// Every conversation.
     pub paths: Paths,
+    /// The time of each one's first packet.
+    pub firsts: Vec<Option<Nanos>>,
     /// Every interface on their ways.
     pub crossed: BTreeSet<Id>,
     /// How each point's clock compares: point → (reference point, offset).
@@ -271,15 +273,19 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     let taken = judge::Taken::of(ctx, crate::confidence::needed::PLACED);
     let left_out = filters::left_out(ctx, &paths, &clocks);
     let mut crossed: BTreeSet<Id> = BTreeSet::new();
+    let mut firsts = Vec::with_capacity(paths.len());
     paths.change(|path| {
         judge::judge(ctx, path, &taken, &clocks, &left_out, book);
+        let sightings = path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
+        let streams = sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize));
+        firsts.push(streams.map(|s| s.first_ns).min());
         for interface in path.directions.iter().flat_map(|d| &d.hops).filter_map(|h| h.interface.as_ref()) {
             if !crossed.contains(interface) {
                 crossed.insert(interface.clone());
             }
         }
     });
-    Traced { paths, crossed, clocks, left_out: left_out.into_values().collect() }
+    Traced { paths, firsts, crossed, clocks, left_out: left_out.into_values().collect() }
 }
 
 /// Offsets that a person has given, by point; of several for one capture the last.

@@ -2,6 +2,7 @@
 //! a hop of its own, where TTL and time put it.
 //! Knows sightings and steps; must not judge loss.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
 use crate::order;
+use crate::phrase::Phrase;
 use crate::report::{Verdict, Way};
 
 /// One direction with its sightings on their hops; `None` if nothing of it was seen.
@@ -29,9 +31,9 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         for s in flow.sightings.iter().filter(|s| (s.forward == from_client) == (way == Way::Request)) {
             any = true;
             let Some(at) = interface_of(ctx, s).filter(|_| !is_flooded(ctx, s)) else { continue };
-            match hops.iter_mut().find(|h| h.leg == n && h.interface.as_ref() == Some(&at)) {
+            match hops.iter_mut().find(|h| h.leg == n && h.interface.as_deref() == Some(&*at)) {
                 Some(h) => h.sightings.push(*s),
-                None => unexpected.entry((n, at)).or_default().push(*s),
+                None => unexpected.entry((n, at.into_owned())).or_default().push(*s),
             }
         }
     }
@@ -113,12 +115,13 @@ fn hop(step: Step) -> Hop {
     }
 }
 
-fn interface_of(ctx: Context<'_>, s: &Sighting) -> Option<Id> {
+fn interface_of<'a>(ctx: Context<'a>, s: &Sighting) -> Option<Cow<'a, str>> {
     if let Some(at) = stream(ctx, s).and_then(|s| super::mirrored(ctx.inv, &s.key)) {
-        return Some(at);
+        return Some(at.into());
     }
     let point = ctx.points.get(s.point)?;
-    point.stream_at.get(&s.stream).or(point.at.as_ref()).filter(|i| i.starts_with("if:")).cloned()
+    let at = point.stream_at.get(&s.stream).or(point.at.as_ref());
+    at.filter(|i| i.starts_with("if:")).map(|i| i.as_str().into())
 }
 
 /// On the link of a pod behind a bridge, a frame for another's MAC and address: the bridge did not know where to send it, and sent it to
@@ -147,17 +150,18 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     if h.is_mirrored {
         (h.src_mac, h.dst_mac) = main.key.tunnels.first().and_then(|t| t.inner_macs).map_or((None, None), |(s, d)| (Some(s), Some(d)));
     }
-    let mut by_point: BTreeMap<usize, u64> = BTreeMap::new();
-    for s in &h.sightings {
-        if let Some(stream) = stream(ctx, s) {
-            let copies = ctx.flows.of(s).map_or(0, |all| all.copies(s.stream));
-            *by_point.entry(s.point).or_default() += u64::from(stream.packets.saturating_sub(copies));
-        }
-    }
-    // Two captures of one place see the same packets: the fuller one counts.
-    let best = by_point.iter().max_by_key(|(point, n)| (**n, std::cmp::Reverse(**point)));
-    let Some((point, seen)) = best else { return };
-    (h.seen, h.sample_point) = (*seen, Some(*point));
+    let packets = |s: &Sighting| {
+        let copies = ctx.flows.of(s).map_or(0, |all| all.copies(s.stream));
+        stream(ctx, s).map(|stream| u64::from(stream.packets.saturating_sub(copies)))
+    };
+    // Two captures of one place see the same packets: the fuller one counts. (Sightings are in order of their points.)
+    let by_point = h.sightings.chunk_by(|a, b| a.point == b.point).filter_map(|here| {
+        let point = here.first().map(|s| std::cmp::Reverse(s.point))?;
+        here.iter().filter_map(packets).reduce(|a, b| a + b).map(|n| (n, point))
+    });
+    let best = by_point.max();
+    let Some((seen, std::cmp::Reverse(point))) = best else { return };
+    (h.seen, h.sample_point) = (seen, Some(point));
 }
 
 /// A packet that was seen once.
@@ -421,11 +425,11 @@ fn doubt_dialled(ctx: Context<'_>, hops: &mut [Hop], legs: &[Leg]) {
     if is_public || !has_service || inv.service_at(tuple.dst).is_some() {
         return;
     }
-    let mut endpoints = inv.services.values().flat_map(|s| &s.endpoints).peekable();
+    let mut endpoints = inv.services_by_endpoint(tuple.dst).flat_map(|s| &s.endpoints);
     let leads_there = |(ip, _, port, protocol): &(IpAddr, _, Option<u16>, Protocol)| {
         *ip == tuple.dst && *protocol == tuple.protocol && port.is_none_or(|p| p == tuple.dst_port)
     };
-    if endpoints.peek().is_some() && !endpoints.any(leads_there) {
+    if inv.has_endpoints() && !endpoints.any(leads_there) {
         return;
     }
     let on_link = |h: &Hop| {
@@ -434,7 +438,7 @@ fn doubt_dialled(ctx: Context<'_>, hops: &mut [Hop], legs: &[Leg]) {
     };
     let is_seen = flow.sightings.iter().any(|s| {
         ctx.points.get(s.point).is_some_and(|p| p.link.as_ref() == Some(&pod.id))
-            || interface_of(ctx, s).is_some_and(|i| hops.iter().any(|h| h.interface.as_ref() == Some(&i) && on_link(h)))
+            || interface_of(ctx, s).is_some_and(|i| hops.iter().any(|h| h.interface.as_deref() == Some(&*i) && on_link(h)))
     });
     if !is_seen {
         for h in hops.iter_mut().filter(|h| h.leg == 0 && !h.observed() && on_link(h)) {
@@ -481,16 +485,18 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
         }
     }
     order::sort(&mut sources);
-    let macs = match (h.src_mac, h.dst_mac) {
-        (Some(s), Some(d)) => format!(", {s} → {d}"),
-        (Some(s), None) => format!(", from {s}"),
-        _ => String::new(),
-    };
-    let ttl = h.ttl.map_or(String::new(), |t| format!(" with TTL {t}"));
     let at = h.interface.as_deref().map_or(h.owner.as_str(), |i| i);
-    let packets = if h.seen == 1 { "1 packet".to_owned() } else { format!("{} packets", h.seen) };
-    let statement = format!("{packets} {} → {} seen at {}{ttl}{macs}", t.src, t.dst, short(at));
-    let ev = book.add("seen", statement, sources);
+    let packets = Phrase::new("").number(h.seen).words(if h.seen == 1 { " packet " } else { " packets " });
+    let mut says = packets.ip(t.src).words(" → ").ip(t.dst).words(" seen at ").words(short(at));
+    if let Some(ttl) = h.ttl {
+        says = says.words(" with TTL ").number(ttl);
+    }
+    let says = match (h.src_mac, h.dst_mac) {
+        (Some(s), Some(d)) => says.words(", ").mac(s).words(" → ").mac(d),
+        (Some(s), None) => says.words(", from ").mac(s),
+        _ => says,
+    };
+    let ev = book.add("seen", says, sources);
     h.ev.insert(0, ev);
     let placed: Vec<f64> = h.points().iter().filter_map(|p| ctx.points.get(*p)).map(|p| p.p).collect();
     h.p = confidence::round(placed.into_iter().fold(0.0, f64::max).min(confidence::needed::MOST));

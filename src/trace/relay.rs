@@ -204,13 +204,14 @@ pub fn relays(ctx: Context<'_>, paths: &Paths, clocks: &Clocks, book: &mut Book)
         return Relays::default();
     }
     let mut legs = AllLegs::default();
-    for (n, path) in (0..).zip(paths.iter()) {
+    paths.each(|n, path| {
         legs.push(&path.legs);
         if path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp) {
-            messages(ctx, &marks, &path, n, Role::Front, &mut fronts);
-            messages(ctx, &marks, &path, n, Role::Back, &mut backs);
+            let n = u32::try_from(n).unwrap_or(u32::MAX);
+            messages(ctx, &marks, path, n, Role::Front, &mut fronts);
+            messages(ctx, &marks, path, n, Role::Back, &mut backs);
         }
-    }
+    });
     if backs.is_empty() {
         return Relays::default();
     }

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use rustc_hash::FxHashMap;
+
 use super::{Capture, INITIAL_TTLS, Point, streams};
 use crate::digest::{Stream, StreamKey};
 use crate::identify::inventory::{Inventory, is_special};
@@ -64,13 +66,14 @@ pub(super) fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory) 
 
 fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Stream) -> bool) -> Seen {
     let mut seen = Seen::default();
+    let mut by_ip: FxHashMap<IpAddr, OfIp> = FxHashMap::default();
     for (_, s) in streams(captures, point).filter(|(_, s)| is_counted(s)) {
         let n = u64::from(s.packets);
         let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, vlans, .. } = &s.key;
         let usable = |m: &Option<Mac>| m.filter(|m| m.is_unicast());
         if let (Some(src), Some(dst)) = (usable(src_mac), usable(dst_mac)) {
             seen.frames += n;
-            for m in order::set([src, dst].into_iter()) {
+            for m in [Some(src), Some(dst).filter(|m| *m != src)].into_iter().flatten() {
                 let e = seen.macs.entry(m).or_insert((0, s.first_row));
                 e.0 += n;
                 e.1 = e.1.min(s.first_row);
@@ -100,30 +103,73 @@ fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Strea
             continue;
         }
         seen.ip_frames += n;
-        for ip in order::set([src, dst].into_iter()) {
-            let e = seen.ips.entry(ip).or_insert((0, s.first_row));
-            e.0 += n;
-            e.1 = e.1.min(s.first_row);
-        }
-        if let Some(m) = usable(src_mac) {
-            seen.sent_by.entry(m).or_default().insert(src);
-            seen.macs_of.entry(src).or_default().insert(m);
-        }
-        if let Some(m) = usable(dst_mac) {
-            seen.macs_of.entry(dst).or_default().insert(m);
-        }
         let initial = INITIAL_TTLS.contains(&ttl);
-        let count = |e: &mut (u64, u64)| if initial { e.0 += n } else { e.1 += n };
         // 0: a printed capture that does not tell.
-        if ttl != 0 {
-            count(seen.sent_ttl.entry(src).or_default());
-            count(seen.got_ttl.entry(dst).or_default());
+        let counts = if ttl == 0 { None } else { Some(if initial { (n, 0) } else { (0, n) }) };
+        let from = by_ip.entry(src).or_default();
+        from.see(n, s.first_row, usable(src_mac));
+        if let Some(m) = usable(src_mac).filter(|m| !from.sent_under.contains(m)) {
+            from.sent_under.push(m);
         }
-        match direction {
-            Some(Direction::In) => *seen.came_in.entry(src).or_default() += n,
-            Some(Direction::Out) => *seen.went_out.entry(dst).or_default() += n,
-            None => {}
+        from.sent = add(from.sent, counts);
+        from.came_in = add_one(from.came_in, n, *direction == Some(Direction::In));
+        let to = by_ip.entry(dst).or_default();
+        to.see(if src == dst { 0 } else { n }, s.first_row, usable(dst_mac));
+        to.got = add(to.got, counts);
+        to.went_out = add_one(to.went_out, n, *direction == Some(Direction::Out));
+    }
+    seen.by_ip(by_ip);
+    seen
+}
+
+/// What was seen of an address: looked up once for each end of a stream, and sorted when all is counted.
+#[derive(Default)]
+struct OfIp {
+    frames: u64,
+    first_row: Option<u32>,
+    macs: Vec<Mac>,
+    sent_under: Vec<Mac>,
+    sent: Option<(u64, u64)>,
+    got: Option<(u64, u64)>,
+    came_in: Option<u64>,
+    went_out: Option<u64>,
+}
+
+impl OfIp {
+    fn see(&mut self, frames: u64, row: u32, mac: Option<Mac>) {
+        self.frames += frames;
+        self.first_row = Some(self.first_row.map_or(row, |first| first.min(row)));
+        if let Some(mac) = mac.filter(|m| !self.macs.contains(m)) {
+            self.macs.push(mac);
         }
     }
-    seen
+}
+
+fn add(sum: Option<(u64, u64)>, more: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    let Some((a, b)) = more else { return sum };
+    let (x, y) = sum.unwrap_or_default();
+    Some((x + a, y + b))
+}
+
+fn add_one(sum: Option<u64>, more: u64, is_counted: bool) -> Option<u64> {
+    if is_counted { Some(sum.unwrap_or_default() + more) } else { sum }
+}
+
+impl Seen {
+    fn by_ip(&mut self, by_ip: FxHashMap<IpAddr, OfIp>) {
+        let mut sorted: Vec<(IpAddr, OfIp)> = by_ip.into_iter().collect();
+        sorted.sort_unstable_by_key(|x| x.0);
+        for (ip, of) in &sorted {
+            for mac in &of.sent_under {
+                self.sent_by.entry(*mac).or_default().insert(*ip);
+            }
+        }
+        self.ips = sorted.iter().map(|(ip, of)| (*ip, (of.frames, of.first_row.unwrap_or(u32::MAX)))).collect();
+        self.sent_ttl = sorted.iter().filter_map(|(ip, of)| Some((*ip, of.sent?))).collect();
+        self.got_ttl = sorted.iter().filter_map(|(ip, of)| Some((*ip, of.got?))).collect();
+        self.came_in = sorted.iter().filter_map(|(ip, of)| Some((*ip, of.came_in?))).collect();
+        self.went_out = sorted.iter().filter_map(|(ip, of)| Some((*ip, of.went_out?))).collect();
+        let macs = sorted.into_iter().filter(|(_, of)| !of.macs.is_empty());
+        self.macs_of = macs.map(|(ip, of)| (ip, order::set(of.macs.into_iter()))).collect();
+    }
 }

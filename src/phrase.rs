@@ -1,0 +1,229 @@
+//! Texts that are alike but for their numbers: a pattern, in which a mark stands for each number, and the numbers. There are several for each
+//! conversation: to write them out and look for the numbers again takes ten times as long as to put pattern and numbers together.
+//! Knows how numbers and addresses are written; must not know what is said.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::model::{Mac, Protocol};
+
+/// In a pattern: a decimal number.
+pub(crate) const DECIMAL: u8 = 1;
+/// With its length added: a hexadecimal number of so many digits, [`DIGITS`] at most.
+pub(crate) const HEX: u8 = 2;
+/// A number is of so many digits at most.
+pub(crate) const DIGITS: usize = 15;
+/// A MAC: six octets.
+const MAC: char = '\u{12}';
+/// An IPv4 address: four octets.
+const IPV4: char = '\u{13}';
+/// An IPv6 address: sixteen octets.
+const IPV6: char = '\u{14}';
+/// Words as they are: their length and their octets.
+const WORDS: char = '\u{15}';
+
+/// A text in the making.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phrase {
+    pattern: String,
+    numbers: Vec<u8>,
+}
+
+impl Phrase {
+    /// Begins with these words.
+    pub(crate) fn new(words: &str) -> Self {
+        Self { pattern: String::with_capacity(128), numbers: Vec::with_capacity(48) }.words(words)
+    }
+
+    /// What many texts have in common.
+    pub(crate) fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// What stands for the marks in it, for [`write_out`].
+    pub(crate) fn numbers(&self) -> &[u8] {
+        &self.numbers
+    }
+
+    /// Words as they are.
+    pub(crate) fn words(mut self, words: &str) -> Self {
+        if words.bytes().any(|octet| octet < b' ') {
+            // What an input calls something may hold what looks like a mark.
+            self.pattern.push(WORDS);
+            put(&mut self.numbers, words.len() as u64);
+            self.numbers.extend_from_slice(words.as_bytes());
+        } else {
+            self.pattern.push_str(words);
+        }
+        self
+    }
+
+    /// A decimal number.
+    pub(crate) fn number(mut self, number: impl Into<u64>) -> Self {
+        self.pattern.push(char::from(DECIMAL));
+        put(&mut self.numbers, number.into());
+        self
+    }
+
+    /// An address.
+    pub(crate) fn ip(mut self, ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => {
+                self.pattern.push(IPV4);
+                self.numbers.extend_from_slice(&ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                self.pattern.push(IPV6);
+                self.numbers.extend_from_slice(&ip.octets());
+            }
+        }
+        self
+    }
+
+    /// An address and a port, or an address alone where the protocol has no ports.
+    pub(crate) fn end(self, ip: IpAddr, port: u16, protocol: Protocol) -> Self {
+        match (ip, protocol) {
+            (_, Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_)) => self.ip(ip),
+            (IpAddr::V4(_), _) => self.ip(ip).words(":").number(port),
+            (IpAddr::V6(_), _) => self.words("[").ip(ip).words("]:").number(port),
+        }
+    }
+
+    /// A MAC.
+    pub(crate) fn mac(mut self, mac: Mac) -> Self {
+        self.pattern.push(MAC);
+        self.numbers.extend_from_slice(&mac.0);
+        self
+    }
+}
+
+/// The pattern of an address alone.
+pub(crate) fn pattern_of(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "\u{13}" } else { "\u{14}" }
+}
+
+/// The text of a pattern; its numbers are taken off the beginning of `from`.
+pub(crate) fn write_out(pattern: &str, from: &mut &[u8]) -> String {
+    let mut text = String::with_capacity(pattern.len() + 48);
+    for part in pattern.split_inclusive(|c: char| c < ' ') {
+        let Some(mark) = part.chars().next_back().filter(|c| *c < ' ') else {
+            text.push_str(part);
+            continue;
+        };
+        text.push_str(part.get(..part.len() - 1).unwrap_or_default());
+        match mark {
+            MAC => push_mac(&mut text, Mac(octets(from))),
+            IPV4 => push_ip(&mut text, IpAddr::from(octets::<4>(from))),
+            IPV6 => push_ip(&mut text, IpAddr::from(octets::<16>(from))),
+            WORDS => {
+                let length = usize::try_from(take(from)).unwrap_or(usize::MAX);
+                let (words, rest) = from.split_at_checked(length).unwrap_or((&[], from));
+                text.push_str(std::str::from_utf8(words).unwrap_or_default());
+                *from = rest;
+            }
+            _ if mark == char::from(DECIMAL) => push_digits(&mut text, take(from), 10, 1),
+            hex => push_digits(&mut text, take(from), 16, (hex as usize).saturating_sub(usize::from(HEX))),
+        }
+    }
+    text
+}
+
+/// Takes octets off the beginning; beyond the end they are zero.
+pub(crate) fn octets<const N: usize>(from: &mut &[u8]) -> [u8; N] {
+    match from.split_first_chunk() {
+        Some((octets, rest)) => {
+            *from = rest;
+            *octets
+        }
+        None => [0; N],
+    }
+}
+
+/// Seven bits an octet, the lowest first.
+pub(crate) fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// See [`put`].
+pub(crate) fn take(bytes: &mut &[u8]) -> u64 {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let Some((octet, rest)) = bytes.split_first() else { break };
+        *bytes = rest;
+        number |= u64::from(octet & 0x7f) << shift;
+        if octet & 0x80 == 0 {
+            break;
+        }
+    }
+    number
+}
+
+/// As [`IpAddr`] is displayed.
+pub(crate) fn push_ip(text: &mut String, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => push_ipv4(text, ip),
+        IpAddr::V6(_) => text.push_str(&ip.to_string()),
+    }
+}
+
+fn push_ipv4(text: &mut String, ip: Ipv4Addr) {
+    for (n, octet) in ip.octets().into_iter().enumerate() {
+        if n > 0 {
+            text.push('.');
+        }
+        for divisor in [100, 10, 1] {
+            if octet >= divisor || divisor == 1 {
+                text.push(char::from(b'0' + octet / divisor % 10));
+            }
+        }
+    }
+}
+
+/// As [`Mac`] is displayed.
+pub(crate) fn push_mac(text: &mut String, mac: Mac) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |n: u8| char::from(DIGITS.get(usize::from(n & 0xf)).copied().unwrap_or(b'0'));
+    for (n, octet) in mac.0.into_iter().enumerate() {
+        if n > 0 {
+            text.push(':');
+        }
+        text.push(digit(octet >> 4));
+        text.push(digit(octet));
+    }
+}
+
+/// At least `least` digits of a number.
+pub(crate) fn push_digits(text: &mut String, mut number: u64, base: u64, least: usize) {
+    let mut digits = ['0'; 20];
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from_digit((number % base) as u32, 16).unwrap_or('0');
+        number /= base;
+        count += 1;
+        if number == 0 && count >= least {
+            break;
+        }
+    }
+    text.extend(digits.iter().skip(digits.len() - count));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_format_writes(ip: IpAddr, port: u16, mac: [u8; 6], number: u64) {
+            let mac = Mac(mac);
+            let text = |phrase: Phrase| write_out(phrase.pattern(), &mut phrase.numbers());
+            let phrase = Phrase::new("a ").number(number).words(" b ").ip(ip).words(" \u{13}c").mac(mac);
+            prop_assert_eq!(text(phrase), format!("a {number} b {ip} \u{13}c{mac}"));
+            prop_assert_eq!(text(Phrase::default().end(ip, port, Protocol::Udp)), std::net::SocketAddr::new(ip, port).to_string());
+            prop_assert_eq!(text(Phrase::default().end(ip, port, Protocol::Icmp)), ip.to_string());
+        }
+    }
+}
