@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use rustc_hash::FxHashSet;
+
 use crate::confidence;
 use crate::correlate::clocks::Offset;
 use crate::correlate::flows::{self, Flows};
@@ -85,7 +87,15 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     let ambiguous = report::Ambiguous { packets: flows.ambiguous, messages: relays.ambiguous };
     // Paths and book say all that the report needs: what they were made from would only take room beside it.
     drop(flows);
-    let publisher = Publisher { captures: &captures, points: &points, inv: &inv, book, used: Used::default(), entities: BTreeMap::new() };
+    let publisher = Publisher {
+        captures: &captures,
+        points: &points,
+        inv: &inv,
+        book,
+        used: Used::default(),
+        entities: BTreeMap::new(),
+        complete: FxHashSet::default(),
+    };
     let mut report = publisher.publish(&sorted, paths, &relays, &clocks, findings);
     (report.head.sampling, report.head.ambiguous) = (sampling, ambiguous);
     report
@@ -177,6 +187,43 @@ impl Draft {
 /// Of so many statements on a link no more are cited.
 const LINK_EVIDENCE: usize = 256;
 
+/// How sure a link is, and why.
+type LinkFound = (f64, BTreeSet<Ev>);
+
+/// By both ends' ids, the lower one first, and kind. Maps in maps, so that no id is copied to look a link up: there are some on each path.
+#[derive(Default)]
+struct Links {
+    /// Places in `found`.
+    places: BTreeMap<Id, BTreeMap<Id, BTreeMap<&'static str, usize>>>,
+    found: Vec<LinkFound>,
+}
+
+impl Links {
+    fn add(&mut self, a: &trace::Hop, b: &trace::Hop, kind: &'static str) {
+        let (x, y) = (a.interface.as_ref().unwrap_or(&a.owner), b.interface.as_ref().unwrap_or(&b.owner));
+        let (low, high) = if x <= y { (x, y) } else { (y, x) };
+        let known = self.places.get(low).and_then(|others| others.get(high)).and_then(|kinds| kinds.get(kind)).copied();
+        let place = known.unwrap_or_else(|| {
+            let kinds = self.places.entry(low.clone()).or_default().entry(high.clone()).or_default();
+            self.found.push(LinkFound::default());
+            *kinds.entry(kind).or_insert(self.found.len() - 1)
+        });
+        let Some(found) = self.found.get_mut(place) else { return };
+        found.0 = found.0.max(a.p.min(b.p));
+        // All conversations between two hosts cross the same links.
+        if found.1.len() < LINK_EVIDENCE {
+            found.1.extend(a.ev.iter().chain(&b.ev).copied().take(4));
+        }
+    }
+
+    /// In order.
+    fn into_sorted(mut self) -> impl Iterator<Item = (Id, Id, &'static str, LinkFound)> {
+        let ends = self.places.into_iter().flat_map(|(a, others)| others.into_iter().map(move |(b, kinds)| (a.clone(), b, kinds)));
+        let each = ends.flat_map(|(a, b, kinds)| kinds.into_iter().map(move |(kind, at)| (a.clone(), b.clone(), kind, at)));
+        each.map(move |(a, b, kind, at)| (a, b, kind, self.found.get_mut(at).map(std::mem::take).unwrap_or_default()))
+    }
+}
+
 struct Publisher<'a> {
     captures: &'a [Capture<'a>],
     points: &'a [Point],
@@ -184,6 +231,8 @@ struct Publisher<'a> {
     book: Book,
     used: Used,
     entities: BTreeMap<Id, Draft>,
+    /// Those that need no more evidence. They are on every path, and most of what is asked of entities is asked of them.
+    complete: FxHashSet<Id>,
 }
 
 impl Publisher<'_> {
@@ -202,7 +251,7 @@ impl Publisher<'_> {
                 self.entity(at, p.p, &p.ev);
             }
         }
-        let mut links: BTreeMap<(Id, Id, &'static str), (f64, BTreeSet<Ev>)> = BTreeMap::new();
+        let mut links = Links::default();
         paths.each(|_, path| {
             for d in &path.directions {
                 for h in &d.hops {
@@ -215,23 +264,21 @@ impl Publisher<'_> {
                 for pair in d.hops.windows(2) {
                     let [a, b] = pair else { continue };
                     if let Some(kind) = link_kind(inv, a, b) {
-                        let end = |h: &trace::Hop| h.interface.clone().unwrap_or_else(|| h.owner.clone());
-                        let (x, y) = (end(a), end(b));
-                        let key = if x <= y { (x, y, kind) } else { (y, x, kind) };
-                        let e = links.entry(key).or_insert((0.0, BTreeSet::new()));
-                        e.0 = e.0.max(a.p.min(b.p));
-                        // All conversations between two hosts cross the same links.
-                        if e.1.len() < LINK_EVIDENCE {
-                            e.1.extend(a.ev.iter().chain(&b.ev).copied().take(4));
-                        }
+                        links.add(a, b, kind);
                     }
                 }
             }
             for leg in &path.legs {
                 for ip in [leg.tuple.src, leg.tuple.dst] {
-                    let id = path.holder(inv, ip).cloned().unwrap_or_else(|| inv.entity_of_ip(ip));
+                    let holder = path.holder(inv, ip);
+                    let id = match holder.or_else(|| inv.owner_of_ip(ip).map(|c| &c.owner)) {
+                        Some(id) => Cow::from(id),
+                        None => Cow::from(inv.stranger(ip)),
+                    };
                     self.entity(&id, 1.0, &leg.ev);
-                    if let Some(d) = self.entities.get_mut(&id).filter(|_| path.holder(inv, ip).is_some()) {
+                    if holder.is_some()
+                        && let Some(d) = self.entities.get_mut(&*id)
+                    {
                         d.ips.insert(ip);
                     }
                 }
@@ -274,7 +321,7 @@ impl Publisher<'_> {
             self.used.extend(d.cited());
         }
         self.used.extend(self.points.iter().flat_map(|p| p.ev.iter().copied()));
-        self.used.extend(links.values().flat_map(|l| l.1.iter().copied()));
+        self.used.extend(links.found.iter().flat_map(|l| l.1.iter().copied()));
         self.used.extend(relays.relays.iter().flat_map(|r| r.ev.iter().copied()));
         self.used.extend(findings.iter().flat_map(|t| t.finding.ev.iter().copied()));
         let mut relays_of: BTreeMap<usize, Vec<&Relay>> = BTreeMap::new();
@@ -327,8 +374,8 @@ impl Publisher<'_> {
                 })
                 .collect(),
             links: links
-                .into_iter()
-                .map(|((a, b, kind), (p, ev))| Link {
+                .into_sorted()
+                .map(|(a, b, kind, (p, ev))| Link {
                     a,
                     b,
                     kind: kind.to_owned(),
@@ -450,9 +497,14 @@ impl Publisher<'_> {
     /// Enters an entity, with all that the inventory knows of it.
     fn entity(&mut self, id: &str, p: f64, ev: &[Ev]) {
         let inv = self.inv;
+        if self.complete.contains(id) {
+            return;
+        }
         if let Some(known) = self.entities.get_mut(id) {
             if known.ev.len() < 6 {
                 known.ev.extend(ev.iter().copied());
+            } else {
+                self.complete.insert(id.to_owned());
             }
             return;
         }

@@ -148,15 +148,27 @@ pub(crate) fn put(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 /// See [`put`].
+#[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> u64 {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let Some((octet, rest)) = bytes.split_first() else { break };
+    match bytes.split_first() {
+        Some((octet, rest)) if *octet < 0x80 => {
+            *bytes = rest;
+            u64::from(*octet)
+        }
+        _ => take_long(bytes),
+    }
+}
+
+/// A number of several octets: most have one.
+fn take_long(bytes: &mut &[u8]) -> u64 {
+    let (mut number, mut shift) = (0, 0);
+    while let Some((octet, rest)) = bytes.split_first().filter(|_| shift < 64) {
         *bytes = rest;
         number |= u64::from(octet & 0x7f) << shift;
         if octet & 0x80 == 0 {
             break;
         }
+        shift += 7;
     }
     number
 }

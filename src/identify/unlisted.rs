@@ -16,7 +16,7 @@ use crate::identify::inventory::{
     push_claim, short, sort_claims, spoken,
 };
 use crate::identify::place::{Capture, INITIAL_TTLS, Point, Samples, streams};
-use crate::identify::ways::{Frame, Levels, Ways, Wire};
+use crate::identify::ways::{Frame, Row, Ways, Wire};
 use crate::model::{Direction, Mac, Nanos};
 use crate::order;
 
@@ -374,7 +374,26 @@ struct Gleaner<'a> {
     called: BTreeMap<Mac, BTreeSet<String>>,
 }
 
+/// The wires of one level that packets cross first and last, each with its first packet.
+struct Crossed {
+    first: ((Mac, Mac), Frame),
+    last: ((Mac, Mac), Frame),
+    is_several: bool,
+}
+
 impl Gleaner<'_> {
+    /// What packets cross on one level, or `None` if the order of its wires can't be told.
+    fn crossed(&mut self, src: IpAddr, dst: IpAddr, rows: &[Row], ways: &Ways) -> Option<Crossed> {
+        if let [only] = rows {
+            let wire = (only.macs(), only.first());
+            return Some(Crossed { first: wire, last: wire, is_several: false });
+        }
+        let wires = ways.wires_of(rows);
+        let order = self.in_order(src, dst, &wires)?;
+        let wire = |macs: &(Mac, Mac)| Some((*macs, wires.get(macs)?.first));
+        Some(Crossed { first: wire(order.first()?)?, last: wire(order.last()?)?, is_several: order.len() > 1 })
+    }
+
     /// The wires of one level in the order in which packets from `src` to `dst` cross them, or `None` if that can't be told.
     fn in_order(&mut self, src: IpAddr, dst: IpAddr, wires: &BTreeMap<(Mac, Mac), Wire>) -> Option<Vec<(Mac, Mac)>> {
         let mut order: Vec<(Mac, Mac)> = Vec::new();
@@ -423,9 +442,10 @@ impl Gleaner<'_> {
     fn find_faces(&mut self, inv: &Inventory) {
         let is_host = |m: Mac| inv.owner_of_mac(m).is_some_and(|c| c.p > needed::SURE && !c.owner.starts_with("router:"));
         let ways = std::mem::take(&mut self.ways);
-        for ((src, dst), levels) in ways.pairs_with_several() {
-            for wires in levels.range(..=FARTHEST).map(|x| x.1).filter(|w| w.len() > 1) {
-                let Some(order) = self.in_order(src, dst, wires) else { continue };
+        for ((src, dst), rows) in ways.pairs() {
+            for (_, rows) in Ways::levels(rows).filter(|(level, rows)| *level <= FARTHEST && rows.len() > 1) {
+                let wires = ways.wires_of(rows);
+                let Some(order) = self.in_order(src, dst, &wires) else { continue };
                 for pair in order.windows(2) {
                     let [a, b] = pair else { continue };
                     let (Some(x), Some(y)) = (wires.get(a), wires.get(b)) else { continue };
@@ -606,26 +626,30 @@ impl Gleaner<'_> {
         }
         self.cooked(inv);
         let ways = std::mem::take(&mut self.ways);
-        for ((src, dst), levels) in ways.pairs() {
-            let order: BTreeMap<u8, Vec<(Mac, Mac)>> =
-                levels.iter().filter_map(|(level, wires)| Some((*level, self.in_order(src, dst, wires)?))).collect();
-            self.first_forwarder(inv, src, &levels, &order);
-            for (level, here) in &order {
-                let Some(next) = level.checked_add(1).filter(|l| *l <= FARTHEST).and_then(|l| order.get(&l)) else { continue };
-                let (Some(last), Some(first)) = (here.last(), next.first()) else { continue };
-                let (into, out) = (last.1, first.0);
-                let several = here.len() > 1 || next.len() > 1;
+        let mut crossed: Vec<(u8, Crossed)> = Vec::new();
+        for ((src, dst), rows) in ways.pairs() {
+            crossed.clear();
+            crossed.extend(Ways::levels(rows).filter_map(|(level, rows)| Some((level, self.crossed(src, dst, rows, &ways)?))));
+            if let Some((_, here)) = crossed.iter().find(|(level, _)| *level == 1) {
+                self.first_forwarder(inv, src, here);
+            }
+            for pair in crossed.windows(2) {
+                let [(level, here), (further, next)] = pair else { continue };
+                if level.checked_add(1) != Some(*further) || *further > FARTHEST {
+                    continue;
+                }
+                let (into, out) = (here.last.0.1, next.first.0.0);
+                let several = here.is_several || next.is_several;
                 if into == out || !(self.is_host(into, several) && self.is_host(out, several)) {
                     continue;
                 }
-                let at = |level: u8, key| levels.get(&level).and_then(|w| w.get(key)).map(|w: &Wire| w.first);
-                let places: Vec<Frame> = [at(*level, last), at(level + 1, first)].into_iter().flatten().collect();
+                let places = [here.last.1, next.first.1];
                 self.hosts.unite(&Part::Mac(into), &Part::Mac(out));
                 for mac in [into, out] {
                     let why = format!(
                         "packets from {src} to {dst} go to {into} and leave from {out} with a TTL lower by one: one host forwards them"
                     );
-                    self.reasons.entry(mac).or_insert(Reason { p: rule::SAME_FORWARDER, why, at: places.clone() });
+                    self.reasons.entry(mac).or_insert(Reason { p: rule::SAME_FORWARDER, why, at: places.to_vec() });
                 }
             }
         }
@@ -643,10 +667,9 @@ impl Gleaner<'_> {
     }
 
     /// The host that takes the first one from the TTL of what `src` sends: `src` is behind it.
-    fn first_forwarder(&mut self, inv: &Inventory, src: IpAddr, levels: &Levels, order: &BTreeMap<u8, Vec<(Mac, Mac)>>) {
-        let Some((here, key)) = order.get(&1).and_then(|here| Some((here, here.first()?))) else { return };
-        let (out, beyond) = *key;
-        if !(self.is_host(out, here.len() > 1) || self.faces.contains_key(&beyond) && !self.faces.contains_key(&out)) {
+    fn first_forwarder(&mut self, inv: &Inventory, src: IpAddr, here: &Crossed) {
+        let ((out, beyond), at) = here.first;
+        if !(self.is_host(out, here.is_several) || self.faces.contains_key(&beyond) && !self.faces.contains_key(&out)) {
             return;
         }
         // What a node masquerades leaves it under its own address with a TTL lower by one: nobody is behind that.
@@ -658,7 +681,6 @@ impl Gleaner<'_> {
         if self.link_hosts.contains_key(&out) || self.guests.contains(&beyond) {
             return;
         }
-        let Some(at) = levels.get(&1).and_then(|w| w.get(key)).map(|w| w.first) else { return };
         self.hosts.add(&Part::Mac(out));
         self.behind.entry(src).or_insert((out, at));
         let pod = claim.and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network);

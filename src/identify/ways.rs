@@ -20,19 +20,28 @@ pub(super) struct Wire {
     pub(super) first: Frame,
 }
 
-/// Hosts passed since the source → wires.
-pub(super) type Levels = BTreeMap<u8, BTreeMap<(Mac, Mac), Wire>>;
-
 /// Source, destination, hosts passed since the source, the wire's MACs.
 type Key = (IpAddr, IpAddr, u8, (Mac, Mac));
 
+/// A wire of one pair of addresses.
 #[derive(Clone, Copy, Debug)]
-struct Row {
+pub(super) struct Row {
     key: Key,
     /// The first packet: input and row.
     first: (u32, u32),
     /// Index of the set of points that saw it.
     points: u32,
+}
+
+impl Row {
+    pub(super) fn macs(&self) -> (Mac, Mac) {
+        self.key.3
+    }
+
+    /// The first packet.
+    pub(super) fn first(&self) -> Frame {
+        (self.first.0 as usize, self.first.1)
+    }
 }
 
 /// By source and destination.
@@ -114,29 +123,22 @@ impl Ways {
 
     /// Each wire of each pair of addresses: source, destination, hosts passed, MACs, the first packet.
     pub(super) fn wires(&self) -> impl Iterator<Item = (Key, Frame)> {
-        self.rows.iter().map(|row| (row.key, (row.first.0 as usize, row.first.1)))
+        self.rows.iter().map(|row| (row.key, row.first()))
     }
 
-    /// Pairs of addresses with their wires.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
-        self.pairs_if(|_| true)
+    /// Pairs of addresses with the wires between them, in order of the hosts passed.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), &[Row])> {
+        let pairs = self.rows.chunk_by(|a, b| (a.key.0, a.key.1) == (b.key.0, b.key.1));
+        pairs.filter_map(|rows| rows.first().map(|row| ((row.key.0, row.key.1), rows)))
     }
 
-    /// Those pairs that have several wires on one level; of most there are none, and nothing is made of them.
-    pub(super) fn pairs_with_several(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
-        self.pairs_if(|rows| rows.windows(2).any(|two| matches!(two, [a, b] if a.key.2 == b.key.2)))
+    /// A pair's wires by the hosts passed since the source; on nearly every level there is one.
+    pub(super) fn levels(rows: &[Row]) -> impl Iterator<Item = (u8, &[Row])> {
+        rows.chunk_by(|a, b| a.key.2 == b.key.2).filter_map(|rows| rows.first().map(|row| (row.key.2, rows)))
     }
 
-    fn pairs_if(&self, is_wanted: impl Fn(&[Row]) -> bool) -> impl Iterator<Item = ((IpAddr, IpAddr), Levels)> {
-        let pairs = self.rows.chunk_by(|a, b| (a.key.0, a.key.1) == (b.key.0, b.key.1)).filter(move |rows| is_wanted(rows));
-        pairs.filter_map(|rows| {
-            let (src, dst, ..) = rows.first()?.key;
-            let mut levels = Levels::new();
-            for row in rows {
-                let wire = Wire { points: self.points(row.points), first: (row.first.0 as usize, row.first.1) };
-                levels.entry(row.key.2).or_default().insert(row.key.3, wire);
-            }
-            Some(((src, dst), levels))
-        })
+    /// The wires of one level by their MACs.
+    pub(super) fn wires_of(&self, rows: &[Row]) -> BTreeMap<(Mac, Mac), Wire> {
+        rows.iter().map(|row| (row.key.3, Wire { points: self.points(row.points), first: row.first() })).collect()
     }
 }

@@ -471,15 +471,20 @@ impl Index {
     fn of(ctx: Context<'_>, paths: &AllLegs, fronts: &[Message], backs: &[Message], clocks: &Clocks) -> Self {
         let reference = |m: &Message| clocks.get(&m.point()).map_or(m.time, |c| c.1.first_from_second(m.time));
         let times: Vec<Nanos> = fronts.iter().map(reference).collect();
-        let mut messages: Vec<(Key, u32)> = (0..).zip(fronts).flat_map(|(n, m)| keys(m).map(move |key| (key, n))).collect();
+        let mut holders: Vec<(Key, u32)> = fronts.iter().chain(backs).flat_map(|m| keys(m).map(|key| (key, m.path))).collect();
+        holders.sort_unstable();
+        holders.dedup();
+        // Most of what connections say no other one says: the list to look in has only what several do.
+        let several = holders.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
+        let several: Vec<Key> = several.filter_map(|group| Some(group.first()?.0)).collect();
+        let several = &several;
+        let keys_of = |(n, m)| keys(m).filter(move |key| several.binary_search(key).is_ok()).map(move |key| (key, n));
+        let mut messages: Vec<(Key, u32)> = (0..).zip(fronts).flat_map(keys_of).collect();
         // Only the nearest in time are weighed.
         messages.sort_unstable_by_key(|(key, n)| (*key, times.get(*n as usize).copied(), *n));
         let mut contents: Vec<(u32, u64)> = fronts.iter().chain(backs).filter(|m| m.long != 0).map(|m| (m.path, m.long)).collect();
         contents.sort_unstable();
         contents.dedup();
-        let mut holders: Vec<(Key, u32)> = fronts.iter().chain(backs).flat_map(|m| keys(m).map(|key| (key, m.path))).collect();
-        holders.sort_unstable();
-        holders.dedup();
         let groups = holders.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() as f64 > weight::OWN_CONNECTIONS);
         let commonness = groups.filter_map(|group| Some((group.first()?.0, u32::try_from(group.len()).ok()?))).collect();
         drop(holders);

@@ -27,6 +27,8 @@ const MOST_INSIDE: usize = 200;
 const MOST_CHIPS: usize = 4;
 /// Of more paths than these, the map draws one for each way through the network.
 const MOST_MAPPED: usize = 20_000;
+/// To find one path's row so many others are stepped over: of fewer than one in so many, each is looked up.
+const STEPPED_OVER: usize = 32;
 /// Names offered for what a person types.
 const MOST_NAMES: usize = 30;
 
@@ -46,6 +48,8 @@ pub struct Shown {
     told: Vec<(u32, u32)>,
     /// The rows of the list that was asked for last.
     list: RefCell<Option<(List, Vec<u32>)>>,
+    /// Where each path stands in order of its client and of its server, once either was asked for: to make them, every path is read.
+    by_end: RefCell<[Vec<u32>; 2]>,
 }
 
 /// By which the most severe finding comes first.
@@ -79,7 +83,8 @@ impl Shown {
             }
         }
         let (worst_first, told) = (Vec::new(), Vec::new());
-        let mut shown = Self { report, entities, rows, by_key, worst_first, told, list: RefCell::default() };
+        let (list, by_end) = (RefCell::default(), RefCell::default());
+        let mut shown = Self { report, entities, rows, by_key, worst_first, told, list, by_end };
         let mut worst_first: Vec<Worst> = Vec::with_capacity(shown.report.findings.len());
         let mut told: Vec<(u32, Worst)> = Vec::new();
         for (i, f) in (0..).zip(shown.report.findings.iter()) {
@@ -170,32 +175,45 @@ impl Shown {
         let mut last = self.list.borrow_mut();
         let (_, indexes) = match last.take() {
             Some(same) if same.0 == *list => last.insert(same),
-            _ => last.insert((list.clone(), self.sorted(list))),
+            other => last.insert((list.clone(), self.sorted(list, other))),
         };
         look(indexes)
     }
 
-    fn sorted(&self, list: &List) -> Vec<u32> {
+    /// The rows of a list; `last` is the one before. Whoever types on, or asks for another order, asks for some of the rows of that one: no
+    /// others are read.
+    fn sorted(&self, list: &List, last: Option<(List, Vec<u32>)>) -> Vec<u32> {
         let filter = list.filter.to_lowercase();
         let words: Vec<&str> = filter.split_whitespace().collect();
-        let within = list.through.as_ref().map(|name| self.within(&name.id));
-        let mut indexes: Vec<u32> = (0..self.rows.len() as u32).collect();
-        if !words.is_empty() {
-            // Of what is not asked for, nothing is read.
-            let mut heads = self.report.heads().zip(&self.rows);
-            indexes.retain(|_| {
-                let haystack = heads.next().map(|(path, row)| self.haystack(path, row)).unwrap_or_default();
+        let narrowed = last.filter(|(old, _)| old.through == list.through && filter.starts_with(&old.filter.to_lowercase()));
+        let is_filtered = words.is_empty() || narrowed.as_ref().is_some_and(|(old, _)| old.filter == list.filter);
+        let is_within = narrowed.is_some();
+        let mut indexes: Vec<u32> = match narrowed {
+            Some((_, mut found)) => {
+                found.sort_unstable();
+                found
+            }
+            None => (0..self.rows.len() as u32).collect(),
+        };
+        if !is_filtered {
+            let fits = |path: PathHead, row: &Row| {
+                let haystack = self.haystack(path, row);
                 words.iter().all(|word| haystack.contains(word))
-            });
+            };
+            if indexes.len() < self.rows.len() / STEPPED_OVER {
+                indexes.retain(|i| self.report.head_at(*i as usize).zip(self.rows.get(*i as usize)).is_some_and(|(p, row)| fits(p, row)));
+            } else {
+                let mut kept = indexes.iter().copied().peekable();
+                let heads = (0..).zip(self.report.heads().zip(&self.rows));
+                let found = heads.filter(|(i, _)| kept.next_if_eq(i).is_some()).filter_map(|(i, (path, row))| fits(path, row).then_some(i));
+                indexes = found.collect();
+            }
         }
-        if let Some(within) = &within {
-            indexes.retain(|i| self.report.paths.get(*i as usize).is_some_and(|path| passes(&path, within)));
+        if let Some(name) = list.through.as_ref().filter(|_| !is_within) {
+            let within = self.within(&name.id);
+            indexes.retain(|i| self.report.paths.get(*i as usize).is_some_and(|path| passes(&path, &within)));
         }
         let of = |i: &u32| self.rows.get(*i as usize);
-        let label = |i: &u32, is_client: bool| {
-            let flow = self.report.head_at(*i as usize)?.flow;
-            Some(self.end(if is_client { &flow.client } else { &flow.server }))
-        };
         match list.order {
             Order::Report => {}
             Order::Trouble => indexes.sort_by_key(|i| {
@@ -207,10 +225,28 @@ impl Shown {
                 })
             }),
             Order::Packets => indexes.sort_by_key(|i| of(i).map(|c| std::cmp::Reverse(c.packets))),
-            Order::Client => indexes.sort_by_cached_key(|i| label(i, true)),
-            Order::Server => indexes.sort_by_cached_key(|i| label(i, false)),
+            Order::Client => self.sort_by_end(&mut indexes, 0),
+            Order::Server => self.sort_by_end(&mut indexes, 1),
         }
         indexes
+    }
+
+    /// By clients (0) or servers (1), as a person reads them.
+    fn sort_by_end(&self, indexes: &mut [u32], end: usize) {
+        let mut by_end = self.by_end.borrow_mut();
+        let Some(places) = by_end.get_mut(end) else { return };
+        if places.len() != self.rows.len() {
+            let label = |path: PathHead| self.end(if end == 0 { &path.flow.client } else { &path.flow.server });
+            let mut order: Vec<(String, u32)> = self.report.heads().map(label).zip(0..).collect();
+            order.sort_unstable();
+            places.resize(order.len(), 0);
+            for (place, (_, path)) in (0..).zip(order) {
+                if let Some(slot) = places.get_mut(path as usize) {
+                    *slot = place;
+                }
+            }
+        }
+        indexes.sort_unstable_by_key(|i| places.get(*i as usize));
     }
 
     /// An entity and all that stands in it, however deep.
@@ -579,6 +615,13 @@ mod tests {
         assert_eq!(shown.path(None, None).map(|d| d.conversation.id).as_deref(), Some("p2"), "trouble is shown without being asked for");
         assert_eq!(ids(&shown, "LOST 10.0.9.9:443", Order::Report), ["p2"]);
         assert_eq!(ids(&shown, "10.0.0.2 lost", Order::Report), [""; 0]);
+        // Typed on and taken back, and in another order: what was found before does not show.
+        for filter in ["10.0.0.", "10.0.0.1", "10.0.0.", "0.0.", ""] {
+            for order in [Order::Client, Order::Packets, Order::Server, Order::Report] {
+                let afresh = Shown::new(self::report(&[5, 9, 5]).into());
+                assert_eq!(ids(&shown, filter, order), ids(&afresh, filter, order), "{filter} {order:?}");
+            }
+        }
         match shown.rows(&List::default(), 1, 1) {
             Answer::Rows { total, first, rows } => assert_eq!((total, first, rows.len()), (3, 1, 1)),
             other => unreachable!("{other:?}"),
