@@ -476,15 +476,24 @@ impl Ingested {
         true
     }
 
-    /// As bytes that another worker (the same build) can read back with [`Ingested::from_bytes`].
+    /// How many bytes [`Ingested::write`] gives.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        postcard::serialize_with_flavor(self, postcard::ser_flavors::Size::default()).unwrap_or(0)
+    }
+
+    /// Gives `out`, in order, the bytes that another worker (the same build) reads back with [`Ingested::from_bytes`].
+    pub fn write(&self, out: &mut dyn FnMut(&[u8])) {
+        // Fails only where a value cannot be serialised, of which this has none.
+        let _ = postcard::serialize_with_flavor(self, Parts { small: Vec::with_capacity(PART), out });
+    }
+
+    /// Those bytes in one piece.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let size = match &self.data {
-            Data::Capture(digest) => digest.travel_size(),
-            Data::Nothing | Data::Facts(_) => 0,
-        };
-        // Columns go over as the bytes that they are, and into a buffer that need not grow: both had doubled the memory.
-        postcard::to_extend(self, Vec::with_capacity(size + (4 << 10))).unwrap_or_default()
+        let mut bytes = Vec::with_capacity(self.size());
+        self.write(&mut |part| bytes.extend_from_slice(part));
+        bytes
     }
 
     /// Back from [`Ingested::to_bytes`]; `None` if the bytes are not from this build.
@@ -508,5 +517,46 @@ impl Ingested {
             message: None,
             data: Data::Facts(facts),
         }
+    }
+}
+
+/// Less than this is put together before it is handed on.
+const PART: usize = 16 << 10;
+
+/// Hands on what is serialised in parts of some size: columns of a digest as they are, what is smaller together.
+struct Parts<'a> {
+    small: Vec<u8>,
+    out: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Parts<'_> {
+    fn flush(&mut self) {
+        (self.out)(&self.small);
+        self.small.clear();
+    }
+}
+
+impl postcard::ser_flavors::Flavor for Parts<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if self.small.len() + bytes.len() > PART {
+            self.flush();
+        }
+        if bytes.len() > PART {
+            (self.out)(bytes);
+        } else {
+            self.small.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn finalize(mut self) -> postcard::Result<()> {
+        self.flush();
+        Ok(())
     }
 }

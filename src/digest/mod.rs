@@ -402,22 +402,6 @@ impl CaptureDigest {
             && self.stream_of.pages().flatten().all(|stream| (*stream as usize) < self.streams.len())
     }
 
-    /// Bytes that it takes when it travels, roughly.
-    pub(crate) fn travel_size(&self) -> usize {
-        const STREAM: usize = 96;
-        self.kept.travel_size()
-            + self.times.travel_size()
-            + self.stream_of.travel_size()
-            + self.idents.travel_size()
-            + self.seqs.travel_size()
-            + self.lens.travel_size()
-            + self.ip_ids.travel_size()
-            + self.flags.travel_size()
-            + self.checkpoints.len() * 12
-            + self.streams.len() * STREAM
-            + self.marks.len() * size_of::<Marked>()
-    }
-
     /// All rows that are kept, in the file's order, as parts of the columns.
     pub(crate) fn pages(&self) -> impl Iterator<Item = Page<'_>> {
         let first = self.stream_of.pages().zip(self.times.pages()).zip(self.idents.pages());
