@@ -14,6 +14,11 @@ use crate::{budget, build, cases, fields, limits, setup, tidy, weight};
 const CASE_MIN: &str = "0.95";
 const CASE_MEAN: &str = "0.99";
 
+/// What a whole run writes on a fresh checkout, in GB: measured, and a little more.
+const WRITES_GB: f64 = 7.0;
+/// With less than this, whatever failed may have failed for that.
+const FULL_GB: f64 = 0.5;
+
 struct Step {
     name: &'static str,
     what: &'static str,
@@ -85,6 +90,9 @@ fn verdict(result: Result<Option<String>>) -> Result<Verdict> {
 /// Run all steps, or the `named` ones and what they need. Whether none failed.
 pub(crate) fn test(named: &[String]) -> Result<bool> {
     let chosen = chosen(named)?;
+    if let Some(free) = free_gb().filter(|free| *free < WRITES_GB && named.is_empty()) {
+        say(&format!("{free:.1} GB are free on this disk; on a fresh checkout a whole run writes {WRITES_GB} GB into target/"));
+    }
     let mut rows: Vec<(&Step, Row)> = Vec::new();
     let mut done: BTreeMap<&str, bool> = BTreeMap::new();
     for step in chosen {
@@ -113,7 +121,15 @@ pub(crate) fn test(named: &[String]) -> Result<bool> {
     let time = rows.iter().map(|(_, row)| row.time).sum();
     say(&format!("\nTests, and steps that tell no tests, in {}:", seconds(time)));
     say(&format!("{} passed, {} failed", total.passed, total.failed));
+    if let Some(free) = free_gb().filter(|free| *free < FULL_GB && total.failed > 0) {
+        say(&format!("only {free:.1} GB are free on this disk: that may be why"));
+    }
     Ok(total.failed == 0)
+}
+
+/// What is free where things are built; `None`: the system does not say.
+fn free_gb() -> Option<f64> {
+    fs4::available_space(root()).ok().map(|bytes| bytes as f64 / 1e9)
 }
 
 /// The named steps with what they need, in the order of [`STEPS`]; all for no name.
