@@ -721,6 +721,7 @@ impl Publisher<'_> {
             to.number(d.verdict as u64);
             to.number(d.hops.iter().filter(|h| leg_of(h).is_some()).count() as u64);
         });
+        let mut scratch = Scratch::default();
         for d in &p.directions {
             to.flag(d.way == report::Way::Reply);
             to.option(d.lost_after.and_then(|n| u32::try_from(n).ok()), |to, n| to.number(n.into()));
@@ -728,7 +729,7 @@ impl Publisher<'_> {
             for h in &d.hops {
                 let Some(tuple) = leg_of(h) else { continue };
                 let tuple = if d.way == report::Way::Request { tuple } else { tuple.reversed() };
-                let depth = self.hop(to, h, tuple, before, used);
+                let depth = self.hop(to, h, tuple, before, used, &mut scratch);
                 before = Some(Before { hop: h, tuple, depth });
             }
         }
@@ -745,7 +746,7 @@ impl Publisher<'_> {
     }
 
     /// Writes a hop as [`report::Hop`] is written, and gives in how many tunnels and VLANs its packets are.
-    fn hop(&self, to: &mut Writer<'_>, h: &trace::Hop, t: Tuple, before: Option<Before<'_>>, used: &Used) -> usize {
+    fn hop(&self, to: &mut Writer<'_>, h: &trace::Hop, t: Tuple, before: Option<Before<'_>>, used: &Used, scratch: &mut Scratch) -> usize {
         let stream = h
             .sightings
             .iter()
@@ -768,7 +769,8 @@ impl Publisher<'_> {
                 outer_dst: Some(t.dst.to_string()),
             }));
         }
-        let mut rewrites = Vec::new();
+        let Scratch { rewrites, points, evidence } = scratch;
+        rewrites.clear();
         if let Some(Before { hop: b, tuple: was, depth }) = before {
             let changed = |x: Option<Mac>, y: Option<Mac>| x.is_some() && y.is_some() && x != y;
             if changed(b.src_mac, h.src_mac) || changed(b.dst_mac, h.dst_mac) {
@@ -789,25 +791,27 @@ impl Publisher<'_> {
                 rewrites.push(Rewrite::Decap);
             }
         }
-        let mut points: Vec<u64> = h.sightings.iter().map(|s| s.point as u64 + 1).collect();
+        points.clear();
+        points.extend(h.sightings.iter().map(|s| s.point as u64 + 1));
         points.sort_unstable();
         points.dedup();
+        rank(&h.ev, used, evidence);
         let made = HopMade {
             owner: &h.owner,
             interface: h.interface.as_deref(),
             observed: h.observed(),
-            points: &points,
+            points,
             macs: [h.src_mac, h.dst_mac],
             ends: [(t.src, port_of(t.src_port, t.protocol)), (t.dst, port_of(t.dst_port, t.protocol))],
             ttl: h.ttl,
-            rewrites: &rewrites,
+            rewrites,
             encapsulation: &encapsulation,
             delay_ns: h.delay_ns,
             delay_range_ns: h.delay_range_ns,
             counts: [h.seen, h.missing],
             missing_range: h.missing_range,
             confidence: confidence::round(h.p),
-            evidence: &ranks(&h.ev, used),
+            evidence,
         };
         made.write(to);
         encapsulation.len()
@@ -822,15 +826,28 @@ struct Before<'a> {
     depth: usize,
 }
 
+/// Room for a hop's lists.
+#[derive(Default)]
+struct Scratch {
+    rewrites: Vec<Rewrite>,
+    points: Vec<u64>,
+    evidence: Vec<u64>,
+}
+
 /// The numbers in the ids of evidence, each once, in the order given.
 fn ranks(ev: &[Ev], used: &Used) -> Vec<u64> {
-    let mut ranks: Vec<u64> = Vec::with_capacity(ev.len());
+    let mut ranks = Vec::with_capacity(ev.len());
+    rank(ev, used, &mut ranks);
+    ranks
+}
+
+fn rank(ev: &[Ev], used: &Used, ranks: &mut Vec<u64>) {
+    ranks.clear();
     for rank in ev.iter().filter_map(|ev| Some(used.rank(*ev)? + 1)) {
         if !ranks.contains(&rank) {
             ranks.push(rank);
         }
     }
-    ranks
 }
 
 /// Port 0 stands for "none" and for "not to be known".

@@ -40,6 +40,8 @@ pub struct Book {
     by_hash: FxHashMap<u32, Ev>,
     /// For an entry an earlier one with the same hash.
     same_hash: FxHashMap<Ev, Ev>,
+    /// The room of the last phrase.
+    spare: Phrase,
 }
 
 #[derive(Debug)]
@@ -107,7 +109,11 @@ impl Book {
         sources.dedup();
         sources.truncate(SOURCES);
         debug_assert!(!sources.is_empty(), "evidence without a source");
-        let hash = (self.entries.encode(&Entry { kind: kind.into(), statement: statement.into(), sources }) >> 32) as u32;
+        let entry = Entry { kind: kind.into(), statement: statement.into(), sources };
+        let hash = (self.entries.encode(&entry) >> 32) as u32;
+        if let Statement::Phrase(phrase) = entry.statement {
+            self.spare = phrase;
+        }
         let latest = self.by_hash.get(&hash).copied();
         let mut known = latest;
         while let Some(ev) = known {
@@ -121,6 +127,11 @@ impl Book {
         self.same_hash.extend(latest.map(|latest| (ev, latest)));
         self.by_hash.insert(hash, ev);
         ev
+    }
+
+    /// A statement to be put together.
+    pub(crate) fn phrase(&mut self, words: &str) -> Phrase {
+        std::mem::take(&mut self.spare).again(words)
     }
 
     /// The places of an entry.

@@ -29,9 +29,11 @@ pub(crate) struct Phrase {
 }
 
 impl Phrase {
-    /// Begins with these words.
-    pub(crate) fn new(words: &str) -> Self {
-        Self { pattern: String::with_capacity(128), numbers: Vec::with_capacity(48) }.words(words)
+    /// Begins anew with these words.
+    pub(crate) fn again(mut self, words: &str) -> Self {
+        self.pattern.clear();
+        self.numbers.clear();
+        self.words(words)
     }
 
     /// What many texts have in common.
@@ -232,7 +234,7 @@ mod tests {
         fn what_format_writes(ip: IpAddr, port: u16, mac: [u8; 6], number: u64) {
             let mac = Mac(mac);
             let text = |phrase: Phrase| write_out(phrase.pattern(), &mut phrase.numbers());
-            let phrase = Phrase::new("a ").number(number).words(" b ").ip(ip).words(" \u{13}c").mac(mac);
+            let phrase = Phrase::default().again("a ").number(number).words(" b ").ip(ip).words(" \u{13}c").mac(mac);
             prop_assert_eq!(text(phrase), format!("a {number} b {ip} \u{13}c{mac}"));
             prop_assert_eq!(text(Phrase::default().end(ip, port, Protocol::Udp)), std::net::SocketAddr::new(ip, port).to_string());
             prop_assert_eq!(text(Phrase::default().end(ip, port, Protocol::Icmp)), ip.to_string());

@@ -731,13 +731,23 @@ impl Inventory {
     /// The entity for an address that no inventory claims: outside all networks, or a stranger.
     #[must_use]
     pub fn stranger(&self, ip: IpAddr) -> Id {
-        // What could be a service's address that no input gives is nobody's until something says so.
-        let is_open = is_link_local(ip) || self.index.has_addressless && is_private(ip);
-        let outside = if self.knows_networks() { !self.is_inside(ip) && !is_open } else { !is_private(ip) };
         let mut id = String::with_capacity(24);
-        id.push_str(if outside { "external:" } else { "unknown:" });
+        id.push_str(if self.is_outside(ip) { "external:" } else { "unknown:" });
         push_ip(&mut id, ip);
         id
+    }
+
+    /// Whether an address that no inventory claims is outside all networks.
+    fn is_outside(&self, ip: IpAddr) -> bool {
+        // What could be a service's address that no input gives is nobody's until something says so.
+        let is_open = is_link_local(ip) || self.index.has_addressless && is_private(ip);
+        if self.knows_networks() { !self.is_inside(ip) && !is_open } else { !is_private(ip) }
+    }
+
+    /// Whether the owner of an address, whoever that is, is outside all networks.
+    #[must_use]
+    pub fn is_external(&self, ip: IpAddr) -> bool {
+        self.owner_of_ip(ip).map_or_else(|| self.is_outside(ip), |c| c.owner.starts_with("external:"))
     }
 
     /// The owner's id of an address, whoever that is.

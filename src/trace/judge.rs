@@ -596,16 +596,18 @@ fn pair_evidence(
         if let Some(id) = renumbered { says.words(" (rewritten to ").number(id).words(")") } else { says }
     };
     let what = match protocol {
-        Protocol::Tcp => Phrase::new("TCP seq ").number(row.seq).words(" length ").number(row.len),
-        Protocol::Icmp | Protocol::Icmpv6 => with_id(Phrase::new("ICMP seq ").number(row.seq)),
-        _ => with_id(Phrase::new(&protocol.name().to_uppercase()).words(" of ").number(row.len).words(" bytes,")),
+        Protocol::Tcp => book.phrase("TCP seq ").number(row.seq).words(" length ").number(row.len),
+        Protocol::Icmp | Protocol::Icmpv6 => with_id(book.phrase("ICMP seq ").number(row.seq)),
+        _ => with_id(book.phrase(&protocol.name().to_uppercase()).words(" of ").number(row.len).words(" bytes,")),
     };
-    let name = |h: &'_ Hop| short(h.interface.as_deref().unwrap_or(&h.owner)).to_owned();
-    let mut says = what.words(" leaves ").words(&name(before)).words(" and appears");
+    fn name(h: &Hop) -> &str {
+        short(h.interface.as_deref().unwrap_or(&h.owner))
+    }
+    let mut says = what.words(" leaves ").words(name(before)).words(" and appears");
     if let Some(delay) = delay {
         says = says.words(" ").words(&duration(delay)).words(" later");
     }
-    says = says.words(" at ").words(&name(here));
+    says = says.words(" at ").words(name(here));
     let ttls = before.ttl.zip(here.ttl);
     says = match ttls {
         Some((x, y)) if x == y => says.words(" with the same TTL ").number(x),

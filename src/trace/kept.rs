@@ -127,9 +127,15 @@ impl Row for Path {
         self.legs = read_legs(from, &mut ev);
         self.rewriters = from.list(|from| from.option(Reader::text));
         (self.packets, self.bytes) = (from.number(), from.number());
+        let spare = &mut self.spare;
+        spare.extend(self.directions.iter_mut().flat_map(|d| d.hops.drain(..)));
         from.list_again(&mut self.directions, |from, d| {
             d.way = if from.flag() { Way::Reply } else { Way::Request };
-            from.list_again(&mut d.hops, |from, hop| read_hop(from, hop, &mut ev));
+            d.hops.extend((0..from.number()).map(|_| {
+                let mut hop = spare.pop().unwrap_or_default();
+                read_hop(from, &mut hop, &mut ev);
+                hop
+            }));
             d.verdict = Verdict::numbered(from.number());
             d.lost_after = from.option(Reader::small);
             d.silent = from.list(|from| (from.small(), from.text()));

@@ -45,7 +45,7 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
 /// (docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html: one-to-one NAT, ports stay).
 fn dialled_in_public(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let t = first.tuple;
-    if !inv.entity_of_ip(t.src).starts_with("external:") {
+    if !inv.is_external(t.src) {
         return None;
     }
     let eni = inv.eni_of_ip(t.dst)?;
@@ -58,7 +58,7 @@ fn dialled_in_public(inv: &Inventory, first: &Leg) -> Option<Leg> {
 /// and targets a node port, or a pod.
 fn dialled_at_balancer(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let t = first.tuple;
-    if !inv.entity_of_ip(t.src).starts_with("external:") {
+    if !inv.is_external(t.src) {
         return None;
     }
     let owner = inv.owner_of_ip(t.dst).map(|c| &c.owner)?;
@@ -83,7 +83,7 @@ fn dialled_at_node(inv: &Inventory, first: &Leg) -> Option<Leg> {
     let t = first.tuple;
     let pod = inv.owner_of_ip(t.dst).and_then(|c| inv.pods.get(&c.owner)).filter(|p| !p.host_network)?;
     // An address that is nobody's on the Internet comes by a VPN or a peering, which lead to pods.
-    let from_internet = inv.entity_of_ip(t.src).starts_with("external:") && !is_private(t.src);
+    let from_internet = inv.is_external(t.src) && !is_private(t.src);
     if !from_internet || inv.lbs.values().any(|lb| lb.kind == "network") {
         return None;
     }
@@ -108,7 +108,7 @@ fn services_by_endpoint(inv: &Inventory, t: Tuple) -> impl Iterator<Item = (&Ser
 /// What a NAT gateway and the Internet gateway make of a source address on the way out.
 fn behind_gateway(inv: &Inventory, last: &Leg) -> Option<Leg> {
     let t = last.tuple;
-    if !inv.entity_of_ip(t.dst).starts_with("external:") || inv.behind_public(t.src).is_some() {
+    if !inv.is_external(t.dst) || inv.behind_public(t.src).is_some() {
         return None;
     }
     let eni = inv.eni_of_ip(t.src)?;
@@ -131,7 +131,7 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         if sources.is_empty() {
             continue;
         }
-        let says = ends(ends(Phrase::new("the same packets appear as "), a.tuple).words(" and as "), b.tuple);
+        let says = ends(ends(book.phrase("the same packets appear as "), a.tuple).words(" and as "), b.tuple);
         let says = says.words(": ").number(j.shared);
         let says = says.words(" of the compared identities agree (sequence numbers, timestamps, payload), such as these two");
         let ev = book.add("same_packet", says, sources);
@@ -221,7 +221,7 @@ fn before(ctx: Context<'_>, first: &Leg, memo: &mut Memo, book: &mut Book) -> Op
     let ip = lb_address(inv, lb, node.zone.as_deref())?;
     let mut sources = places;
     service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend(book.sources(*e)));
-    let says = ends(Phrase::new(""), t).words(" has the address of ").words(short(&node.id)).words(" as its source, ").words(&why);
+    let says = ends(book.phrase(""), t).words(" has the address of ").words(short(&node.id)).words(" as its source, ").words(&why);
     let says = says.words(": it was translated there, from node port ").number(node_port).words(" of ").words(short(&service.id));
     let ev = book.add("masquerade", says.words(", which ").words(short(&lb.id)).words(" balances"), sources);
     let dialled = node.ips.iter().copied().find(|x| *x == t.src).unwrap_or(t.src);

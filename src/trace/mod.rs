@@ -164,6 +164,8 @@ pub struct Path {
     pub bytes: u64,
     /// Request, and reply where anything of one was seen.
     pub directions: Vec<Direction>,
+    /// Hops of the path that was here before: the next ones use their room.
+    spare: Vec<Hop>,
 }
 
 impl Path {
@@ -232,8 +234,11 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     let mut views: BTreeMap<Scope, Inventory> = BTreeMap::new();
     let mut memos: BTreeMap<Scope, legs::Memo> = BTreeMap::new();
     let overlapping = ctx.inv.has_overlapping_vpcs();
+    // Where no address is anybody else's too, no conversation has to be asked.
+    let scopes: Vec<_> = ctx.points.iter().map(|p| scope_at(ctx.inv, p, overlapping)).collect();
+    let is_scoped = scopes.iter().any(|at| at.0.is_some() || at.1.is_some());
     for conversation in ctx.flows.conversations() {
-        let scope = scope(ctx, &conversation, overlapping);
+        let scope = if is_scoped { scope(ctx, &conversation, &scopes) } else { Scope::default() };
         if scope != Scope::default() && !views.contains_key(&scope) {
             views.insert(scope.clone(), ctx.inv.scoped(scope.0.as_deref(), &scope.1));
         }
@@ -249,7 +254,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
         for s in &mut back.steps {
             s.leg = legs.len() - 1 - s.leg.min(legs.len() - 1);
         }
-        let mut path = Path { legs, rewriters, packets: 0, bytes: 0, directions: Vec::new() };
+        let mut path = Path { legs, rewriters, ..Path::default() };
         for (way, walk) in [(Way::Request, there), (Way::Reply, back)] {
             if let Some(direction) = overlay::overlay(ctx, &path.legs, way, walk, book) {
                 overlay::exchanges(ctx, &direction, &mut exchanges);
@@ -303,21 +308,21 @@ fn clocks_by_hand(ctx: Context<'_>) -> BTreeMap<usize, Nanos> {
 /// conversation are of.
 type Scope = (Option<String>, BTreeSet<Id>);
 
-fn scope(ctx: Context<'_>, conversation: &Conversation, overlapping: bool) -> Scope {
-    let inv = ctx.inv;
+/// What one point says of that.
+fn scope_at(inv: &Inventory, point: &Point, overlapping: bool) -> (Option<String>, Option<Id>) {
+    let pod = point.link.as_ref().and_then(|l| inv.pods.get(l));
+    let node = pod.and_then(|p| p.node.as_ref()).or(point.owner.as_ref());
+    let vpc = node.filter(|_| overlapping).and_then(|n| inv.vpc_of_node(n));
+    let is_shared = |ip: &std::net::IpAddr| inv.owner_of_ip(*ip).is_some_and(|c| pod.is_some_and(|p| p.id != c.owner));
+    (vpc.map(str::to_owned), pod.filter(|p| p.ips.iter().any(is_shared)).map(|p| p.id.clone()))
+}
+
+fn scope(ctx: Context<'_>, conversation: &Conversation, at: &[(Option<String>, Option<Id>)]) -> Scope {
     let sightings = conversation.flows.iter().filter_map(|f| ctx.flows.flows.get(*f)).flat_map(|f| &f.sightings);
-    let points: BTreeSet<usize> = order::set(sightings.map(|s| s.point));
-    let mut vpcs: BTreeSet<&str> = BTreeSet::new();
-    let mut pods: BTreeSet<Id> = BTreeSet::new();
-    for point in points.iter().filter_map(|p| ctx.points.get(*p)) {
-        let pod = point.link.as_ref().and_then(|l| inv.pods.get(l));
-        let node = pod.and_then(|p| p.node.as_ref()).or(point.owner.as_ref());
-        vpcs.extend(node.filter(|_| overlapping).and_then(|n| inv.vpc_of_node(n)));
-        let is_shared = |ip: &std::net::IpAddr| inv.owner_of_ip(*ip).is_some_and(|c| pod.is_some_and(|p| p.id != c.owner));
-        pods.extend(pod.filter(|p| p.ips.iter().any(is_shared)).map(|p| p.id.clone()));
-    }
-    let vpc = if vpcs.len() == 1 { vpcs.first().map(|v| (*v).to_owned()) } else { None };
-    (vpc, pods)
+    let points = || sightings.clone().filter_map(|s| at.get(s.point));
+    let mut vpcs = points().filter_map(|p| p.0.as_ref());
+    let vpc = vpcs.next().filter(|vpc| vpcs.all(|other| other == *vpc)).cloned();
+    (vpc, order::set(points().filter_map(|p| p.1.clone())))
 }
 
 /// Packets and bytes where most was seen.

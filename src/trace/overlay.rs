@@ -17,7 +17,6 @@ use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
 use crate::order;
-use crate::phrase::Phrase;
 use crate::report::{Verdict, Way};
 
 /// One direction with its sightings on their hops; `None` if nothing of it was seen.
@@ -181,12 +180,12 @@ pub(super) fn sample_of(ctx: Context<'_>, h: &Hop) -> Sample {
 }
 
 /// The packets with the lowest identities, of those that were seen once.
-fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting>) -> Sample {
-    let here: Vec<&Sighting> = sightings.collect();
-    let named = |s: &&Sighting| ctx.flows.of(s).map(|all| all.sample(s.stream)).unwrap_or_default();
+fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting> + Clone) -> Sample {
+    let named = |s: &Sighting| ctx.flows.of(s).map(|all| all.sample(s.stream)).unwrap_or_default();
     let row_at = |capture: usize, place: u32| ctx.captures.get(capture).map_or(0, |c| c.digest.row_at(place));
-    if let [s] = here[..] {
-        let once = named(&s).iter().filter(|n| !n.is_twice);
+    let mut here = sightings.clone();
+    if let (Some(s), None) = (here.next(), here.next()) {
+        let once = named(s).iter().filter(|n| !n.is_twice);
         let sample: Sample = once.map(|n| Sampled { ident: n.ident, time: n.time, row: row_at(s.capture, n.place) }).collect();
         if !sample.is_empty() || !ctx.flows.rate.is_sampled() {
             return sample;
@@ -194,10 +193,10 @@ fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting>) -
     }
     // Identity, capture, place, whether it came twice, time.
     let mut all: Vec<(u64, usize, u32, bool, Nanos)> = Vec::new();
-    all.extend(here.iter().flat_map(|s| named(s).iter().map(|n| (n.ident, s.capture, n.place, n.is_twice, n.time))));
+    all.extend(sightings.clone().flat_map(|s| named(s).iter().map(|n| (n.ident, s.capture, n.place, n.is_twice, n.time))));
     if all.is_empty() && ctx.flows.rate.is_sampled() {
         // Nothing here is known to be kept there too: then what is will have to do.
-        for s in &here {
+        for s in sightings {
             let timed = ctx.flows.rows(ctx.captures, s).filter(|r: &Row| r.ident != 0 && r.time != NO_TIME);
             let digest = ctx.captures.get(s.capture).map(|c| c.digest);
             all.extend(timed.filter_map(|r| Some((r.ident, s.capture, digest?.place_of(r.row)?, false, r.time))));
@@ -348,7 +347,7 @@ fn leave_out_passed_by(ctx: Context<'_>, hops: &mut Vec<Hop>) {
 /// The MACs of captured frames say whether a router stands between two nodes; they outweigh what routing tables suggest.
 fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
     let inv = ctx.inv;
-    let owner = |m: Option<Mac>| m.and_then(|m| inv.owner_of_mac(m)).map(|c| c.owner.clone());
+    let owner = |m: Option<Mac>| m.and_then(|m| inv.owner_of_mac(m)).map(|c| &c.owner);
     let mut n = 0;
     while n < hops.len() {
         let (here, next) = (hops.get(n), hops.get(n + 1));
@@ -358,12 +357,12 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
             Some(router) if router.owner.starts_with("router:") && !router.observed() => {
                 let beyond = hops.get(n + 2);
                 let from = beyond.filter(|b| b.observed()).and_then(|b| owner(b.src_mac));
-                let direct = |o: &Option<Id>, other: Option<&Hop>| o.is_some() && other.is_some_and(|x| o.as_ref() == Some(&x.owner));
+                let direct = |o: Option<&Id>, other: Option<&Hop>| o.is_some() && other.is_some_and(|x| o == Some(&x.owner));
                 // A router whose MAC is known has not sent a frame that comes from another's, unless that is one of a router too.
                 let has_mac = beyond.is_some_and(|b| b.observed() && b.src_mac.is_some())
-                    && !from.as_ref().is_some_and(|o| o.starts_with("router:"))
+                    && !from.is_some_and(|o| o.starts_with("router:"))
                     && inv.has_mac(&router.owner);
-                if direct(&to, beyond) || direct(&from, Some(h)) || has_mac {
+                if direct(to, beyond) || direct(from, Some(h)) || has_mac {
                     hops.remove(n + 1);
                     continue;
                 }
@@ -378,7 +377,7 @@ fn turn_routers(ctx: Context<'_>, hops: &mut Vec<Hop>, way: Way, legs: &[Leg]) {
                     let mac = if h.observed() { h.dst_mac } else { other.src_mac };
                     let claim = mac.and_then(|m| inv.owner_of_mac(m));
                     let step = Step {
-                        owner: router,
+                        owner: router.clone(),
                         interface: None,
                         leg: h.leg,
                         p: claim.map_or(confidence::step::ROUTER_BETWEEN, |c| c.p),
@@ -486,7 +485,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
     }
     order::sort(&mut sources);
     let at = h.interface.as_deref().map_or(h.owner.as_str(), |i| i);
-    let packets = Phrase::new("").number(h.seen).words(if h.seen == 1 { " packet " } else { " packets " });
+    let packets = book.phrase("").number(h.seen).words(if h.seen == 1 { " packet " } else { " packets " });
     let mut says = packets.ip(t.src).words(" → ").ip(t.dst).words(" seen at ").words(short(at));
     if let Some(ttl) = h.ttl {
         says = says.words(" with TTL ").number(ttl);
