@@ -111,6 +111,23 @@ fn a_packet_of_a_long_conversation_takes_32_bytes_at_most() {
     }
 }
 
+/// Of a million conversations what is known of their headers would take nearly twice as much.
+#[test]
+fn headers_that_came_over_have_no_room_for_more() {
+    let frame = FRAMES.with(|frames| frames.iter().find(|f| f.0 == LinkType::ETHERNET && f.1.get(23) == Some(&6)).cloned()).unwrap();
+    let with_port = |port: u16| {
+        let mut frame = frame.clone();
+        frame.1[34..36].copy_from_slice(&port.to_be_bytes());
+        (1, frame, 1)
+    };
+    let mut builder = DigestBuilder::new();
+    feed(&mut builder, &(10_000..22_000).map(with_port).collect::<Vec<_>>());
+    let data = Data::Capture(Box::new(builder.finish()));
+    let one = Ingested { name: String::new(), kind: String::new(), bytes: 0, hash: 0, status: Status::Ok, message: None, data };
+    let Data::Capture(digest) = Ingested::from_bytes(&one.to_bytes()).unwrap().data else { unreachable!("it was a capture") };
+    assert_eq!((digest.streams.len(), digest.streams.capacity()), (12_000, 12_000));
+}
+
 /// Link type, bytes, length on the wire.
 type Frame = (LinkType, Vec<u8>, u32);
 

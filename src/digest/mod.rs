@@ -12,10 +12,13 @@ mod remark;
 mod select;
 mod streams;
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use self::column::{BLOCK, Column};
 pub use self::identity::by_content;
@@ -188,12 +191,14 @@ pub struct CaptureDigest {
     /// The file's interfaces.
     pub interfaces: Vec<InterfaceInfo>,
     /// Distinct headers, in order of first appearance.
+    #[serde(deserialize_with = "without_room")]
     pub streams: Vec<Stream>,
     /// Distinct ARP messages.
     pub arps: Vec<ArpSeen>,
     /// Distinct ICMP errors.
     pub errors: Vec<IcmpErrorSeen>,
     /// What TCP connections say that a proxy would leave as it is, in the file's order.
+    #[serde(deserialize_with = "without_room")]
     pub marks: Vec<Marked>,
     /// What the capture's writer noted of who sent or got packets, at most one for each stream, in the file's order.
     pub remarks: Vec<Remark>,
@@ -218,6 +223,31 @@ pub struct CaptureDigest {
     lens: Column<u32>,
     ip_ids: Column<u16>,
     flags: Column<u8>,
+}
+
+/// A list with room for no more than it has. Left to itself it grows from a few thousand on by doubling: of a million conversations' headers
+/// nearly half would be room that nobody needs.
+fn without_room<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct List<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Vec<T>, A::Error> {
+            // What damaged bytes say of a length must not ask for more memory than there is.
+            const MOST: usize = 1 << 20;
+            let mut list = Vec::with_capacity(from.size_hint().unwrap_or_default().min(MOST));
+            while let Some(next) = from.next_element()? {
+                list.push(next);
+            }
+            list.shrink_to_fit();
+            Ok(list)
+        }
+    }
+    from.deserialize_seq(List(PhantomData))
 }
 
 impl CaptureDigest {
