@@ -126,6 +126,41 @@ fn what_is_claimed_without_inventories_is_true() {
     }
 }
 
+/// The same where nodes put each other's packets into tunnels, and where the VPC mirrors an ENI's frames to another host.
+#[test]
+fn what_is_claimed_of_tunnels_and_of_mirrored_frames_is_true() {
+    for wire in [Wire::Tunnel(Tunnel::Vxlan), Wire::Tunnel(Tunnel::Geneve), Wire::Mirrored] {
+        let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let mut tally = Tally::default();
+        let (mut by_device, mut copies) = (0, 0);
+        for n in 0..CLUSTERS {
+            let world = World::over(spec().new_tree(&mut runner).unwrap().current(), wire);
+            let mut report = analyze(&world.inputs());
+            world.give_names(&mut report);
+            tally.cluster = n;
+            compare(&world, &report, &mut tally);
+            let hops = || report.paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops).filter(|h| h.observed);
+            by_device += hops().filter(|h| world.tunnels.iter().any(|i| Some(world.interfaces[*i].report_id()) == h.interface)).count();
+            let taken_at = world.taken_at(&report);
+            let is_copy = |h: &&Hop| h.capture_points.iter().any(|p| Some(taken_at[p.as_str()].report_id()) != h.interface);
+            copies += hops().filter(is_copy).count() * usize::from(wire == Wire::Mirrored);
+        }
+        let mut table = format!("{wire:?}: {by_device} hops seen at tunnel devices, {copies} by copies\n");
+        for (kind, (right, wrong)) in &tally.claims {
+            writeln!(table, "{kind:12} {right:6} right {wrong:4} wrong").unwrap();
+        }
+        println!("{table}{}", tally.wrong.join("\n"));
+        assert!(if wire == Wire::Mirrored { copies >= 100 } else { by_device >= 100 }, "{table}");
+        for kind in ["placement", "mac", "hop", "verdict"] {
+            let (right, _) = tally.claims.get(kind).copied().unwrap_or_default();
+            assert!(right >= 100, "too few claims to tell: {kind}\n{table}");
+        }
+        for (kind, (right, wrong)) in &tally.claims {
+            assert!(wrong * 100 <= right + wrong, "{kind}:\n{table}\n{}", tally.wrong.join("\n"));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -369,9 +404,70 @@ struct Node {
     enis: Vec<(usize, Vec<Ipv4Addr>)>,
 }
 
+/// What lies between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    /// The VPC CNI's: pods have addresses of the VPC.
+    Plain,
+    /// Pods have addresses of their own, and nodes put their packets into others of theirs (Calico's VXLAN, OVN's and Cilium's Geneve).
+    Tunnel(Tunnel),
+    /// The VPC CNI's, and one ENI's frames are mirrored to another node.
+    Mirrored,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tunnel {
+    Vxlan,
+    Geneve,
+}
+
+impl Tunnel {
+    fn device(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan.calico",
+            Self::Geneve => "genev_sys_6081",
+        }
+    }
+
+    /// As `ip -d link` describes the device.
+    fn details(self, own: Ipv4Addr) -> String {
+        match self {
+            Self::Vxlan => format!("    vxlan id 4096 local {own} dev eth0 srcport 0 0 dstport 4789 nolearning ttl auto ageing 300\n"),
+            Self::Geneve => "    geneve external id 0 ttl auto dstport 6081 udpcsum\n".to_owned(),
+        }
+    }
+}
+
+/// The packet around another.
+#[derive(Clone, Copy, Debug)]
+struct Outer {
+    kind: Tunnel,
+    ends: (Ipv4Addr, Ipv4Addr),
+    macs: (Mac, Mac),
+    ttl: u8,
+}
+
+impl Outer {
+    /// RFC 7348, RFC 8926: UDP, eight octets, and the frame.
+    fn around(&self, frame: &[u8]) -> Vec<u8> {
+        let head: [u8; 8] = match self.kind {
+            Tunnel::Vxlan => [8, 0, 0, 0, 0, 0x10, 0, 0],
+            Tunnel::Geneve => [0, 0, 0x65, 0x58, 0, 0x10, 0, 0],
+        };
+        let port = if self.kind == Tunnel::Vxlan { 4789 } else { 6081 };
+        // Both ends' ports and addresses make the source port, so that one flow keeps to one way.
+        let from = 0xc000 | frame[26..38].iter().fold(7_u16, |a, b| a.wrapping_mul(31).wrapping_add(u16::from(*b))) >> 2;
+        let builder = PacketBuilder::ethernet2(self.macs.0.0, self.macs.1.0).ipv4(self.ends.0.octets(), self.ends.1.octets(), self.ttl);
+        let mut bytes = Vec::new();
+        builder.udp(from, port).write(&mut bytes, &[&head[..], frame].concat()).unwrap();
+        bytes
+    }
+}
+
 /// A place that a packet passes, and what it looks like there.
 #[derive(Clone, Debug)]
 struct Stop {
+    outer: Option<Outer>,
     owner: String,
     /// `None`: routers and what is outside.
     interface: Option<usize>,
@@ -412,6 +508,11 @@ struct World {
     pods: Vec<Pod>,
     interfaces: Vec<Interface>,
     flows: Vec<Flow>,
+    wire: Wire,
+    /// Each node's tunnel device, where there are any.
+    tunnels: Vec<usize>,
+    /// An ENI, and the node that gets copies of its frames.
+    mirrored: Option<(usize, usize)>,
 }
 
 /// When it all begins.
@@ -441,6 +542,10 @@ fn service_ip(pod: usize) -> Ipv4Addr {
 
 impl World {
     fn new(spec: Spec) -> Self {
+        Self::over(spec, Wire::Plain)
+    }
+
+    fn over(spec: Spec, wire: Wire) -> Self {
         let mut world = Self {
             nodes: Vec::new(),
             pods: Vec::new(),
@@ -449,6 +554,9 @@ impl World {
             spec,
             listed: Listed::All,
             has_arp: false,
+            wire,
+            tunnels: Vec::new(),
+            mirrored: None,
         };
         for (n, node) in world.spec.nodes.clone().iter().enumerate() {
             let ip = |eni: usize, host: usize| Ipv4Addr::new(10, 7, node.subnet as u8, (20 + n * 60 + eni * 30 + host) as u8);
@@ -459,14 +567,21 @@ impl World {
                 let id = world.interface(&owner, &format!("eth{eni}"), mac(1, n * 2 + eni), n);
                 enis.push((id, vec![ip(eni, 0)]));
             }
+            if let Wire::Tunnel(kind) = wire {
+                let id = world.interface(&owner, kind.device(), mac(4, n), n);
+                world.tunnels.push(id);
+            }
             for (p, on_second) in node.pods.iter().enumerate() {
-                let eni = usize::from(*on_second && node.has_second_eni);
+                let eni = usize::from(*on_second && node.has_second_eni && world.tunnels.is_empty());
                 let name = format!("{}-{n}-{p}", ["cart", "ads", "geo"][p % 3]);
                 let number = world.pods.len();
                 let eth0 = world.interface(&format!("pod:shop/{name}"), "eth0", mac(2, number), n);
-                let veth = world.interface(&owner, &host_veth_name("eni", "shop", &name), mac(3, number), n);
-                let ip = ip(eni, p + 1);
-                enis[eni].1.push(ip);
+                let prefix = if world.tunnels.is_empty() { "eni" } else { "cali" };
+                let veth = world.interface(&owner, &host_veth_name(prefix, "shop", &name), mac(3, number), n);
+                let ip = if world.tunnels.is_empty() { ip(eni, p + 1) } else { Ipv4Addr::new(10, 244, n as u8, 2 + p as u8) };
+                if world.tunnels.is_empty() {
+                    enis[eni].1.push(ip);
+                }
                 world.pods.push(Pod { name, ip, node: n, eni, eth0, veth });
             }
             world.nodes.push(Node { name, subnet: node.subnet, enis });
@@ -476,6 +591,9 @@ impl World {
         }
         for p in world.spec.proxied.clone() {
             world.proxied(p);
+        }
+        if let (Wire::Mirrored, Some(last)) = (wire, world.nodes.len().checked_sub(1).filter(|last| *last > 0)) {
+            world.mirrored = Some((world.nodes[0].enis[0].0, last));
         }
         world
     }
@@ -523,6 +641,14 @@ impl World {
         let pods = self.pods.len();
         (spec.from, spec.to) = (spec.from % pods, spec.to % pods);
         let nodes = self.nodes.len();
+        if !self.tunnels.is_empty() {
+            // What such clusters do to what comes from outside is another matter.
+            spec.kind = if spec.kind == Kind::PodToService { Kind::PodToService } else { Kind::PodToPod };
+            spec.to = if spec.from == spec.to { (spec.to + 1) % pods } else { spec.to };
+            if pods == 1 {
+                return;
+            }
+        }
         let to_itself = spec.from == spec.to && matches!(spec.kind, Kind::PodToPod | Kind::PodToService);
         if to_itself {
             spec.kind = Kind::PodToOutside;
@@ -579,11 +705,11 @@ impl World {
     }
 
     fn stop(&self, interface: usize, tuple: Tuple, ttl: u8, macs: (Mac, Mac)) -> Stop {
-        Stop { owner: self.interfaces[interface].owner.clone(), interface: Some(interface), tuple, ttl, macs }
+        Stop { outer: None, owner: self.interfaces[interface].owner.clone(), interface: Some(interface), tuple, ttl, macs }
     }
 
     fn device(&self, owner: String, tuple: Tuple) -> Stop {
-        Stop { owner, interface: None, tuple, ttl: 0, macs: (Mac::default(), Mac::default()) }
+        Stop { outer: None, owner, interface: None, tuple, ttl: 0, macs: (Mac::default(), Mac::default()) }
     }
 
     fn mac_of(&self, interface: usize) -> Mac {
@@ -622,6 +748,18 @@ impl World {
         let ttl = self.spec.first_ttl - 1;
         if a.node == b.node {
             stops.extend(self.enters(b, tuple, ttl));
+        } else if let Wire::Tunnel(kind) = self.wire {
+            let own = |p: &Pod| self.nodes[p.node].enis[0].1[0];
+            let devices = (self.tunnels[a.node], self.tunnels[b.node]);
+            let inner = (self.mac_of(devices.0), self.mac_of(devices.1));
+            stops.push(self.stop(devices.0, tuple, ttl, inner));
+            for mut s in self.over_the_wire((a.node, 0), (b.node, 0), tuple, ttl) {
+                let macs = std::mem::replace(&mut s.macs, inner);
+                s.outer = s.interface.map(|_| Outer { kind, ends: (own(a), own(b)), macs, ttl: 64 });
+                stops.push(s);
+            }
+            stops.push(self.stop(devices.1, tuple, ttl, inner));
+            stops.extend(self.enters(b, tuple, ttl - 1));
         } else {
             stops.extend(self.over_the_wire((a.node, a.eni), (b.node, b.eni), tuple, ttl));
             stops.extend(self.enters(b, tuple, ttl - 1));
@@ -794,7 +932,7 @@ fn frame(flow: usize, stop: &Stop, sent: &Sent) -> Vec<u8> {
             echo.write(&mut bytes, &sent.payload).unwrap();
         }
     }
-    bytes
+    stop.outer.map_or_else(|| bytes.clone(), |outer| outer.around(&bytes))
 }
 
 fn ingest(name: &str, bytes: &[u8]) -> Vec<Ingested> {
@@ -820,8 +958,14 @@ impl World {
                     let Some(interface) = stop.interface else { continue };
                     let jitter = (sent.at_ns / 1000 * 7 + s as i64 * 13) % 3000;
                     let at = sent.at_ns + s as i64 * flow.spec.delay_us * 1000 + jitter;
+                    let bytes = frame(n, stop, &sent);
+                    if let Some((_, target)) = self.mirrored.filter(|m| m.0 == interface) {
+                        let at = at + 120_000;
+                        let copy = (at + self.clock(target, at), self.mirrored_to(target, interface).around(&bytes));
+                        frames.entry(self.nodes[target].enis[0].0).or_default().push(copy);
+                    }
                     let at = at + self.clock(self.interfaces[interface].node, at);
-                    frames.entry(interface).or_default().push((at, frame(n, stop, &sent)));
+                    frames.entry(interface).or_default().push((at, bytes));
                 }
             }
         }
@@ -851,6 +995,13 @@ impl World {
             files.push((name, pcap(link_type, &frames, self.spec.is_micros, self.spec.snaplen)));
         }
         files
+    }
+
+    /// The VPC's packet around a copy of an ENI's frame: from that ENI's own address, by the router (docs.aws.amazon.com/vpc/latest/mirroring).
+    fn mirrored_to(&self, target: usize, eni: usize) -> Outer {
+        let own = |node: usize| self.nodes[node].enis[0].1[0];
+        let macs = (router_mac(self.nodes[target].subnet), self.mac_of(self.nodes[target].enis[0].0));
+        Outer { kind: Tunnel::Vxlan, ends: (own(self.interfaces[eni].node), own(target)), macs, ttl: 254 }
     }
 
     /// What a host asks for on this interface, and the answer: on an ENI for its gateway, on a pod's link for the pod.
@@ -883,7 +1034,10 @@ impl World {
                     (0..self.nodes.len()).find(|n| rest == format!("i-0bb{n}")).map(|n| format!("node:{}", self.nodes[n].name))
                 }
                 Some("router") => (0..3).find(|n| router_mac(*n).to_string() == rest).map(router_id),
-                Some("unknown") => self.pods.iter().find(|p| p.ip.to_string() == rest).map(|p| self.interfaces[p.eth0].owner.clone()),
+                Some("unknown") => {
+                    let pod = self.pods.iter().find(|p| p.ip.to_string() == rest).map(|p| p.eth0);
+                    pod.map(|i| self.interfaces[i].owner.clone()).or_else(|| holder(rest).map(|i| i.owner.clone()))
+                }
                 _ => None,
             };
             name.unwrap_or_else(|| id.to_owned())
@@ -1003,11 +1157,28 @@ impl World {
                 )
                 .unwrap();
                 writeln!(text, "    link/ether {} brd ff:ff:ff:ff:ff:ff", i.mac).unwrap();
+                if let (Wire::Tunnel(kind), true) = (self.wire, self.tunnels.contains(&i.id)) {
+                    text.push_str(&kind.details(node.enis[0].1[0]));
+                    writeln!(text, "    inet 10.244.{n}.0/32 scope global {}", i.name).unwrap();
+                }
                 if let Some((_, ips)) = node.enis.iter().find(|(id, _)| *id == i.id) {
                     writeln!(text, "    inet {}/24 brd 10.7.{}.255 scope global {}", ips[0], node.subnet, i.name).unwrap();
                 }
             }
             files.push((format!("host{n}/ip-addr.txt"), text.into_bytes()));
+            if let Wire::Tunnel(kind) = self.wire {
+                let subnet = node.subnet;
+                let mut text = format!(
+                    "default via 10.7.{subnet}.1 dev eth0 proto dhcp metric 100\n10.7.{subnet}.0/24 dev eth0 proto kernel scope link\n"
+                );
+                for other in (0..self.nodes.len()).filter(|o| *o != n) {
+                    writeln!(text, "10.244.{other}.0/24 via 10.244.{other}.0 dev {} onlink", kind.device()).unwrap();
+                }
+                for pod in self.pods.iter().filter(|p| p.node == n) {
+                    writeln!(text, "{} dev {} scope link", pod.ip, self.interfaces[pod.veth].name).unwrap();
+                }
+                files.push((format!("host{n}/ip-route.txt"), text.into_bytes()));
+            }
         }
         files
     }

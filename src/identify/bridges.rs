@@ -44,6 +44,12 @@ impl NodeTables {
         self.tunnel_to(ip).filter(|(dev, _)| self.bare.contains(*dev))
     }
 
+    /// Whether a device puts packets into others.
+    #[must_use]
+    pub fn is_tunnel(&self, dev: &str) -> bool {
+        self.tunnels.contains(dev)
+    }
+
     /// Whether a device is a bridge's port.
     #[must_use]
     pub fn is_port(&self, dev: &str) -> bool {

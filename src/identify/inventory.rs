@@ -341,6 +341,7 @@ impl Inventory {
         unlisted::unnamed_hosts(&mut inv, &inputs, book);
         inv.locate_hosts(&inputs);
         unlisted::routed_pods(&mut inv, book);
+        inv.unname_links();
         inv.bridges(book);
         inv.name_links(book);
         inv.enis_from_hosts(book);

@@ -390,7 +390,12 @@ impl<'a> Walker<'a> {
         if let Some(pod) = self.pod_of(tuple.dst)
             && let Some(node) = pod.node.clone()
         {
-            self.router_between(from_subnet.as_deref(), tuple.dst);
+            // A pod with an address of its own CNI's is where its node is.
+            let eni = inv.nodes.get(&node).and_then(|n| n.enis.first()).and_then(|e| inv.enis.get(e));
+            let node_subnet = eni.and_then(|e| e.subnet.as_deref()).filter(|_| inv.subnet_of(tuple.dst).is_none());
+            if node_subnet.is_none() || node_subnet != from_subnet.as_deref() {
+                self.router_between(from_subnet.as_deref(), tuple.dst);
+            }
             self.step(&node, Some(interface_id(&node, "eth0")), guessed(&node), &pod.ev);
             return At::Node(node);
         }

@@ -14,7 +14,7 @@ use crate::correlate::flows::Sighting;
 use crate::correlate::summary::SAMPLE;
 use crate::digest::{NO_TIME, Row, Stream};
 use crate::evidence::{Book, Ev, Place};
-use crate::identify::inventory::{Id, is_private, short};
+use crate::identify::inventory::{Id, interface_id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
 use crate::order;
 use crate::report::{Verdict, Way};
@@ -140,7 +140,12 @@ fn stream<'a>(ctx: Context<'a>, s: &Sighting) -> Option<&'a Stream> {
 
 /// MACs, TTL and counts from the streams seen here.
 fn fill(ctx: Context<'_>, h: &mut Hop) {
-    let main = h.sightings.iter().filter_map(|s| stream(ctx, s)).max_by_key(|s| (s.packets, std::cmp::Reverse(s.first_row)));
+    // A copy tells of a place where nothing else does: its time is the copy's.
+    let is_copy = |s: &Sighting| stream(ctx, s).is_some_and(|s| super::mirrored(ctx.inv, &s.key).is_some());
+    let only_copies = h.sightings.iter().all(is_copy);
+    let told_by = |s: &&Sighting| only_copies || !is_copy(s);
+    let main =
+        h.sightings.iter().filter(told_by).filter_map(|s| stream(ctx, s)).max_by_key(|s| (s.packets, std::cmp::Reverse(s.first_row)));
     let Some(main) = main else { return };
     // No packet on a wire has TTL 0: printed captures have it where the TTL was not printed.
     let ttl = Some(main.key.ttl).filter(|t| *t != 0);
@@ -156,7 +161,7 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     // Two captures of one place see the same packets: the fuller one counts. (Sightings are in order of their points.)
     let by_point = h.sightings.chunk_by(|a, b| a.point == b.point).filter_map(|here| {
         let point = here.first().map(|s| std::cmp::Reverse(s.point))?;
-        here.iter().filter_map(packets).reduce(|a, b| a + b).map(|n| (n, point))
+        here.iter().filter(told_by).filter_map(packets).reduce(|a, b| a + b).map(|n| (n, point))
     });
     let best = by_point.max();
     let Some((seen, std::cmp::Reverse(point))) = best else { return };
@@ -253,7 +258,7 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
             other => other == std::cmp::Ordering::Greater,
         }
     };
-    let after_observed = hops.iter().rposition(is_before).map(|n| n + 1);
+    let after_observed = hops.iter().rposition(is_before).map(|n| n + 1).map(|at| past_inferred(ctx, hops, at, &new));
     let at_index = after_observed.unwrap_or_else(|| {
         // Before the first observed hop of its leg, yet behind where the packets come from.
         let Some(first_of_leg) = hops.iter().position(|h| h.leg == new.leg) else {
@@ -261,8 +266,14 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
         };
         let Some(mut at) = hops.iter().position(|h| h.leg == new.leg && h.observed()) else { return hops.len().min(first_of_leg + 1) };
         // What the packets must cross on the same host, or between it and others, is behind another host.
+        let first_pod = hops.get(first_of_leg).and_then(|h| ctx.inv.pods.get(&h.owner)).filter(|_| new.owner.starts_with("unknown:"));
+        let link = first_pod.and_then(|p| Some(interface_id(p.node.as_ref()?, &p.veth)));
         let host = hops.get(at).map(|h| h.owner.clone()).filter(|o| *o != new.owner);
         while let Some(before) = at.checked_sub(1).filter(|b| *b > first_of_leg).and_then(|b| hops.get(b)) {
+            // What nobody knows is no nearer to a pod than the pod's own link.
+            if link.is_some() && before.interface == link {
+                break;
+            }
             if host.is_none() || before.observed() || !(Some(&before.owner) == host.as_ref() || before.owner.starts_with("router:")) {
                 break;
             }
@@ -282,6 +293,29 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
     hops.insert(at_index.min(hops.len()), new);
 }
 
+/// Where behind an observed hop one that no step expects belongs, of the inferred hops that follow: behind the other end of the link that
+/// its packets came by, and behind all of them if they end at its own address and came from another host.
+fn past_inferred(ctx: Context<'_>, hops: &[Hop], mut at: usize, new: &Hop) -> usize {
+    let Some(before) = at.checked_sub(1).and_then(|n| hops.get(n)) else { return at };
+    let node = ctx.inv.pods.get(&before.owner).and_then(|p| Some((p.node.as_ref()?, &p.veth)));
+    let is_its_link = |h: &Hop| node.is_some_and(|(n, veth)| h.owner == *n && h.interface.as_ref() == Some(&interface_id(n, veth)));
+    if hops.get(at).is_some_and(|h| !h.observed() && h.leg == new.leg && is_its_link(h)) && new.ttl < before.ttl {
+        at += 1;
+    }
+    let named = |mac: Option<Mac>| mac.is_some_and(|m| new.interface.as_deref() == Some(format!("if:{m}").as_str()));
+    let claimed = |mac: Option<Mac>| mac.and_then(|m| ctx.inv.owner_of_mac(m)).is_some_and(|c| c.interface == new.interface);
+    let is_own = |mac: Option<Mac>| named(mac) || claimed(mac);
+    let next = hops.iter().skip(at).position(Hop::observed).map(|n| at + n);
+    let host = node.map_or(&before.owner, |n| n.0);
+    match next {
+        Some(next) if is_own(new.dst_mac) && !is_own(new.src_mac) && *host != new.owner => {
+            let is_same_leg = hops.get(at..=next).unwrap_or_default().iter().all(|h| h.leg == new.leg);
+            if is_same_leg { next } else { at }
+        }
+        _ => at,
+    }
+}
+
 /// Whether packets cross `a` before `b`, both seen with the same TTL. Whose own address a frame
 /// leaves or ends at says so between two hosts; where that does not tell, time does: on one host at once, between two by both ways,
 /// whatever their clocks show.
@@ -295,6 +329,9 @@ fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
     // Who forwards takes one from the TTL, so that no other host before it has seen what it sends, and none behind what it gets.
     let sends = (is_own(a, a.src_mac), is_own(b, b.src_mac));
     let gets = (is_own(a, a.dst_mac), is_own(b, b.dst_mac));
+    if let Some(is_first) = by_tunnel(ctx, (a, sends.0, gets.0), (b, sends.1, gets.1), apart) {
+        return is_first;
+    }
     if apart && sends.0 != sends.1 {
         return sends.0;
     }
@@ -305,6 +342,28 @@ fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
     let back = if apart { later(&opposite(ctx, a, legs), &opposite(ctx, b, legs)) } else { None };
     // With both, the difference is the sum of both ways' delays if `a` is nearer, and its negative if not.
     there.is_some_and(|there| there.saturating_sub(back.unwrap_or_default()) > 0)
+}
+
+/// Of a packet within another and the packet itself, whether `a`'s is first: the one that leaves under a device's own address is put into
+/// the other, the one that ends at a device's own address was taken out of it. Where MACs do not tell, on one host, its pods do.
+fn by_tunnel(ctx: Context<'_>, a: (&Hop, bool, bool), b: (&Hop, bool, bool), apart: bool) -> Option<bool> {
+    let key = |h: &Hop| h.sightings.iter().find_map(|s| stream(ctx, s)).map(|s| &s.key);
+    let (x, y) = (key(a.0)?, key(b.0)?);
+    if a.0.is_mirrored || b.0.is_mirrored || x.tunnels.len() == y.tunnels.len() {
+        return None;
+    }
+    let a_is_plain = x.tunnels.len() < y.tunnels.len();
+    let (_, sends, gets) = if a_is_plain { a } else { b };
+    if sends != gets {
+        return Some(a_is_plain == sends);
+    }
+    let node = |ip: IpAddr| ctx.inv.owner_of_ip(ip).and_then(|c| ctx.inv.pods.get(&c.owner)).and_then(|p| p.node.as_ref());
+    let flow = y.flow.filter(|_| !apart)?;
+    match (node(flow.src) == Some(&a.0.owner), node(flow.dst) == Some(&a.0.owner)) {
+        (true, false) => Some(a_is_plain),
+        (false, true) => Some(!a_is_plain),
+        _ => None,
+    }
 }
 
 /// The other way's packets at a hop's point, under the same addresses: a point may see a packet before and after a translation.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    Claim, EniInfo, HostInfo, Id, Inventory, gateway_of, host_route, interface_id, is_eni_name, is_link_local, is_special, merge,
+    Claim, EniInfo, HostInfo, Id, Inventory, PodInfo, gateway_of, host_route, interface_id, is_eni_name, is_link_local, is_special, merge,
     push_claim, spoken,
 };
 use crate::confidence as weight;
@@ -134,6 +134,20 @@ impl Inventory {
         }
         self.hosts = hosts;
         self.index();
+    }
+
+    /// A pod whose address is none of the VPC's is another CNI's, and what that one calls the pod's link only its node can say.
+    pub(super) fn unname_links(&mut self) {
+        let is_listed = self.subnets.values().any(|s| !s.is_nameless && !s.cidrs.is_empty());
+        let outside =
+            |p: &PodInfo| p.eni.is_none() && p.branch.is_none() && !p.ips.is_empty() && !p.ips.iter().any(|ip| self.is_inside(*ip));
+        let others = self.pods.values().filter(|p| is_listed && !p.host_network && outside(p));
+        let names: Vec<(Id, String)> = others.filter_map(|p| Some((p.id.clone(), format!("to-{}", p.ips.first()?)))).collect();
+        for (id, name) in names {
+            if let Some(p) = self.pods.get_mut(&id) {
+                p.veth = name;
+            }
+        }
     }
 
     /// The names that hosts give to their pods' links outweigh the ones that the CNI would compute.

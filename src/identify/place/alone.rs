@@ -59,14 +59,16 @@ pub(super) fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventor
         }
         // Who is at the other end of a host's link may be unknown, yet the capture may be from there.
         let other = everywhere.iter().map(|x| x.0).find(|m| m != mac && inv.owner_of_mac(*m).is_none());
-        if let Some(other) = other.filter(|_| veth_word(&name).is_some() && inv.nodes.contains_key(&claim.owner)) {
+        // Nor does a tunnel's device, where one other node is behind it, show whose end it is.
+        let is_tunnel = inv.tables.get(&claim.owner).is_some_and(|t| t.is_tunnel(&name));
+        if let Some(other) = other.filter(|_| (veth_word(&name).is_some() || is_tunnel) && inv.nodes.contains_key(&claim.owner)) {
             let guest = format!("unknown:{other}");
             let (interface, name) = (format!("if:{other}"), other.to_string());
             found.push(Candidate {
                 interface,
                 owner: guest,
                 name,
-                odds: odds / weight::PRIOR_NODE_SIDE,
+                odds: if is_tunnel { odds } else { odds / weight::PRIOR_NODE_SIDE },
                 trust: claim.p,
                 ev: vec![ev],
                 link: None,
