@@ -13,7 +13,7 @@ use crate::correlate::flows::{self, Flows};
 use crate::diagnose::{self, Told};
 use crate::digest::{CaptureDigest, Tuple};
 use crate::evidence::{Book, Ev, Place, Used};
-use crate::identify::inventory::{Id, Inventory, is_special, short};
+use crate::identify::inventory::{Id, Inventory, behind_nat64, is_special, short};
 use crate::identify::place::{self, Capture, Point};
 use crate::identify::resolved::Resolved;
 use crate::ingest::{Data, Ingested};
@@ -271,12 +271,12 @@ impl Publisher<'_> {
             for leg in &path.legs {
                 for ip in [leg.tuple.src, leg.tuple.dst] {
                     let holder = path.holder(inv, ip);
-                    let id = match holder.or_else(|| inv.owner_of_ip(ip).map(|c| &c.owner)) {
+                    let id = match holder.or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
                         Some(id) => Cow::from(id),
                         None => Cow::from(inv.stranger(ip)),
                     };
                     self.entity(&id, 1.0, &leg.ev);
-                    if holder.is_some()
+                    if (holder.is_some() || behind_nat64(ip).is_some())
                         && let Some(d) = self.entities.get_mut(&*id)
                     {
                         d.ips.insert(ip);
@@ -699,7 +699,7 @@ impl Publisher<'_> {
             return Path { id: path_id(n), ..Path::default() }.write(to);
         };
         let inv = self.inv;
-        let entity = |ip: IpAddr| match p.holder(inv, ip).or_else(|| inv.owner_of_ip(ip).map(|c| &c.owner)) {
+        let entity = |ip: IpAddr| match p.holder(inv, ip).or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
             Some(id) => Cow::from(id),
             None => Cow::from(inv.stranger(ip)),
         };

@@ -495,8 +495,14 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
             let expects = t.protocol != Protocol::Other(0) && captured_back;
             if expects && !matches!(request.verdict, Verdict::Rejected) {
                 let to = address(path.legs.first().map_or(t.dst, |l| l.tuple.dst), t.dst_port, t.protocol);
-                let summary = format!("nothing answers {}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
+                let arrived = request.hops.last().filter(|_| request.verdict == Verdict::Delivered);
+                let reached = arrived.map_or(String::new(), |h| format!(", although its packets reach {}", short(&h.owner)));
+                let summary = format!("nothing answers {}{reached}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
                 let step = match ended_before(ctx, request) {
+                    _ if arrived.is_some() => Some(format!(
+                        "look into {}: whether something listens at {to} (ss -ltnu), is stopped or overloaded, and whether its own rules drop it",
+                        arrived.map_or("it", |h| short(&h.owner))
+                    )),
                     Some((interface, last)) => Some(format!(
                         "the capture at {} has no packets so late: if it still ran, they are lost between {} and it; if it had been stopped, capture again and stop all captures last",
                         short(&interface),

@@ -732,6 +732,7 @@ impl Inventory {
     /// The entity for an address that no inventory claims: outside all networks, or a stranger.
     #[must_use]
     pub fn stranger(&self, ip: IpAddr) -> Id {
+        let ip = behind_nat64(ip).unwrap_or(ip);
         let mut id = String::with_capacity(24);
         id.push_str(if self.is_outside(ip) { "external:" } else { "unknown:" });
         push_ip(&mut id, ip);
@@ -748,14 +749,29 @@ impl Inventory {
     /// Whether the owner of an address, whoever that is, is outside all networks.
     #[must_use]
     pub fn is_external(&self, ip: IpAddr) -> bool {
-        self.owner_of_ip(ip).map_or_else(|| self.is_outside(ip), |c| c.owner.starts_with("external:"))
+        self.owner_of_end(ip).map_or_else(|| self.is_outside(behind_nat64(ip).unwrap_or(ip)), |c| c.owner.starts_with("external:"))
+    }
+
+    /// The best claim on the address of a conversation's end: of one that a NAT64 gateway translates, on what it translates to.
+    #[must_use]
+    pub fn owner_of_end(&self, ip: IpAddr) -> Option<&Claim> {
+        self.owner_of_ip(ip).or_else(|| self.owner_of_ip(behind_nat64(ip)?))
     }
 
     /// The owner's id of an address, whoever that is.
     #[must_use]
     pub fn entity_of_ip(&self, ip: IpAddr) -> Id {
-        self.owner_of_ip(ip).map_or_else(|| self.stranger(ip), |c| c.owner.clone())
+        self.owner_of_end(ip).map_or_else(|| self.stranger(ip), |c| c.owner.clone())
     }
+}
+
+/// The IPv4 address that an IPv6 one of the well-known prefix stands for (RFC 6052 §2.1): a NAT64 gateway translates to it.
+#[must_use]
+pub fn behind_nat64(ip: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(six) = ip else { return None };
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = six.segments() else { return None };
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Some(IpAddr::from([a, b, c, d]))
 }
 
 /// Addresses that nobody can have on the Internet: RFC 1918, RFC 4193, link-local, and RFC 6598's shared ones.

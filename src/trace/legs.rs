@@ -10,7 +10,7 @@ use crate::correlate::flows::Conversation;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{ServicePort, TargetPort};
-use crate::identify::inventory::{Id, Inventory, LbInfo, ServiceInfo, is_private, short};
+use crate::identify::inventory::{Id, Inventory, LbInfo, ServiceInfo, behind_nat64, is_private, short};
 use crate::identify::place::INITIAL_TTLS;
 use crate::model::{Nanos, Protocol};
 use crate::order;
@@ -28,6 +28,9 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
     }
     if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l).or_else(|| dialled_at_balancer(ctx.inv, l))) {
         legs.insert(0, leg);
+    }
+    if let Some((at, leg)) = legs.windows(2).enumerate().find_map(|(n, pair)| Some((n + 1, within_gateway(ctx.inv, pair)?))) {
+        legs.insert(at, leg);
     }
     let last = legs.last()?.clone();
     if let Some(leg) = after(ctx.inv, &last).or_else(|| masquerade_of_cni(ctx, &last)) {
@@ -105,6 +108,14 @@ fn services_by_endpoint(inv: &Inventory, t: Tuple) -> impl Iterator<Item = (&Ser
     })
 }
 
+/// Between what a pod sends to a NAT64 gateway and what comes out of the Internet gateway: the NAT gateway's own address, whose port stays.
+fn within_gateway(inv: &Inventory, pair: &[Leg]) -> Option<Leg> {
+    let [a, b] = pair else { return None };
+    behind_nat64(a.tuple.dst).filter(|v4| *v4 == b.tuple.dst)?;
+    let (eni, private) = inv.behind_public(b.tuple.src).filter(|(e, _)| e.owner.starts_with("natgw:"))?;
+    Some(Leg { tuple: Tuple { src: private, ..b.tuple }, flow: None, ev: eni.ev.clone() })
+}
+
 /// What a NAT gateway and the Internet gateway make of a source address on the way out.
 fn behind_gateway(inv: &Inventory, last: &Leg) -> Option<Leg> {
     let t = last.tuple;
@@ -115,9 +126,9 @@ fn behind_gateway(inv: &Inventory, last: &Leg) -> Option<Leg> {
     if let Some((_, public)) = eni.public.iter().find(|p| p.0 == t.src) {
         return Some(Leg { tuple: Tuple { src: *public, ..t }, flow: None, ev: eni.ev.clone() });
     }
-    let nat = super::model::default_route(inv, eni.subnet.as_deref(), eni.vpc.as_deref()).filter(|r| r.starts_with("nat-"))?;
+    let nat = super::model::route_to(inv, eni.subnet.as_deref(), eni.vpc.as_deref(), t.dst).filter(|r| r.starts_with("nat-"))?;
     let gateway = inv.enis.values().find(|e| e.owner == format!("natgw:{nat}"))?;
-    let tuple = Tuple { src: gateway.primary?, src_port: 0, ..t };
+    let tuple = Tuple { src: gateway.primary?, src_port: 0, dst: behind_nat64(t.dst).unwrap_or(t.dst), ..t };
     Some(Leg { tuple, flow: None, ev: gateway.ev.clone() })
 }
 

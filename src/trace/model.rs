@@ -423,7 +423,8 @@ impl<'a> Walker<'a> {
     fn leave_to_outside(&mut self, from: Option<&'a EniInfo>, subnet: Option<&str>, owner: &Id) -> At<'a> {
         let inv = self.inv;
         let vpc = from.and_then(|e| e.vpc.clone()).or_else(|| subnet.and_then(|s| inv.subnets.get(s)).and_then(|s| s.vpc.clone()));
-        let target = default_route(inv, subnet, vpc.as_deref());
+        let dst = self.tuple().map(|t| t.dst);
+        let target = dst.and_then(|dst| route_to(inv, subnet, vpc.as_deref(), dst));
         if let Some(nat) = target.as_deref().filter(|t| t.starts_with("nat-")) {
             let id = format!("natgw:{nat}");
             let eni = inv.enis.values().find(|e| e.owner == id);
@@ -482,11 +483,15 @@ fn listed(e: &EniInfo) -> f64 {
     if e.id.starts_with("eni-") { STATED } else { TOLD }
 }
 
-/// The target of a subnet's default route: its own table's, else the VPC's main table's.
+/// The target of a subnet's route to an address outside: of its own table, else of the VPC's main table. The longest prefix wins; where
+/// none fits, as in a table that was printed in part, any default route.
 #[must_use]
-pub fn default_route(inv: &Inventory, subnet: Option<&str>, vpc: Option<&str>) -> Option<String> {
+pub fn route_to(inv: &Inventory, subnet: Option<&str>, vpc: Option<&str>, dst: IpAddr) -> Option<String> {
     let of_subnet = inv.route_tables.iter().find(|(t, _)| subnet.is_some_and(|s| t.subnets.iter().any(|x| x == s)));
     let main = || inv.route_tables.iter().find(|(t, _)| t.is_main && (vpc.is_none() || t.vpc.as_deref() == vpc));
     let (table, _) = of_subnet.or_else(main)?;
-    table.routes.iter().find(|r| r.destination.is_some_and(|d| d.prefix_len() == 0)).map(|r| r.target.clone())
+    let length = |r: &&crate::facts::VpcRoute| r.destination.map_or(0, |d| d.prefix_len());
+    let fitting = table.routes.iter().filter(|r| r.destination.is_some_and(|d| d.contains(&dst))).max_by_key(length);
+    let default = || table.routes.iter().find(|r| r.destination.is_some_and(|d| d.prefix_len() == 0));
+    fitting.or_else(default).map(|r| r.target.clone())
 }
