@@ -127,21 +127,20 @@ impl Row for Path {
         self.legs = read_legs(from, &mut ev);
         self.rewriters = from.list(|from| from.option(Reader::text));
         (self.packets, self.bytes) = (from.number(), from.number());
-        let spare = &mut self.spare;
-        spare.extend(self.directions.iter_mut().flat_map(|d| d.hops.drain(..)));
-        from.list_again(&mut self.directions, |from, d| {
+        let count = from.small::<usize>();
+        while self.directions.len() > count {
+            self.spare.extend(self.directions.pop());
+        }
+        self.directions.extend((self.directions.len()..count).map(|_| self.spare.pop().unwrap_or_default()));
+        for d in &mut self.directions {
             d.way = if from.flag() { Way::Reply } else { Way::Request };
-            d.hops.extend((0..from.number()).map(|_| {
-                let mut hop = spare.pop().unwrap_or_default();
-                read_hop(from, &mut hop, &mut ev);
-                hop
-            }));
+            from.list_again(&mut d.hops, |from, hop| read_hop(from, hop, &mut ev));
             d.verdict = Verdict::numbered(from.number());
             d.lost_after = from.option(Reader::small);
             d.silent = from.list(|from| (from.small(), from.text()));
             d.looked_for = from.option(Reader::number);
             d.arrived = from.flag();
-        });
+        }
     }
 }
 

@@ -164,8 +164,8 @@ pub struct Path {
     pub bytes: u64,
     /// Request, and reply where anything of one was seen.
     pub directions: Vec<Direction>,
-    /// Hops of the path that was here before: the next ones use their room.
-    spare: Vec<Hop>,
+    /// Directions of paths that were here before: the next ones use their room.
+    spare: Vec<Direction>,
 }
 
 impl Path {
