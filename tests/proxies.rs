@@ -50,11 +50,14 @@ fn pcap(segments: impl IntoIterator<Item = Segment>) -> Vec<u8> {
 
 /// Two clients ask the proxy at the same time, and it asks the server twice: what each says in front and behind.
 fn asked(front: [&str; 2], behind: [&str; 2]) -> Report {
+    said(front.map(str::as_bytes), behind.map(str::as_bytes))
+}
+
+fn said(front: [&[u8]; 2], behind: [&[u8]; 2]) -> Report {
     let client = |n: u8| (Ipv4Addr::new(10, 0, 0, 20 + n), 40_000 + u16::from(n));
-    let before = (0..2).flat_map(|n| connection(u64::from(n) * 10, client(n), (PROXY, 80), front[usize::from(n)].as_bytes()));
-    let after = (0..2).flat_map(|n: u8| {
-        connection(2_000 + u64::from(n) * 10, (PROXY, 50_000 + u16::from(n)), (SERVER, 8080), behind[usize::from(n)].as_bytes())
-    });
+    let before = (0..2).flat_map(|n| connection(u64::from(n) * 10, client(n), (PROXY, 80), front[usize::from(n)]));
+    let after = (0..2)
+        .flat_map(|n: u8| connection(2_000 + u64::from(n) * 10, (PROXY, 50_000 + u16::from(n)), (SERVER, 8080), behind[usize::from(n)]));
     let inputs = [("a.pcap", pcap(before)), ("b.pcap", pcap(after))];
     let read = |(name, bytes): &(&str, Vec<u8>)| {
         let mut ingest = Ingest::new(name);
@@ -79,6 +82,32 @@ fn what_differs_joins() {
     let report = asked([a, b], [b, a]);
     assert_eq!(joined(&report), [(40_000, 50_001), (40_001, 50_000)]);
     assert!(report.paths.iter().flat_map(|p| &p.relays).all(|r| r.through == "unknown:10.0.0.5" && !r.evidence.is_empty()));
+}
+
+/// What a client of HTTP/2 sends first: one request, in words of HPACK (RFC 7541) that are not compressed, and what it carries.
+fn http2(path: &str, carries: &[u8]) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u8, body: &[u8]| {
+        [&[0, 0, u8::try_from(body.len()).unwrap(), kind, flags, 0, 0, 0, stream][..], body].concat()
+    };
+    let text = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
+    let headers = [vec![0x82, 0x86], text(0x44, path), text(0x41, "shop")].concat();
+    let data = if carries.is_empty() { Vec::new() } else { frame(0, 1, 1, carries) };
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[]), frame(1, 4, 1, &headers), data].concat()
+}
+
+#[test]
+fn http_2_joins_http_1_and_http_2() {
+    let (a, b) = (http2("/a?id=1", b""), http2("/a?id=2", b""));
+    let (x, y) = ("GET /a?id=1 HTTP/1.1\r\nHost: shop\r\n\r\n", "GET /a?id=2 HTTP/1.1\r\nHost: shop\r\n\r\n");
+    assert_eq!(joined(&said([&a, &b], [y.as_bytes(), x.as_bytes()])), [(40_000, 50_001), (40_001, 50_000)]);
+    assert_eq!(joined(&said([&a, &b], [&b, &a])), [(40_000, 50_001), (40_001, 50_000)]);
+    // One path, as gRPC has for each method: what the requests carry tells them apart.
+    let (a, b) =
+        (http2("/shop.Cart/Add", b"\0\0\0\0\x14item 1 for cart 4711"), http2("/shop.Cart/Add", b"\0\0\0\0\x14item 2 for cart 4712"));
+    assert_eq!(joined(&said([&a, &b], [&b, &a])), [(40_000, 50_001), (40_001, 50_000)]);
+    // The preface alone is everybody's.
+    let nothing = http2("/", b"");
+    assert_eq!(joined(&said([&nothing[..33], &nothing[..33]], [&nothing[..33], &nothing[..33]])), []);
 }
 
 #[test]

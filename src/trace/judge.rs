@@ -50,8 +50,11 @@ pub(super) fn judge(
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
     let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
-    let by_icmp = by_icmp.filter(|by| !path.direction(Way::Request).is_some_and(|d| went_on(d, by)));
+    let is_service = |by: &Id| ctx.inv.services.contains_key(by);
+    let by_icmp = by_icmp.filter(|by| !path.direction(Way::Request).is_some_and(|d| went_on(d, by, is_service(by))));
     let refused = refusal(ctx, path) || by_icmp.is_some();
+    // A service's address speaks for whoever answered behind it.
+    let by_icmp = by_icmp.filter(|by| !is_service(by));
     for d in &mut path.directions {
         decide(d, replied, refused, by_icmp.as_deref(), |d, n| is_before_its_end(ctx, d, n));
     }
@@ -688,10 +691,13 @@ fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> Option<Id> {
     first
 }
 
-/// Whether packets went on behind whoever turned some away.
-fn went_on(d: &Direction, by: &str) -> bool {
-    let last = d.hops.iter().rposition(Hop::observed);
-    d.hops.iter().rposition(|h| h.owner == by).zip(last).is_some_and(|(by, last)| by < last)
+/// Whether packets went on behind whoever turned some away: to a hop behind that one, or to their end where it is none of the hops.
+fn went_on(d: &Direction, by: &str, is_service: bool) -> bool {
+    let Some(last) = d.hops.iter().rposition(Hop::observed) else { return false };
+    match d.hops.iter().rposition(|h| h.owner == by) {
+        Some(by) => by < last,
+        None => !is_service && d.arrived && last + 1 == d.hops.len(),
+    }
 }
 
 /// The last hop that the packets are known to have passed: captured there, or accepted there by the VPC.
@@ -732,6 +738,8 @@ fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>, is_
         });
         let end = match refuser {
             Some(n) => n,
+            // None of the hops: beyond the last that saw the packets nothing is known.
+            None if by.is_some() => last,
             None if d.silent.is_empty() => d.hops.len() - 1,
             None => last,
         };
