@@ -498,17 +498,17 @@ fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Boo
                 let arrived = request.hops.last().filter(|_| request.verdict == Verdict::Delivered);
                 let reached = arrived.map_or(String::new(), |h| format!(", although its packets reach {}", short(&h.owner)));
                 let summary = format!("nothing answers {}{reached}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
-                let step = match ended_before(ctx, request) {
-                    _ if arrived.is_some() => Some(format!(
+                let step = match (arrived, ended_before(ctx, request)) {
+                    (Some(end), _) => Some(format!(
                         "look into {}: whether something listens at {to} (ss -ltnu), is stopped or overloaded, and whether its own rules drop it",
-                        arrived.map_or("it", |h| short(&h.owner))
+                        short(&end.owner)
                     )),
-                    Some((interface, last)) => Some(format!(
+                    (None, Some((interface, last))) => Some(format!(
                         "the capture at {} has no packets so late: if it still ran, they are lost between {} and it; if it had been stopped, capture again and stop all captures last",
                         short(&interface),
                         short(&last)
                     )),
-                    None => {
+                    (None, None) => {
                         judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)))
                     }
                 };

@@ -27,99 +27,6 @@
   const unpack = (packed) =>
     new Response(new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
 
-  // A reader's second thread, which reads ahead: browsers copy what their own process has read of a file in the thread that asked for it,
-  // and that takes a reader as long as looking at the packets. It is told a reading's number, the file, from where on and in what slices;
-  // gives two, and one more for each further message.
-  const readAhead = () => {
-    let [reading, file, next, size, slices, last] = [0, null, 0, 0, [], Promise.resolve()];
-    const give = async (now) => {
-      while (slices.length < 2 && next < file.size) {
-        const slice = file.slice(next, next + size).arrayBuffer();
-        slice.catch(() => {}); // Said when its turn comes.
-        slices.push(slice);
-        next += size;
-      }
-      try {
-        const buffer = now === reading && await slices.shift();
-        if (buffer) self.postMessage([now, buffer], [buffer]);
-      } catch (error) {
-        self.postMessage([now, null, error.message]);
-      }
-    };
-    self.onmessage = ({ data }) => {
-      if (data) [reading, file, next, size, slices] = [...data, []];
-      const now = reading;
-      for (let n = data ? 2 : 1; n > 0; n -= 1) last = last.then(() => give(now));
-    };
-    self.postMessage('ready');
-  };
-
-  // What every worker does first. One that reads starts its second thread; until that is ready, where there is none, or if it does not
-  // answer, the reader reads by itself.
-  const begin = (wasm_bindgen) => {
-    const PATIENCE_MS = 5000;
-    self.onmessage = ({ data: { module, ahead } }) => {
-      self.onmessage = null;
-      let [thread, reading, answers, heard] = [null, 0, [], () => {}];
-      const leave = (why) => {
-        console.info('no thread reads ahead:', why);
-        thread?.terminate();
-        thread = null;
-        heard();
-      };
-      self.hopscopeHost = {
-        ahead([file, from, size]) {
-          if (!thread) return null;
-          const now = (reading += 1);
-          let next = from;
-          answers = [];
-          thread.postMessage([now, file, from, size]);
-          return async () => {
-            const at = next;
-            next += size;
-            if (at >= file.size) return null;
-            if (thread && !answers.length) {
-              const timer = setTimeout(() => leave('it does not answer'), PATIENCE_MS);
-              await new Promise((resolve) => { heard = resolve; });
-              clearTimeout(timer);
-            }
-            const [, buffer, why] = answers.shift() ?? [];
-            if (why) throw new Error(why);
-            thread?.postMessage(null);
-            return buffer ?? file.slice(at, next).arrayBuffer();
-          };
-        },
-      };
-      if (ahead) {
-        try {
-          // An address of this thread's own: from file:// the page's is another origin's.
-          const own = URL.createObjectURL(ahead);
-          const createScriptURL = (url) => {
-            if (url !== own) throw new TypeError('not an address of this program');
-            return url;
-          };
-          const policy = self.trustedTypes ? self.trustedTypes.createPolicy('hopscope', { createScriptURL }) : { createScriptURL };
-          const worker = new Worker(policy.createScriptURL(own));
-          worker.onerror = (event) => {
-            event.preventDefault();
-            leave(event.message);
-          };
-          worker.onmessage = () => {
-            thread = worker;
-            worker.onmessage = ({ data }) => {
-              if (data[0] !== reading) return;
-              answers.push(data);
-              heard();
-            };
-          };
-        } catch (error) {
-          leave(error.message);
-        }
-      }
-      wasm_bindgen.initSync({ module });
-    };
-  };
-
   try {
     // Where the browser enforces Trusted Types, no other code can turn a string into a script's address.
     const ours = new Set(['sw.js', hopscopeData.engine]);
@@ -144,10 +51,6 @@
       else resolve();
     });
 
-    // Firefox (153) now and then never returns from starting a worker in a worker, and sends what goes between two of the page's own by way
-    // of another process; so a second thread is for browsers of which it is known that it helps.
-    const canReadAhead = navigator.userAgentData?.brands.some(({ brand }) => brand === 'Chromium') ?? false;
-
     // What a worker is started from, once the engine is there.
     let start = null;
     const bring = async () => {
@@ -155,10 +58,11 @@
       const { build, glue, module } = self.hopscopeEngine;
       if (build !== hopscopeData.build) throw new Error('it is of another build than this page; reload the page');
       const compiled = await WebAssembly.compile(await unpack(module));
-      const script = (text) => new Blob([text], { type: 'text/javascript' });
-      const url = URL.createObjectURL(script('(' + begin.toString() + ')((' + glue.toString() + ')());\n'));
+      const text = 'const wasm_bindgen = (' + glue.toString() + ')();\n'
+        + 'self.onmessage = (event) => { self.onmessage = null; wasm_bindgen.initSync({ module: event.data }); };\n';
+      const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
       ours.add(url);
-      start = { module: compiled, url, ahead: script('(' + readAhead.toString() + ')();\n') };
+      start = { module: compiled, url };
       self.hopscopeEngine.module = null;
       if ('serviceWorker' in navigator && location.protocol.startsWith('http') && hopscopeData.engine) {
         navigator.serviceWorker.register(policy.createScriptURL('sw.js')).catch((e) => console.info('no offline copy:', e.message));
@@ -175,10 +79,10 @@
         });
         return coming;
       },
-      startWorker(reads) {
+      startWorker() {
         if (!start) throw new Error('the engine is not there yet');
         const worker = new Worker(policy.createScriptURL(start.url));
-        worker.postMessage({ module: start.module, ahead: reads && canReadAhead ? start.ahead : null });
+        worker.postMessage(start.module);
         return worker;
       },
       async example(name) {

@@ -22,10 +22,9 @@ export function startAndStop() {
 }
 
 /** A page of its own, in a profile of its own; `faults` gets whatever went wrong in it. */
-export async function open(url, { before, ...options } = {}) {
+export async function open(url, options = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  if (before) await page.addInitScript({ content: before });
   const faults = [];
   page.on('pageerror', (error) => faults.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));

@@ -182,7 +182,7 @@ test('nothing gets out of the workers that the page starts for itself, from thei
     await page.locator('[data-testid="example"]').click();
     const report = await reportOver(page, filesBelow(example).length);
     assertSame(report, native(example, filesBelow(example)));
-    await page.waitForFunction(() => self.workersStarted >= 2 && self.leakTries.length > self.workersStarted, undefined, { timeout: 60_000 });
+    await page.waitForFunction(() => self.workersStarted >= 2 && self.leakTries.length === self.workersStarted, undefined, { timeout: 60_000 });
     for (const tried of await page.evaluate(() => self.leakTries)) {
       for (const way of ['fetch', 'xhr', 'webSocket', 'importScripts']) assert.ok(tried.includes(way), `${way}: ${tried}`);
     }

@@ -99,8 +99,8 @@ test('what the page rehearses leaves nothing behind', LONG, async () => {
   assert.equal(await page.locator('[data-testid="input"], [data-testid="conversation"], [data-testid="hop"]').count(), 0);
   const report = JSON.parse(await page.evaluate(() => window.hopscopeReport()));
   assert.deepEqual([report.inputs, report.paths], [[], []]);
-  // One reader, the thread that reads ahead of it, one analyst.
-  assert.equal(page.workers().length, 3);
+  // One reader, one analyst.
+  assert.equal(page.workers().length, 2);
   assert.deepEqual(faults, []);
   await context.close();
 });

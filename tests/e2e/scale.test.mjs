@@ -95,48 +95,16 @@ async function tasksDuring(page, act) {
 const settled = (page, inputs = 1) => page.waitForFunction((count) => window.droppedAt && document.querySelector('[data-testid="state"]')?.dataset.settled === 'true'
   && document.querySelector('[data-testid="state"]').dataset.inputs === String(count), inputs, { timeout: 200_000 });
 
-/** A script for before the page's own: what the page starts workers from goes through `change`, a function's text, first. */
-const withScripts = (change) => `window.Blob = class extends Blob {
-  constructor(parts, options) { super(options?.type === 'text/javascript' ? parts.map(${change}) : parts, options); }
-};`;
-
-/** What the thread that reads ahead of a reader runs: as it is but counted, silent, failing at its first task, or failing at once. */
-const READS_AHEAD = {
-  counted: (text) => `${text};const give = self.onmessage;
-    self.onmessage = (event) => { new BroadcastChannel('ahead').postMessage('asked'); give(event); };`,
-  silent: () => "self.postMessage('ready');",
-  failing: () => "self.postMessage('ready'); self.onmessage = () => { throw new Error('made to fail'); };",
-  none: () => "throw new Error('made to fail');",
-};
-
-test('a thread reads ahead of a reader, and where it does not, the same is read', LONG, async () => {
-  const reports = {};
-  for (const [how, make] of Object.entries(READS_AHEAD)) {
-    const before = `window.asked = 0;
-      new BroadcastChannel('ahead').onmessage = () => { window.asked += 1; };
-      ${withScripts(`(text) => (text.includes("postMessage('ready')") ? (${make})(text) : text)`)}`;
-    const { context, page, faults } = await open(site.url, { before });
-    await page.evaluate(addCapture, { name: 'large.pcap', packets: 300_000, conversations: 40 });
-    await settled(page);
-    reports[how] = await page.evaluate(() => window.hopscopeReport());
-    const asked = await page.evaluate(() => window.asked);
-    assert.equal(asked > 0, how === 'counted', `${how}: asked ${asked} times`);
-    assert.equal(reports[how], reports.counted, how);
-    assert.deepEqual(faults, []);
-    await context.close();
-  }
-});
-
 test('a large capture: a first answer while it is being read, and a far frame read from near by', LONG, async () => {
+  const { context, page, faults } = await open(site.url);
   // A slow disk: else the whole may be read before the first answer is drawn.
-  const slow = () => {
+  page.on('worker', (worker) => worker.evaluate(() => {
     const whole = Blob.prototype.arrayBuffer;
     Blob.prototype.arrayBuffer = async function () {
       await new Promise((resolve) => setTimeout(resolve, 800));
       return whole.call(this);
     };
-  };
-  const { context, page, faults } = await open(site.url, { before: withScripts(`(text) => ${JSON.stringify(`(${slow})();\n`)} + text`) });
+  }).catch(() => {}));
   await page.evaluate(addCapture, { name: 'large.pcap', packets: 900_000, conversations: 40 });
   await page.locator('[data-testid="conversation"]').first().waitFor({ timeout: 60_000 });
   const first = await page.evaluate(() => ({

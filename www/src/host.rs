@@ -26,19 +26,12 @@ pub async fn engine() -> Result<(), String> {
     JsFuture::from(promise).await.map(drop).map_err(|e| text_of(&e))
 }
 
-/// A new worker with the engine in it; it takes messages at once. One that `reads` files gets a thread that reads ahead for it.
+/// A new worker with the engine in it; it takes messages at once.
 ///
 /// # Errors
 /// The engine is not there, or the browser refused to start a worker; its own words.
-pub fn start_worker(reads: bool) -> Result<web_sys::Worker, String> {
-    method("startWorker", &JsValue::from_bool(reads))?.dyn_into().map_err(|_| "boot.js gave something other than a worker".to_owned())
-}
-
-/// In a worker that reads: has its other thread read the blob from there on in slices of that size. Each call of what it gives is a promise
-/// of the next, as an `ArrayBuffer`, and of nothing after the last. `None`: there is no such thread, or not yet.
-pub fn ahead(blob: &web_sys::Blob, from: f64, slice: f64) -> Option<Function> {
-    let wanted = Array::of3(blob, &JsValue::from_f64(from), &JsValue::from_f64(slice));
-    method("ahead", &wanted).ok()?.dyn_into().ok()
+pub fn start_worker() -> Result<web_sys::Worker, String> {
+    method("startWorker", &JsValue::UNDEFINED)?.dyn_into().map_err(|_| "boot.js gave something other than a worker".to_owned())
 }
 
 /// The files of an example: path and bytes. They come with the engine.

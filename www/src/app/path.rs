@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hopscope::report::{DirectionPath, Hop, Rewrite, Side, Way};
+use hopscope::report::{DirectionPath, Hop, Rewrite, Side, Verdict, Way};
 use hopscope::views::words;
 use leptos::html::{button, div, h1, p, section, span, table, tbody, td, th, thead, tr};
 use leptos::prelude::*;
@@ -127,8 +127,8 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
         .enumerate()
         .map(|(i, hop)| {
             let HopLabel { owner, interface, .. } = labels.get(i).cloned().unwrap_or_default();
-            let is_last = direction.lost_after == u32::try_from(i).ok();
-            hop_row(app, index, i, hop, &owner, interface.as_deref(), is_last)
+            let end = (direction.lost_after == u32::try_from(i).ok()).then_some(direction.verdict);
+            hop_row(app, index, i, hop, &owner, interface.as_deref(), end)
         })
         .collect_view();
     let heads = [
@@ -156,7 +156,12 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
         .into_any()
 }
 
-fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, interface: Option<&str>, is_last: bool) -> AnyView {
+/// What is said at the last hop that packets came to.
+fn turned(verdict: Verdict) -> &'static str {
+    if verdict == Verdict::Rejected { "refused after this" } else { "lost after this" }
+}
+
+fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, interface: Option<&str>, end: Option<Verdict>) -> AnyView {
     let focus = Focus::Hop(direction, index);
     let (is_focus, look) = (focus.clone(), focus);
     let socket = |ip: &Option<String>, port: Option<u16>| match (ip, port) {
@@ -183,7 +188,7 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
     let mac = |m: &Option<String>| m.clone().unwrap_or_else(|| "?".to_owned());
     let entity = hop.interface.clone().unwrap_or_else(|| hop.owner.clone());
     tr().class(if hop.observed { "hop" } else { "hop inferred" })
-        .class(("lost", is_last))
+        .class(("lost", end.is_some()))
         .attr("data-testid", "hop")
         .attr("data-observed", if hop.observed { "true" } else { "false" })
         .attr("data-owner", hop.owner.clone())
@@ -209,7 +214,7 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
             cell("Addresses", "mono").child(pair(socket(&hop.src_ip, hop.src_port), socket(&hop.dst_ip, hop.dst_port))),
             cell("TTL", "number").child(hop.ttl.map_or(String::new(), |t| t.to_string())),
             cell("Changed", "").child(changed.join(", ")),
-            cell("Seen", "").child((seen, is_last.then(|| (" ", ui::badge("lost", "lost after this"))))),
+            cell("Seen", "").child((seen, end.map(|verdict| (" ", ui::badge(words::verdict_word(verdict), turned(verdict)))))),
             cell("Delay", "number").attr("title", spread).child(hop.delay_ns.map_or(String::new(), ui::duration)),
             cell("Conf.", "number").child(ui::percent(hop.confidence)),
         ))

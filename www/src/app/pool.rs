@@ -75,12 +75,8 @@ struct Talking {
 }
 
 impl Talking {
-    fn start(
-        reads: bool,
-        mut heard: impl FnMut(FromWorker, Array) + 'static,
-        mut died: impl FnMut(String) + 'static,
-    ) -> Result<Self, String> {
-        let worker = host::start_worker(reads)?;
+    fn start(mut heard: impl FnMut(FromWorker, Array) + 'static, mut died: impl FnMut(String) + 'static) -> Result<Self, String> {
+        let worker = host::start_worker()?;
         let on_message = Closure::new(move |event: MessageEvent| {
             if let Some((head, message)) = host::open::<FromWorker>(&event.data()) {
                 heard(head, message);
@@ -234,7 +230,6 @@ impl Pool {
     fn analyst(&mut self, app: App) -> Result<&mut Analyst, String> {
         if self.analyst.is_none() {
             let worker = Talking::start(
-                false,
                 move |said, message| match said {
                     FromWorker::Answer { ask } => {
                         let resolve = app.pool.try_update_value(|pool| pool.analyst.as_mut()?.asks.remove(&ask)).flatten();
@@ -311,7 +306,6 @@ impl Pool {
     fn start_reader(&mut self, app: App) -> Result<usize, String> {
         let number = self.next_key();
         let worker = Talking::start(
-            true,
             move |said, message| match said {
                 FromWorker::Read { key, found, took_ms } => {
                     // What may yet be a report is not called rejected meanwhile.

@@ -1,5 +1,5 @@
 //! One file → its digests: reads slices, pushes them into the engine, reports progress.
-//! Holds at most four slices of the file at a time, whatever its size, and a piece of one in the module's memory.
+//! Holds at most three slices of the file at a time, whatever its size, and a piece of one in the module's memory.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,8 +8,8 @@ use hopscope::facts::{Correction, Fact};
 use hopscope::ingest::{Data, Ingest, Ingested};
 use hopscope::report::Status;
 use hopscope::sample;
-use js_sys::{Function, Promise, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue};
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, File};
 
@@ -172,10 +172,26 @@ pub async fn feed(blob: &Blob, push: impl FnMut(&[u8], &mut Total) -> bool) -> R
 }
 
 async fn feed_by(blob: &Blob, chunk: &mut Vec<u8>, mut push: impl FnMut(&[u8], &mut Total) -> bool) -> Result<(), (u64, String)> {
+    let size = blob.size();
     chunk.resize(PIECE, 0);
+    let mut next = 0.0;
     let mut total = Total { bytes: 0, said_at: js_sys::Date::now() };
-    let mut slices = Slices::of(blob);
-    while let Some(buffer) = slices.next().await.map_err(|e| (total.bytes, host::text_of(&e)))? {
+    let mut in_flight: VecDeque<Promise> = VecDeque::new();
+    let mut ask = |in_flight: &mut VecDeque<Promise>, at: u64| {
+        while in_flight.len() < 2 && next < size {
+            let end = (next + if next == 0.0 { FIRST_SLICE } else { SLICE }).min(size);
+            let slice = blob.slice_with_f64_and_f64(next, end).map_err(|e| (at, host::text_of(&e)))?;
+            in_flight.push_back(slice.array_buffer());
+            next = end;
+        }
+        Ok(())
+    };
+    ask(&mut in_flight, 0)?;
+    loop {
+        let Some(promise) = in_flight.pop_front() else { return Ok(()) };
+        let buffer = JsFuture::from(promise).await.map_err(|e| (total.bytes, host::text_of(&e)))?;
+        // Asked before this one is looked at: else only one would be on its way meanwhile.
+        ask(&mut in_flight, total.bytes)?;
         let array = Uint8Array::new(&buffer);
         let (mut from, length) = (0, array.length());
         while from < length {
@@ -188,53 +204,6 @@ async fn feed_by(blob: &Blob, chunk: &mut Vec<u8>, mut push: impl FnMut(&[u8], &
             }
             from = to;
         }
-    }
-    Ok(())
-}
-
-/// A blob's slices in order, two on their way while one is looked at: read by this thread, or by the one that reads ahead (`boot.js`).
-struct Slices<'a> {
-    blob: &'a Blob,
-    /// Where what this thread has not asked for begins.
-    next: f64,
-    in_flight: VecDeque<Promise>,
-    /// Gives a promise of each further slice, of nothing after the last.
-    ahead: Option<Function>,
-}
-
-impl<'a> Slices<'a> {
-    fn of(blob: &'a Blob) -> Self {
-        Self { blob, next: 0.0, in_flight: VecDeque::new(), ahead: None }
-    }
-
-    async fn next(&mut self) -> Result<Option<JsValue>, JsValue> {
-        // Asked before one is waited for: else only one would be on its way meanwhile.
-        self.ask()?;
-        let promise = match (self.in_flight.pop_front(), &self.ahead) {
-            (Some(promise), _) => promise,
-            (None, Some(ahead)) => ahead.call0(&JsValue::NULL)?.dyn_into()?,
-            (None, None) => return Ok(None),
-        };
-        let buffer = JsFuture::from(promise).await?;
-        self.ask()?;
-        Ok(Some(buffer).filter(JsValue::is_object))
-    }
-
-    fn ask(&mut self) -> Result<(), JsValue> {
-        let size = self.blob.size();
-        while self.ahead.is_none() && self.in_flight.len() < 2 && self.next < size {
-            let is_first = self.next == 0.0;
-            if !is_first && size - self.next > SLICE {
-                self.ahead = host::ahead(self.blob, self.next, SLICE);
-                if self.ahead.is_some() {
-                    return Ok(());
-                }
-            }
-            let end = (self.next + if is_first { FIRST_SLICE } else { SLICE }).min(size);
-            self.in_flight.push_back(self.blob.slice_with_f64_and_f64(self.next, end)?.array_buffer());
-            self.next = end;
-        }
-        Ok(())
     }
 }
 
