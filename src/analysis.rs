@@ -224,6 +224,14 @@ impl Links {
     }
 }
 
+/// Whose an address on a path is.
+fn entity_at<'a>(inv: &'a Inventory, path: &'a trace::Path, ip: IpAddr) -> Cow<'a, str> {
+    match path.holder(inv, ip).or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
+        Some(id) => Cow::from(id),
+        None => Cow::from(inv.stranger(ip)),
+    }
+}
+
 struct Publisher<'a> {
     captures: &'a [Capture<'a>],
     points: &'a [Point],
@@ -270,13 +278,9 @@ impl Publisher<'_> {
             }
             for leg in &path.legs {
                 for ip in [leg.tuple.src, leg.tuple.dst] {
-                    let holder = path.holder(inv, ip);
-                    let id = match holder.or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
-                        Some(id) => Cow::from(id),
-                        None => Cow::from(inv.stranger(ip)),
-                    };
+                    let id = entity_at(inv, path, ip);
                     self.entity(&id, 1.0, &leg.ev);
-                    if (holder.is_some() || behind_nat64(ip).is_some())
+                    if (path.holder(inv, ip).is_some() || behind_nat64(ip).is_some())
                         && let Some(d) = self.entities.get_mut(&*id)
                     {
                         d.ips.insert(ip);
@@ -699,10 +703,7 @@ impl Publisher<'_> {
             return Path { id: path_id(n), ..Path::default() }.write(to);
         };
         let inv = self.inv;
-        let entity = |ip: IpAddr| match p.holder(inv, ip).or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
-            Some(id) => Cow::from(id),
-            None => Cow::from(inv.stranger(ip)),
-        };
+        let entity = |ip| entity_at(inv, p, ip);
         let (client, server, via) = (entity(first.src), entity(last.dst), entity(first.dst));
         let end = |entity, ip: IpAddr, port: u16, protocol: Protocol| EndMade { entity, ip, port: port_of(port, protocol) };
         let is_translated = (first.dst, first.dst_port) != (last.dst, last.dst_port);

@@ -434,9 +434,8 @@ fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>
             };
             let next = first_silent.map_or("what was captured further on", |s| short(&s.1));
             let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none{others}", ends(ctx, t));
-            let host = |id: &Id| ctx.inv.pods.get(id).and_then(|p| p.node.clone()).unwrap_or_else(|| id.clone());
-            let beyond = first_silent.and_then(|(point, _)| ctx.points.get(*point)?.owner.as_ref()).map(&host);
-            let suspects = if beyond.is_some_and(|b| b != host(&last.owner)) {
+            let beyond = first_silent.and_then(|(point, _)| ctx.points.get(*point)?.owner.as_ref());
+            let suspects = if beyond.is_some_and(|b| ctx.inv.host_of(b) != ctx.inv.host_of(&last.owner)) {
                 "security groups of both ends, network ACLs and route tables of both subnets, the source/destination check, whether the address is the far ENI's (aws ec2 describe-network-interfaces)"
             } else {
                 "iptables and network policies (iptables-save -c), rp_filter, a full conntrack table (conntrack -S, dmesg)"

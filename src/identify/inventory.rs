@@ -620,6 +620,12 @@ impl Inventory {
             .or_else(|| self.owner_of_ip(ip).and_then(|c| self.pods.get(&c.owner)))
     }
 
+    /// The node of a pod; any other entity itself.
+    #[must_use]
+    pub fn host_of<'a>(&'a self, id: &'a Id) -> &'a Id {
+        self.pods.get(id).and_then(|p| p.node.as_ref()).unwrap_or(id)
+    }
+
     /// The pod that a node reaches by a device under an address: of several that have had it, the one whose link bears that name.
     #[must_use]
     pub fn pod_behind(&self, ip: IpAddr, node: &str, dev: &str) -> Option<&PodInfo> {

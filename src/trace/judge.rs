@@ -2,6 +2,7 @@
 //! Knows hops and clocks; must not take a capture's gap for a loss, nor a packet that was not kept for a missing one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::filters::{LeftOut, lets_through};
 use super::overlay::{Sampled, common, sample_of};
@@ -9,7 +10,7 @@ use super::{Context, Direction, Hop, Leg, Logged, Path};
 use crate::confidence::needed;
 use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
-use crate::digest::{NO_TIME, Piece, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
+use crate::digest::{IcmpErrorSeen, NO_TIME, Piece, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
 use crate::estimate;
 use crate::evidence::{Book, Place};
@@ -37,6 +38,7 @@ pub(super) fn judge(
     taken: &Taken<'_>,
     clocks: &Clocks,
     left_out: &BTreeMap<usize, LeftOut>,
+    refusals: &Refusals,
     book: &mut Book,
 ) {
     for d in &mut path.directions {
@@ -49,7 +51,7 @@ pub(super) fn judge(
         d.silent.retain(|(id, _)| !blind.contains(id));
     }
     let replied = path.direction(Way::Reply).is_some_and(|d| d.hops.iter().any(Hop::observed));
-    let by_icmp = if replied { None } else { refused_by_icmp(ctx, path) };
+    let by_icmp = if replied { None } else { refusals.of(ctx, path) };
     let is_service = |by: &Id| ctx.inv.services.contains_key(by);
     let by_icmp = by_icmp.filter(|by| !path.direction(Way::Request).is_some_and(|d| went_on(d, by, is_service(by))));
     let refused = refusal(ctx, path) || by_icmp.is_some();
@@ -661,34 +663,44 @@ fn refusal(ctx: Context<'_>, path: &Path) -> bool {
     tcp && !seen.is_empty() && seen.iter().all(|refuses| *refuses)
 }
 
-/// An ICMP error that says that a packet of this conversation went no further: no way to its host or port, a rule forbids it, or its
-/// TTL ran out (RFC 792 type 3 but for a packet that is too big, type 11 code 0; RFC 4443 type 1, type 3 code 0). Gives whose word it is.
-fn refused_by_icmp(ctx: Context<'_>, path: &Path) -> Option<Id> {
-    if ctx.captures.iter().all(|c| c.digest.errors.is_empty()) {
-        return None;
-    }
-    let legs: BTreeSet<_> = order::set(path.legs.iter().map(|l| l.tuple));
-    let refuses = |e: &crate::digest::IcmpErrorSeen| match (e.about.src, e.kind) {
-        (std::net::IpAddr::V4(_), 3) => e.code != 4,
-        (std::net::IpAddr::V4(_), 11) => e.code == 0,
-        (std::net::IpAddr::V6(_), 1) => true,
-        (std::net::IpAddr::V6(_), 3) => e.code == 0,
-        _ => false,
-    };
-    let senders = ctx.captures.iter().flat_map(|c| {
-        let errors = c.digest.errors.iter().filter(|e| legs.contains(&e.about) && refuses(e));
-        errors.filter_map(|e| Some(ctx.inv.entity_of_ip(c.digest.streams.get(e.stream as usize)?.key.flow?.src)))
-    });
-    // Where addresses are translated the error is too: in front of the translation a service's address seems to speak.
-    let hops = path.direction(Way::Request).map(|d| d.hops.as_slice()).unwrap_or_default();
-    let mut first = None;
-    for by in senders {
-        if hops.iter().any(|h| h.owner == by) {
-            return Some(by);
+/// Who says by ICMP that packets went no further: no way to their host or port, a rule forbids it, or their TTL ran out (RFC 792 type 3 but
+/// for a packet that is too big, type 11 code 0; RFC 4443 type 1, type 3 code 0). By what the packets were sent under, numbered in order.
+#[derive(Default)]
+pub(super) struct Refusals(BTreeMap<Tuple, Vec<(usize, IpAddr)>>);
+
+impl Refusals {
+    /// All that any capture has.
+    pub(super) fn all(ctx: Context<'_>) -> Self {
+        let refuses = |e: &IcmpErrorSeen| match (e.about.src, e.kind) {
+            (IpAddr::V4(_), 3) => e.code != 4,
+            (IpAddr::V4(_), 11) => e.code == 0,
+            (IpAddr::V6(_), 1) => true,
+            (IpAddr::V6(_), 3) => e.code == 0,
+            _ => false,
+        };
+        let mut refusals = Self::default();
+        for (n, (digest, e)) in ctx.captures.iter().flat_map(|c| c.digest.errors.iter().map(|e| (c.digest, e))).enumerate() {
+            if let Some(flow) = digest.streams.get(e.stream as usize).and_then(|s| s.key.flow).filter(|_| refuses(e)) {
+                refusals.0.entry(e.about).or_default().push((n, flow.src));
+            }
         }
-        first.get_or_insert(by);
+        refusals
     }
-    first
+
+    /// Whose word counts for this conversation.
+    fn of(&self, ctx: Context<'_>, path: &Path) -> Option<Id> {
+        let senders: BTreeSet<(usize, IpAddr)> = order::set(path.legs.iter().filter_map(|l| self.0.get(&l.tuple)).flatten().copied());
+        // Where addresses are translated the error is too: in front of the translation a service's address seems to speak.
+        let hops = path.direction(Way::Request).map(|d| d.hops.as_slice()).unwrap_or_default();
+        let mut first = None;
+        for by in senders.into_iter().map(|(_, ip)| ctx.inv.entity_of_ip(ip)) {
+            if hops.iter().any(|h| h.owner == by) {
+                return Some(by);
+            }
+            first.get_or_insert(by);
+        }
+        first
+    }
 }
 
 /// Whether packets went on behind whoever turned some away: to a hop behind that one, or to their end where it is none of the hops.

@@ -10,7 +10,7 @@ use crate::correlate::flows::Conversation;
 use crate::digest::Tuple;
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::{ServicePort, TargetPort};
-use crate::identify::inventory::{Id, Inventory, LbInfo, ServiceInfo, behind_nat64, is_private, short};
+use crate::identify::inventory::{Id, Inventory, LbInfo, ServiceInfo, behind_nat64, interface_id, is_private, short};
 use crate::identify::place::INITIAL_TTLS;
 use crate::model::{Nanos, Protocol};
 use crate::order;
@@ -320,11 +320,12 @@ fn is_foreign(port: u16) -> bool {
 
 /// Servers that nodes connect to: every leg from a node's address asks for all connections of its like.
 #[derive(Default)]
-pub(super) struct Memo {
+pub(super) struct Memo(Option<Known>);
+
+struct Known {
     servers: BTreeMap<(Protocol, IpAddr, u16), Server>,
     /// The nodes' ends of all pods' links.
     links: BTreeSet<Id>,
-    is_filled: bool,
 }
 
 /// Connections from nodes' addresses to one address and port.
@@ -340,16 +341,17 @@ struct Server {
 
 impl Memo {
     fn server(&mut self, ctx: Context<'_>, t: Tuple) -> (&mut Server, &BTreeSet<Id>) {
-        if !self.is_filled {
-            self.fill(ctx);
-        }
-        (self.servers.entry((t.protocol, t.dst, t.dst_port)).or_default(), &self.links)
+        let known = self.0.get_or_insert_with(|| Known::of(ctx));
+        (known.servers.entry((t.protocol, t.dst, t.dst_port)).or_default(), &known.links)
     }
+}
 
-    fn fill(&mut self, ctx: Context<'_>) {
+impl Known {
+    fn of(ctx: Context<'_>) -> Self {
+        let mut servers: BTreeMap<_, Server> = BTreeMap::new();
         let ways = ctx.flows.flows.iter().enumerate().flat_map(|(n, f)| [(n, f.tuple), (n, f.tuple.reversed())]);
         for (flow, t) in ways.filter(|(_, t)| ctx.inv.owner_of_ip(t.src).is_some_and(|c| ctx.inv.nodes.contains_key(&c.owner))) {
-            let server = self.servers.entry((t.protocol, t.dst, t.dst_port)).or_default();
+            let server = servers.entry((t.protocol, t.dst, t.dst_port)).or_default();
             server.connections.push((flow, t));
             if is_foreign(t.src_port) {
                 let lowest = server.foreign.entry(t.src).or_insert((flow, t));
@@ -358,8 +360,8 @@ impl Memo {
                 }
             }
         }
-        self.links = order::set(ctx.inv.pods.values().filter_map(|p| Some(format!("if:{}/{}", p.node.as_ref()?, p.veth))));
-        self.is_filled = true;
+        let links = order::set(ctx.inv.pods.values().filter_map(|p| Some(interface_id(p.node.as_ref()?, &p.veth))));
+        Self { servers, links }
     }
 }
 

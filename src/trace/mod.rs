@@ -277,10 +277,11 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     let clocks = crate::correlate::clocks::solve_with(ctx.points.len(), &exchanges, &clocks_by_hand(ctx));
     let taken = judge::Taken::of(ctx, crate::confidence::needed::PLACED);
     let left_out = filters::left_out(ctx, &paths, &clocks);
+    let refusals = judge::Refusals::all(ctx);
     let mut crossed: BTreeSet<Id> = BTreeSet::new();
     let mut firsts = Vec::with_capacity(paths.len());
     paths.change(|path| {
-        judge::judge(ctx, path, &taken, &clocks, &left_out, book);
+        judge::judge(ctx, path, &taken, &clocks, &left_out, &refusals, book);
         let sightings = path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
         let streams = sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize));
         firsts.push(streams.map(|s| s.first_ns).min());

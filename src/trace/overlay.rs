@@ -302,13 +302,10 @@ fn past_inferred(ctx: Context<'_>, hops: &[Hop], mut at: usize, new: &Hop) -> us
     if hops.get(at).is_some_and(|h| !h.observed() && h.leg == new.leg && is_its_link(h)) && new.ttl < before.ttl {
         at += 1;
     }
-    let named = |mac: Option<Mac>| mac.is_some_and(|m| new.interface.as_deref() == Some(format!("if:{m}").as_str()));
-    let claimed = |mac: Option<Mac>| mac.and_then(|m| ctx.inv.owner_of_mac(m)).is_some_and(|c| c.interface == new.interface);
-    let is_own = |mac: Option<Mac>| named(mac) || claimed(mac);
     let next = hops.iter().skip(at).position(Hop::observed).map(|n| at + n);
     let host = node.map_or(&before.owner, |n| n.0);
     match next {
-        Some(next) if is_own(new.dst_mac) && !is_own(new.src_mac) && *host != new.owner => {
+        Some(next) if is_own(ctx, new, new.dst_mac) && !is_own(ctx, new, new.src_mac) && *host != new.owner => {
             let is_same_leg = hops.get(at..=next).unwrap_or_default().iter().all(|h| h.leg == new.leg);
             if is_same_leg { next } else { at }
         }
@@ -316,19 +313,20 @@ fn past_inferred(ctx: Context<'_>, hops: &[Hop], mut at: usize, new: &Hop) -> us
     }
 }
 
+/// Whether a MAC is the hop's interface's own.
+fn is_own(ctx: Context<'_>, h: &Hop, mac: Option<Mac>) -> bool {
+    let named = h.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
+    mac.is_some() && (named == mac || mac.and_then(|m| ctx.inv.owner_of_mac(m)).is_some_and(|c| c.interface == h.interface))
+}
+
 /// Whether packets cross `a` before `b`, both seen with the same TTL. Whose own address a frame
 /// leaves or ends at says so between two hosts; where that does not tell, time does: on one host at once, between two by both ways,
 /// whatever their clocks show.
 fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
-    let is_own = |h: &Hop, mac: Option<Mac>| {
-        let named = h.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
-        mac.is_some() && (named == mac || mac.and_then(|m| ctx.inv.owner_of_mac(m)).is_some_and(|c| c.interface == h.interface))
-    };
-    let host = |h: &Hop| ctx.inv.pods.get(&h.owner).and_then(|p| p.node.clone()).unwrap_or_else(|| h.owner.clone());
-    let apart = host(a) != host(b);
+    let apart = ctx.inv.host_of(&a.owner) != ctx.inv.host_of(&b.owner);
     // Who forwards takes one from the TTL, so that no other host before it has seen what it sends, and none behind what it gets.
-    let sends = (is_own(a, a.src_mac), is_own(b, b.src_mac));
-    let gets = (is_own(a, a.dst_mac), is_own(b, b.dst_mac));
+    let sends = (is_own(ctx, a, a.src_mac), is_own(ctx, b, b.src_mac));
+    let gets = (is_own(ctx, a, a.dst_mac), is_own(ctx, b, b.dst_mac));
     if let Some(is_first) = by_tunnel(ctx, (a, sends.0, gets.0), (b, sends.1, gets.1), apart) {
         return is_first;
     }

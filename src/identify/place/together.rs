@@ -66,9 +66,7 @@ pub(super) fn by_time(
     for (segment, on_it) in segments.into_iter().filter(|(_, v)| v.len() > 1) {
         for (i, a) in on_it.iter().enumerate() {
             for b in on_it.iter().skip(i + 1) {
-                let Some((x, y)) = samples.pair(captures, points, *a, *b) else { continue };
-                let Some((at_a, row_a, row_b)) = owner_at_first(x, y) else { continue };
-                let ev = time_order(at_a, frames_at(captures, points, [(*a, row_a), (*b, row_b)]), book);
+                let Some((at_a, ev)) = at_first(captures, points, [*a, *b], samples, book) else { continue };
                 let pod_macs: BTreeSet<Mac> = match &segment {
                     Segment::Link(pod) => {
                         order::set(points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, pod)))
@@ -119,9 +117,7 @@ pub(super) fn by_time_at_others(
             if m == *n || is_pair || !seen.contains(x) || !seen.contains(y) {
                 continue;
             }
-            let Some((a, b)) = samples.pair(captures, points, *n, m) else { continue };
-            let Some((here, row_a, row_b)) = owner_at_first(a, b) else { continue };
-            let ev = time_order(here, frames_at(captures, points, [(*n, row_a), (m, row_b)]), book);
+            let Some((here, ev)) = at_first(captures, points, [*n, m], samples, book) else { continue };
             for c in candidates.get_mut(*n).into_iter().flatten() {
                 if let Some(mac) = own_mac(inv, &c.interface).filter(|mac| [here, *x, *y].contains(mac)) {
                     c.weigh(mac == here, weight::TIME_ORDER, ev);
@@ -191,11 +187,13 @@ pub(super) fn by_company(
     }
 }
 
-/// Evidence that the owner of `mac` is at a capture's end of a segment.
-fn time_order(mac: Mac, frames: Vec<Place>, book: &mut Book) -> Ev {
+/// Of two captures of a segment: the MAC whose owner is at the first one's end, and what says so.
+fn at_first(captures: &[Capture<'_>], points: &[Point], [a, b]: [usize; 2], samples: &mut Samples, book: &mut Book) -> Option<(Mac, Ev)> {
+    let (x, y) = samples.pair(captures, points, a, b)?;
+    let (mac, row_a, row_b) = owner_at_first(x, y)?;
     let statement =
         format!("what {mac} sends appears first in this capture and what it gets last, compared with the other capture of the segment");
-    book.add("time_order", statement, frames)
+    Some((mac, book.add("time_order", statement, frames_at(captures, points, [(a, row_a), (b, row_b)]))))
 }
 
 /// A stretch of wire with two ends that captures can't tell apart by their frames.
