@@ -1,0 +1,265 @@
+//! Findings about packets that do not arrive, and about requests that nobody answers or somebody refuses.
+//! Knows one path at a time; must not change its verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, address, ends};
+use crate::confidence::finding as weight;
+use crate::digest::{NO_TIME, Tuple};
+use crate::evidence::{Book, Ev, Place};
+use crate::identify::inventory::{Id, short};
+use crate::identify::place::first_frame;
+use crate::model::Protocol;
+use crate::order;
+use crate::report::{Severity, Verdict, Way};
+use crate::trace::{Context, Direction, Hop, Path, judge};
+
+/// The first evidence of each hop that was captured.
+fn observed_ev(d: &Direction) -> Vec<Ev> {
+    d.hops.iter().filter(|h| h.observed()).filter_map(|h| h.ev.first()).copied().collect()
+}
+
+/// Conversations, or parts of them, that stop at one hop while the captures behind it ran.
+pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+    for d in &path.directions {
+        let Some(leg) = path.legs.get(d.hops.last().map_or(0, |h| h.leg)) else { continue };
+        let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
+        if d.verdict == Verdict::Lost {
+            let Some(last) = d.lost_after.and_then(|n| d.hops.get(n)) else { continue };
+            let silent: BTreeSet<&Id> = order::set(d.silent.iter().map(|s| &s.1));
+            let first_silent = d.silent.first();
+            let mut ev = observed_ev(d);
+            if let Some((point, interface)) = first_silent
+                && let Some(ran) = ctx.points.get(*point).and_then(|p| first_frame(ctx.captures, p))
+            {
+                let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
+                // A frame that shows the capture ran, and one of the packets that it should have.
+                let mut places = vec![ran];
+                places.extend(last.ev.first().and_then(|e| book.sources(*e).into_iter().next()));
+                ev.push(book.add("silence", statement, places));
+            }
+            let at = short(last.interface.as_deref().unwrap_or(&last.owner)).to_owned();
+            let word = if d.way == Way::Request { "" } else { "replies of " };
+            let packets = match d.looked_for {
+                // None of n: at most 3/n of all, with 95 % (the rule of three).
+                Some(n) => format!("{n} of {} packets, all that were examined,", last.seen),
+                None if last.seen == 1 => "1 packet".to_owned(),
+                None => format!("all {} packets", last.seen),
+            };
+            // The one that tells where is the first; of the others it is enough that they agree.
+            let others = match silent.len().saturating_sub(1) {
+                0 => String::new(),
+                1 => ", nor did the captured interface after it".to_owned(),
+                n => format!(", nor did any of the {n} captured interfaces after it"),
+            };
+            let next = first_silent.map_or("what was captured further on", |s| short(&s.1));
+            let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none{others}", ends(ctx, t));
+            let beyond = first_silent.and_then(|(point, _)| ctx.points.get(*point)?.owner.as_ref());
+            let suspects = if beyond.is_some_and(|b| ctx.inv.host_of(b) != ctx.inv.host_of(&last.owner)) {
+                "security groups of both ends, network ACLs and route tables of both subnets, the source/destination check, whether the address is the far ENI's (aws ec2 describe-network-interfaces)"
+            } else {
+                "iptables and network policies (iptables-save -c), rp_filter, a full conntrack table (conntrack -S, dmesg)"
+            };
+            let step = format!(
+                "look for a drop between {at} and {}: {suspects}; a capture filter of that capture would look the same",
+                first_silent.map_or("the next hop", |s| short(&s.1))
+            );
+            let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
+            about.extend(last.interface.clone());
+            let p = if d.looked_for.is_some() { weight::ALL_LOST_OF_SAMPLE } else { weight::ALL_LOST };
+            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev });
+            continue;
+        }
+        partial_loss(ctx, d, t, found);
+    }
+}
+
+/// Packets of a conversation that went on, missing at one hop and at all captured hops behind it.
+fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Finding>) {
+    let observed: Vec<&Hop> = d.hops.iter().filter(|h| h.observed()).collect();
+    for pair in observed.windows(2) {
+        let [before, here] = pair else { continue };
+        if here.gone == 0 || here.seen == 0 {
+            continue;
+        }
+        let ev: Vec<Ev> = [before, here].iter().filter_map(|h| h.ev.first()).copied().collect();
+        let (a, b) = (short(before.interface.as_deref().unwrap_or(&before.owner)), short(here.interface.as_deref().unwrap_or(&here.owner)));
+        let missing = match here.missing_range {
+            Some((low, high)) if low < high => format!("about {} ({low} to {high})", here.missing),
+            _ => here.gone.to_string(),
+        };
+        let summary = format!("{missing} of {} packets of {} that passed {a} never reach {b}", before.seen, ends(ctx, t));
+        let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
+        found.push(Finding {
+            kind: "packet_loss",
+            severity: Severity::Warning,
+            about: vec![before.owner.clone(), here.owner.clone()],
+            summary,
+            next_step: step,
+            p: weight::SOME_LOST,
+            ev,
+        });
+    }
+}
+
+/// What comes back to a request: nothing, a refusal, a reset later on, or a reply by another way.
+pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Book, found: &mut Vec<Finding>) {
+    let Some(request) = path.direction(Way::Request) else { return };
+    let Some(last) = path.legs.last() else { return };
+    let t = last.tuple;
+    let reply = path.direction(Way::Reply);
+    let about = vec![ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(path.legs.first().map_or(t.src, |l| l.tuple.src))];
+    match reply {
+        None => {
+            let captured_back = request.hops.iter().any(Hop::observed);
+            let expects = t.protocol != Protocol::Other(0) && captured_back;
+            if expects && !matches!(request.verdict, Verdict::Rejected) {
+                let to = address(path.legs.first().map_or(t.dst, |l| l.tuple.dst), t.dst_port, t.protocol);
+                let arrived = request.hops.last().filter(|_| request.verdict == Verdict::Delivered);
+                let reached = arrived.map_or(String::new(), |h| format!(", although its packets reach {}", short(&h.owner)));
+                let summary = format!("nothing answers {}{reached}", ends(ctx, path.legs.first().map_or(t, |l| l.tuple)));
+                let step = match (arrived, ended_before(ctx, request)) {
+                    (Some(end), _) => Some(format!(
+                        "look into {}: whether something listens at {to} (ss -ltnu), is stopped or overloaded, and whether its own rules drop it",
+                        short(&end.owner)
+                    )),
+                    (None, Some((interface, last))) => Some(format!(
+                        "the capture at {} has no packets so late: if it still ran, they are lost between {} and it; if it had been stopped, capture again and stop all captures last",
+                        short(&interface),
+                        short(&last)
+                    )),
+                    (None, None) => {
+                        judge::would_settle(request).map(|i| format!("capture at {} to see whether the packets arrive at {to}", short(&i)))
+                    }
+                };
+                let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
+                found.push(Finding {
+                    kind: "no_reply",
+                    severity,
+                    about,
+                    summary,
+                    next_step: step,
+                    p: weight::NO_REPLY,
+                    ev: observed_ev(request),
+                });
+            }
+        }
+        Some(reply) => {
+            if reply.verdict == Verdict::Lost {
+                let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
+                found.push(Finding {
+                    kind: "no_reply",
+                    severity: Severity::Warning,
+                    about: about.clone(),
+                    summary,
+                    next_step: None,
+                    p: weight::NO_REPLY,
+                    ev: observed_ev(reply),
+                });
+            }
+            resets(ctx, path, request, reply, about, book, found);
+            asymmetric(ctx, request, reply, t, veths, found);
+        }
+    }
+}
+
+/// Of an open verdict: the next interface that was captured, where that capture's last packet is older than the first of these at the
+/// last one that saw them; and that one.
+fn ended_before(ctx: Context<'_>, d: &Direction) -> Option<(Id, Id)> {
+    let last = d.hops.iter().rposition(Hop::observed).filter(|_| d.verdict == Verdict::Unknown)?;
+    let here = d.hops.get(last)?;
+    let first_seen = here.sightings.iter().filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize));
+    let first_seen = first_seen.map(|s| s.first_ns).filter(|t| *t != NO_TIME).min()?;
+    let beyond = d.hops.get(last + 1..)?.iter().filter_map(|h| h.interface.as_ref());
+    let captured =
+        beyond.flat_map(|i| ctx.points.iter().filter(move |p| p.at.as_ref() == Some(i) && p.p >= crate::confidence::needed::PLACED));
+    let ended = captured.filter(|p| {
+        let span = ctx.captures.get(p.capture).and_then(|c| c.span);
+        span.is_some_and(|(_, last)| last < first_seen)
+    });
+    let at = ended.into_iter().find_map(|p| p.at.clone())?;
+    Some((at, here.interface.clone().unwrap_or_else(|| here.owner.clone())))
+}
+
+/// A SYN that was refused, or a connection that was reset after it had opened.
+fn resets(
+    ctx: Context<'_>,
+    path: &Path,
+    request: &Direction,
+    reply: &Direction,
+    about: Vec<Id>,
+    book: &mut Book,
+    found: &mut Vec<Finding>,
+) {
+    let Some(leg) = path.legs.last().filter(|l| l.tuple.protocol == Protocol::Tcp) else { return };
+    if request.verdict == Verdict::Rejected {
+        let summary =
+            format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
+        let step = Some("check that something listens on that port, and that no rule rejects with tcp-reset".to_owned());
+        found.push(Finding {
+            kind: "connection_refused",
+            severity: Severity::Error,
+            about,
+            summary,
+            next_step: step,
+            p: weight::SAID,
+            ev: observed_ev(reply),
+        });
+        return;
+    }
+    for d in [request, reply] {
+        let reset = d.hops.iter().flat_map(|h| &h.sightings).find_map(|s| {
+            let capture = ctx.captures.get(s.capture)?;
+            Some((capture.input, capture.digest.row_at(ctx.flows.of(s)?.reset(s.stream)?)))
+        });
+        let Some((input, row)) = reset else { continue };
+        let by = if d.way == Way::Request { leg.tuple.src } else { leg.tuple.dst };
+        let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
+        let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
+        found.push(Finding {
+            kind: "reset",
+            severity: Severity::Warning,
+            about: about.clone(),
+            summary,
+            next_step: None,
+            p: weight::RESET,
+            ev: vec![ev],
+        });
+        break;
+    }
+}
+
+/// Replies that leave a node by another interface than the requests came in by.
+fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple, veths: &BTreeSet<&str>, found: &mut Vec<Finding>) {
+    let wires = |d: &Direction| -> BTreeMap<Id, BTreeSet<Id>> {
+        let mut by_node: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
+        for h in d.hops.iter().filter(|h| h.observed() && ctx.inv.nodes.contains_key(&h.owner)) {
+            let is_veth = h.interface.as_deref().and_then(|i| i.rsplit('/').next()).is_some_and(|name| veths.contains(name));
+            if let (Some(i), false) = (&h.interface, is_veth) {
+                by_node.entry(h.owner.clone()).or_default().insert(i.clone());
+            }
+        }
+        by_node
+    };
+    let (there, back) = (wires(request), wires(reply));
+    for (node, a) in &there {
+        let Some(b) = back.get(node) else { continue };
+        if a.is_disjoint(b) {
+            let names = |s: &BTreeSet<Id>| {
+                s.iter().map(|i| short(i).rsplit('/').next().unwrap_or_default().to_owned()).collect::<Vec<_>>().join(", ")
+            };
+            let summary = format!("on {} requests of {} cross {} and replies {}", short(node), ends(ctx, t), names(a), names(b));
+            let ev: Vec<Ev> = observed_ev(request).into_iter().chain(observed_ev(reply)).collect();
+            let step = Some("compare `ip rule` and `ip route show table all` of the node with the pod's ENI; check rp_filter".to_owned());
+            found.push(Finding {
+                kind: "asymmetric_path",
+                severity: Severity::Warning,
+                about: vec![node.clone()],
+                summary,
+                next_step: step,
+                p: weight::ASYMMETRIC,
+                ev,
+            });
+        }
+    }
+}
