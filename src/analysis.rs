@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::confidence;
 use crate::correlate::clocks::Offset;
@@ -408,8 +408,8 @@ impl Publisher<'_> {
 
     /// Every address that the captures show gets its owner.
     fn seen_addresses(&mut self, findings: &mut Vec<Told>) {
-        let mut macs: BTreeMap<Mac, Place> = BTreeMap::new();
-        let mut ips: BTreeMap<IpAddr, Place> = BTreeMap::new();
+        let mut macs: FxHashMap<Mac, Place> = FxHashMap::default();
+        let mut ips: FxHashMap<IpAddr, Place> = FxHashMap::default();
         for c in self.captures {
             for s in &c.digest.streams {
                 let at = || Place::frame(c.input, s.first_row);
@@ -438,6 +438,11 @@ impl Publisher<'_> {
                 ips.entry(a.target_ip).or_insert_with(at);
             }
         }
+        let sorted = |mut ips: Vec<(IpAddr, Place)>| {
+            ips.sort_unstable_by_key(|x| x.0);
+            ips
+        };
+        let (ips, macs) = (sorted(ips.into_iter().collect()), order::map(macs.into_iter()));
         let inv = self.inv;
         let resolved = Resolved::of(self.captures);
         for (ip, at) in ips.into_iter().filter(|(ip, _)| !is_special(*ip)) {

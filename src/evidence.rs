@@ -40,8 +40,9 @@ pub struct Book {
     by_hash: FxHashMap<u32, Ev>,
     /// For an entry an earlier one with the same hash.
     same_hash: FxHashMap<Ev, Ev>,
-    /// The room of the last phrase.
+    /// The room of the last phrase, and of the last places.
     spare: Phrase,
+    places: Vec<Place>,
 }
 
 #[derive(Debug)]
@@ -105,12 +106,19 @@ const SOURCES: usize = 12;
 
 impl Book {
     /// Enters a statement, or finds it where it is known (what one place says is either always a text or always a phrase). `sources` must not be empty: a claim without a place is a defect.
-    pub(crate) fn add(&mut self, kind: &'static str, statement: impl Into<Statement>, mut sources: Vec<Place>) -> Ev {
-        sources.dedup();
-        sources.truncate(SOURCES);
+    pub(crate) fn add(&mut self, kind: &'static str, statement: impl Into<Statement>, sources: Vec<Place>) -> Ev {
+        self.add_at(kind, statement.into(), &sources)
+    }
+
+    /// The same, where the places need no list of their own.
+    pub(crate) fn add_at(&mut self, kind: &'static str, statement: Statement, sources: &[Place]) -> Ev {
         debug_assert!(!sources.is_empty(), "evidence without a source");
-        let entry = Entry { kind: kind.into(), statement: statement.into(), sources };
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
+        places.extend(sources.chunk_by(|a, b| a == b).filter_map(|same| same.first().cloned()).take(SOURCES));
+        let entry = Entry { kind: kind.into(), statement, sources: places };
         let hash = (self.entries.encode(&entry) >> 32) as u32;
+        self.places = entry.sources;
         if let Statement::Phrase(phrase) = entry.statement {
             self.spare = phrase;
         }

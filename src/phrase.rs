@@ -60,7 +60,16 @@ impl Phrase {
         self
     }
 
+    /// Words that stand in the code: no mark is in them.
+    #[inline]
+    pub(crate) fn fixed(mut self, words: &'static str) -> Self {
+        debug_assert!(!words.bytes().any(|octet| octet < b' '), "a mark");
+        self.pattern.push_str(words);
+        self
+    }
+
     /// A decimal number.
+    #[inline]
     pub(crate) fn number(mut self, number: impl Into<u64>) -> Self {
         self.pattern.push(char::from(DECIMAL));
         put(&mut self.numbers, number.into());
@@ -68,6 +77,7 @@ impl Phrase {
     }
 
     /// An address.
+    #[inline]
     pub(crate) fn ip(mut self, ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(ip) => {
@@ -86,12 +96,13 @@ impl Phrase {
     pub(crate) fn end(self, ip: IpAddr, port: u16, protocol: Protocol) -> Self {
         match (ip, protocol) {
             (_, Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_)) => self.ip(ip),
-            (IpAddr::V4(_), _) => self.ip(ip).words(":").number(port),
-            (IpAddr::V6(_), _) => self.words("[").ip(ip).words("]:").number(port),
+            (IpAddr::V4(_), _) => self.ip(ip).fixed(":").number(port),
+            (IpAddr::V6(_), _) => self.fixed("[").ip(ip).fixed("]:").number(port),
         }
     }
 
     /// A MAC.
+    #[inline]
     pub(crate) fn mac(mut self, mac: Mac) -> Self {
         self.pattern.push(MAC);
         self.numbers.extend_from_slice(&mac.0);

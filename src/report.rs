@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::ser::{Formatter, PrettyFormatter};
+use serde_json::ser::Formatter;
 
 use crate::model::{Nanos, is_acting};
 
@@ -431,20 +431,52 @@ pub(crate) fn write_inert(document: &impl Serialize, mut out: impl Write) -> io:
 }
 
 fn serialize_inert(document: &impl Serialize, out: &mut impl Write) -> Result<(), serde_json::Error> {
-    document.serialize(&mut serde_json::Serializer::with_formatter(out, Inert(PrettyFormatter::new())))
+    document.serialize(&mut serde_json::Serializer::with_formatter(out, Inert::default()))
 }
 
-/// JSON lets through what a terminal or an editor may act on; in strings every character may stand as its number instead.
-struct Inert(PrettyFormatter<'static>);
+/// JSON lets through what a terminal or an editor may act on; in strings every character may stand as its number instead. Laid out as
+/// [`serde_json::ser::PrettyFormatter`] does, but each line's beginning is one piece: large reports are mostly beginnings of lines.
+#[derive(Default)]
+struct Inert {
+    depth: usize,
+    /// Whether the innermost list or object has anything in it yet.
+    has_value: bool,
+}
+
+impl Inert {
+    fn line<W: ?Sized + Write>(&self, out: &mut W, comma: bool) -> io::Result<()> {
+        const LINE: &[u8] = b",\n                                ";
+        let begin = usize::from(!comma);
+        let spaces = 2 * self.depth;
+        let line = LINE.get(begin..(2 + spaces).min(LINE.len())).unwrap_or_default();
+        out.write_all(line)?;
+        (LINE.len()..2 + spaces).try_for_each(|_| out.write_all(b" "))
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth = self.depth.saturating_sub(1);
+        if self.has_value {
+            self.line(out, false)?;
+        }
+        out.write_all(bracket)
+    }
+
+    fn begin<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.has_value = false;
+        out.write_all(bracket)
+    }
+}
 
 impl Formatter for Inert {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        // Nearly all text is plain, and a large report has much of it.
-        if fragment.is_ascii() && !fragment.contains('\u{7f}') {
+        // Nearly all text is plain, and a large report has much of it. (All octets at once: to stop at the first takes longer.)
+        if !fragment.bytes().fold(false, |found, octet| found | (octet >= 0x7f)) {
             return out.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_acting(*c)) {
+        let acts = |(_, c): &(usize, char)| *c >= '\u{7f}' && is_acting(*c);
+        while let Some((at, c)) = rest.char_indices().find(acts) {
             out.write_all(rest.get(..at).unwrap_or_default().as_bytes())?;
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(out, "\\u{unit:04x}")?;
@@ -455,45 +487,60 @@ impl Formatter for Inert {
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_array(out)
+        self.begin(out, b"[")
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array(out)
+        self.end(out, b"]")
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(out, first)
+        self.line(out, !first)
     }
 
-    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array_value(out)
+    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object(out)
+        self.begin(out, b"{")
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object(out)
+        self.end(out, b"}")
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
+        self.line(out, !first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(out)
+        out.write_all(b": ")
     }
 
-    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object_value(out)
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_is_laid_out_as_others_are() {
+        let deep = (0..40).fold(serde_json::json!([]), |inner, n| serde_json::json!({"a": [1, inner], "b": {}, "c": [n, null]}));
+        for document in [deep, serde_json::json!("é → \u{7e}"), serde_json::json!([[], {}, [{}], "\n\u{1}\"\\"])] {
+            let mut bytes = Vec::new();
+            serialize_inert(&document, &mut bytes).unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), serde_json::to_string_pretty(&document).unwrap());
+        }
+        let mut bytes = Vec::new();
+        serialize_inert(&"a\u{7f}é\u{202e}\u{10fffe}b", &mut bytes).unwrap();
+        assert_eq!(bytes, "\"a\\u007fé\\u202e\\udbff\\udffeb\"".as_bytes());
+    }
 
     /// The page's workers send hops by position.
     #[test]

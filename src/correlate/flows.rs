@@ -273,7 +273,8 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[Summary], ambiguous:
         let firsts = sketch.chunk_by(|a, b| a.0 == b.0).filter_map(|group| group.first().copied()).take(SKETCH);
         entries.extend(firsts.map(|(ident, _, capture, place)| Entry { ident, flow: id, forward, capture, place }));
     }
-    entries.sort_unstable();
+    // Nearly all differ in their identities.
+    entries.sort_unstable_by(|a, b| a.ident.cmp(&b.ident).then_with(|| a.cmp(b)));
     let row = |e: &Entry| {
         let capture = e.capture as usize;
         (capture, captures.get(capture).map_or(0, |c| c.digest.row_at(e.place)))

@@ -12,6 +12,7 @@ mod remark;
 mod select;
 mod streams;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -65,7 +66,7 @@ pub struct StreamKey {
 }
 
 /// Addresses and ports of one way of a conversation. For echo messages both ports are the identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tuple {
     /// Transport protocol.
     pub protocol: Protocol,
@@ -77,6 +78,31 @@ pub struct Tuple {
     pub dst: IpAddr,
     /// Destination port.
     pub dst_port: u16,
+}
+
+/// By the members in their order. All streams are sorted by it, and of IPv4 all members fit one number.
+impl Ord for Tuple {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let number = |t: &Self| match (t.src, t.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let src = u64::from(src.to_bits()) << 16 | u64::from(t.src_port);
+                let dst = u64::from(dst.to_bits()) << 16 | u64::from(t.dst_port);
+                Some(u128::from(src) << 48 | u128::from(dst))
+            }
+            _ => None,
+        };
+        let all = |t: &Self| (t.src, t.src_port, t.dst, t.dst_port);
+        self.protocol.cmp(&other.protocol).then_with(|| match (number(self), number(other)) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            _ => all(self).cmp(&all(other)),
+        })
+    }
+}
+
+impl PartialOrd for Tuple {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Tuple {

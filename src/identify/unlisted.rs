@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use rustc_hash::FxHashSet;
+
 use crate::confidence::{self as weight, needed, unlisted as rule};
 use crate::evidence::{Book, Ev, Place};
 use crate::facts::Located;
@@ -367,7 +369,7 @@ struct Gleaner<'a> {
     /// Look-ups: hosts' ends of links; MACs that share a wire; who asks by ARP in an address's name; what a MAC's captures are called.
     link_hosts: BTreeMap<Mac, IpAddr>,
     beside: BTreeMap<Mac, BTreeSet<Mac>>,
-    sent: BTreeMap<Mac, BTreeSet<IpAddr>>,
+    sent: BTreeMap<Mac, Vec<IpAddr>>,
     /// MACs under which packets left a host towards others, by its cooked captures.
     cooked: BTreeSet<Mac>,
     asked_by: BTreeMap<IpAddr, BTreeSet<Mac>>,
@@ -485,13 +487,17 @@ impl Gleaner<'_> {
     /// Links of addresses that no node has for its own: address → (its own MAC, that of the host that takes all its packets). The
     /// sender's TTL shows that it is the sender's; what comes back over hosts shows that the other end is no second sender.
     fn find_links(&mut self, inv: &Inventory) {
-        let mut sent: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
+        let mut sent: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
         // The first, and whether there are others.
         let mut got: BTreeMap<Mac, (IpAddr, bool)> = BTreeMap::new();
         let mut forwards: BTreeSet<Mac> = BTreeSet::new();
         let mut first: BTreeMap<IpAddr, BTreeMap<(Mac, Mac), Frame>> = BTreeMap::new();
         for ((src, dst, level, (from, to)), frame) in self.ways.wires() {
-            sent.entry(from).or_default().insert(src);
+            // Wires come in order of their sources.
+            let sources = sent.entry(from).or_default();
+            if sources.last() != Some(&src) {
+                sources.push(src);
+            }
             let first_got = got.entry(to).or_insert((dst, false));
             first_got.1 |= first_got.0 != dst;
             if level > 0 {
@@ -597,7 +603,8 @@ impl Gleaner<'_> {
     /// Which interfaces are one host's.
     fn unite(&mut self, inv: &Inventory) {
         let node_of = |ip: IpAddr| inv.owner_of_ip(ip).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)).map(|c| &c.owner);
-        let listed: BTreeSet<Mac> = order::set(self.ways.wires().flat_map(|((.., (a, b)), _)| [a, b]));
+        let macs: FxHashSet<Mac> = self.ways.wires().flat_map(|((.., (a, b)), _)| [a, b]).collect();
+        let listed: BTreeSet<Mac> = order::set(macs.into_iter());
         for mac in listed {
             if let Some(c) = inv.owner_of_mac(mac).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)) {
                 self.hosts.unite(&Part::Mac(mac), &Part::Node(c.owner.clone()));

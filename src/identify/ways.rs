@@ -2,8 +2,9 @@
 //! addresses that speak, so kept as rows of one sorted list.
 //! Knows streams' addresses and TTLs; must not know whose they are.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::inventory::is_special;
 use super::place::{Capture, INITIAL_TTLS, Point, streams};
@@ -22,6 +23,17 @@ pub(super) struct Wire {
 
 /// Source, destination, hosts passed since the source, the wire's MACs.
 type Key = (IpAddr, IpAddr, u8, (Mac, Mac));
+
+/// As the keys' own order, which compares addresses octet by octet: a third of the time, of which there is some for each stream.
+fn compare(a: &Key, b: &Key) -> Ordering {
+    match (a.0, a.1, b.0, b.1) {
+        (IpAddr::V4(a0), IpAddr::V4(a1), IpAddr::V4(b0), IpAddr::V4(b1)) => {
+            let both = |src: Ipv4Addr, dst: Ipv4Addr| u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
+            both(a0, a1).cmp(&both(b0, b1)).then_with(|| (a.2, a.3).cmp(&(b.2, b.3)))
+        }
+        _ => a.cmp(b),
+    }
+}
 
 /// A wire of one pair of addresses.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +118,7 @@ impl Ways {
     /// One row for each key.
     fn bring_together(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_unstable_by_key(|row| row.key);
+        rows.sort_unstable_by(|a, b| compare(&a.key, &b.key));
         rows.dedup_by(|row, kept| {
             let is_same = row.key == kept.key;
             if is_same {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::filters::{LeftOut, lets_through};
-use super::overlay::{Sampled, common, sample_of};
+use super::overlay::{common, sample_of};
 use super::{Context, Direction, Hop, Leg, Logged, Path};
 use crate::confidence::needed;
 use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
+use crate::correlate::summary::Named;
 use crate::digest::{IcmpErrorSeen, NO_TIME, Piece, Rate, Row, Tuple, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
 use crate::estimate;
@@ -251,27 +252,27 @@ fn packets(ctx: Context<'_>, h: &Hop, protocol: Protocol, base: Option<u32>) -> 
     }
     p.base = base.or(first_seq(ctx, h));
     let Some(base) = p.base else { return p };
-    let mut spans = Vec::new();
     for s in sightings(h) {
         p.repeats |= ctx.flows.of(s).is_some_and(|all| !all.advances(s.stream));
         for range in ctx.flows.of(s).into_iter().flat_map(|all| all.covered(s.stream)) {
             const AROUND: i64 = 1 << 32;
             let from = i64::from(range.from.wrapping_sub(base) as i32);
             let to = from + i64::from(range.len);
-            spans.push((from, to));
+            p.covered.push((from, to));
             // Numbers half way round count from the base on, or back from it.
             if to > AROUND / 2 {
-                spans.push((from - AROUND, to - AROUND));
+                p.covered.push((from - AROUND, to - AROUND));
             }
         }
     }
-    spans.sort_unstable();
-    for (from, to) in spans {
-        match p.covered.last_mut() {
-            Some(last) if from <= last.1 => last.1 = last.1.max(to),
-            _ => p.covered.push((from, to)),
+    p.covered.sort_unstable();
+    p.covered.dedup_by(|next, last| {
+        let is_joined = next.0 <= last.1;
+        if is_joined {
+            last.1 = last.1.max(next.1);
         }
-    }
+        is_joined
+    });
     p
 }
 
@@ -449,7 +450,8 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
     let sets: Vec<Packets> = observed.iter().filter_map(|n| d.hops.get(*n)).map(|h| packets(ctx, h, protocol, base)).collect();
     let samples: Vec<_> = observed.iter().filter_map(|n| d.hops.get(*n)).map(|h| sample_of(ctx, h)).collect();
     let two = |k: usize| observed.get(k).and_then(|n| Some((d.hops.get(*n)?, sets.get(k)?, samples.get(k)?)));
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(observed.len());
+    let mut delays: Vec<(Nanos, u32, u32)> = Vec::new();
     for (k, n) in observed.iter().enumerate().skip(1) {
         let (Some((before, set_before, sample_before)), Some((here, set, sample_here))) = (two(k - 1), two(k)) else { continue };
         let (Some(p), Some(q)) = (before.sample_point, here.sample_point) else { continue };
@@ -472,8 +474,10 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
             (missing + copies, None, gone.min(missing) + copies)
         };
         let by_before = Between::of(q, p, clocks);
-        let later = |(left, arrived): (&Sampled, &Sampled)| (by_before.translate(arrived.time) - left.time, left.row, arrived.row);
-        let mut delays: Vec<(Nanos, u32, u32)> = common(sample_before, sample_here).map(later).collect();
+        let row = |(left, arrived): (&Named, &Named)| (sample_before.row(left), sample_here.row(arrived));
+        let delay = |(left, arrived): (&Named, &Named)| by_before.translate(arrived.time) - left.time;
+        delays.clear();
+        delays.extend(common(sample_before, sample_here).map(|pair| (delay(pair), row(pair).0, row(pair).1)));
         let middle = delays.len() / 2;
         let median = if is_estimate {
             delays.sort_unstable();
@@ -597,32 +601,32 @@ fn pair_evidence(
     let row = a.digest.row(row_p)?;
     let renumbered = b.digest.row(row_q).map(|r| r.ip_id).filter(|id| *id != row.ip_id);
     let with_id = |says: Phrase| {
-        let says = says.words(" IP id ").number(row.ip_id);
-        if let Some(id) = renumbered { says.words(" (rewritten to ").number(id).words(")") } else { says }
+        let says = says.fixed(" IP id ").number(row.ip_id);
+        if let Some(id) = renumbered { says.fixed(" (rewritten to ").number(id).fixed(")") } else { says }
     };
     let what = match protocol {
-        Protocol::Tcp => book.phrase("TCP seq ").number(row.seq).words(" length ").number(row.len),
+        Protocol::Tcp => book.phrase("TCP seq ").number(row.seq).fixed(" length ").number(row.len),
         Protocol::Icmp | Protocol::Icmpv6 => with_id(book.phrase("ICMP seq ").number(row.seq)),
-        _ => with_id(book.phrase(&protocol.name().to_uppercase()).words(" of ").number(row.len).words(" bytes,")),
+        _ => with_id(book.phrase(&protocol.name().to_uppercase()).fixed(" of ").number(row.len).fixed(" bytes,")),
     };
     fn name(h: &Hop) -> &str {
         short(h.interface.as_deref().unwrap_or(&h.owner))
     }
-    let mut says = what.words(" leaves ").words(name(before)).words(" and appears");
+    let mut says = what.fixed(" leaves ").words(name(before)).fixed(" and appears");
     if let Some(delay) = delay {
-        says = says.words(" ").words(&duration(delay)).words(" later");
+        says = says.fixed(" ").words(&duration(delay)).fixed(" later");
     }
-    says = says.words(" at ").words(name(here));
+    says = says.fixed(" at ").words(name(here));
     let ttls = before.ttl.zip(here.ttl);
     says = match ttls {
-        Some((x, y)) if x == y => says.words(" with the same TTL ").number(x),
-        Some((x, y)) => says.words(" with TTL ").number(y).words(" instead of ").number(x),
+        Some((x, y)) if x == y => says.fixed(" with the same TTL ").number(x),
+        Some((x, y)) => says.fixed(" with TTL ").number(y).fixed(" instead of ").number(x),
         None => says,
     };
     if (before.src_mac, before.dst_mac) != (here.src_mac, here.dst_mac) {
-        says = says.words(if ttls.is_some() { " and new MACs" } else { " new MACs" });
+        says = says.fixed(if ttls.is_some() { " and new MACs" } else { " new MACs" });
     }
-    Some(book.add("same_packet", says, vec![Place::frame(a.input, row_p), Place::frame(b.input, row_q)]))
+    Some(book.add_at("same_packet", says.into(), &[Place::frame(a.input, row_p), Place::frame(b.input, row_q)]))
 }
 
 /// A time span for people: three figures and a unit.
@@ -648,19 +652,14 @@ pub fn drift(ppb: i64) -> String {
 
 /// How the server's side refused: a reset that answers a SYN, and nothing else.
 fn refusal(ctx: Context<'_>, path: &Path) -> bool {
-    let Some(d) = path.direction(Way::Reply) else { return false };
+    let is_tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
+    let Some(d) = path.direction(Way::Reply).filter(|_| is_tcp) else { return false };
+    let sightings = d.hops.iter().flat_map(|h| &h.sightings);
+    let seen =
+        sightings.clone().filter_map(|s| ctx.flows.of(s).filter(|all| !all.rows(s.stream).is_empty()).map(|all| all.refuses(s.stream)));
+    let mut seen = seen.peekable();
     // What was left out is no reset: those are kept.
-    if d.hops.iter().flat_map(|h| &h.sightings).any(|s| !ctx.flows.is_whole(ctx.captures, s)) {
-        return false;
-    }
-    let seen: Vec<bool> = d
-        .hops
-        .iter()
-        .flat_map(|h| &h.sightings)
-        .filter_map(|s| ctx.flows.of(s).filter(|all| !all.rows(s.stream).is_empty()).map(|all| all.refuses(s.stream)))
-        .collect();
-    let tcp = path.legs.first().is_some_and(|l| l.tuple.protocol == Protocol::Tcp);
-    tcp && !seen.is_empty() && seen.iter().all(|refuses| *refuses)
+    seen.peek().is_some() && seen.all(|refuses| refuses) && sightings.into_iter().all(|s| ctx.flows.is_whole(ctx.captures, s))
 }
 
 /// Who says by ICMP that packets went no further: no way to their host or port, a rule forbids it, or their TTL ran out (RFC 792 type 3 but
@@ -689,6 +688,9 @@ impl Refusals {
 
     /// Whose word counts for this conversation.
     fn of(&self, ctx: Context<'_>, path: &Path) -> Option<Id> {
+        if self.0.is_empty() {
+            return None;
+        }
         let senders: BTreeSet<(usize, IpAddr)> = order::set(path.legs.iter().filter_map(|l| self.0.get(&l.tuple)).flatten().copied());
         // Where addresses are translated the error is too: in front of the translation a service's address seems to speak.
         let hops = path.direction(Way::Request).map(|d| d.hops.as_slice()).unwrap_or_default();

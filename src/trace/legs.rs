@@ -142,9 +142,9 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         if sources.is_empty() {
             continue;
         }
-        let says = ends(ends(book.phrase("the same packets appear as "), a.tuple).words(" and as "), b.tuple);
-        let says = says.words(": ").number(j.shared);
-        let says = says.words(" of the compared identities agree (sequence numbers, timestamps, payload), such as these two");
+        let says = ends(ends(book.phrase("the same packets appear as "), a.tuple).fixed(" and as "), b.tuple);
+        let says = says.fixed(": ").number(j.shared);
+        let says = says.fixed(" of the compared identities agree (sequence numbers, timestamps, payload), such as these two");
         let ev = book.add("same_packet", says, sources);
         joined.entry(j.a).or_default().push(ev);
         joined.entry(j.b).or_default().push(ev);
@@ -170,7 +170,7 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
 }
 
 fn ends(says: Phrase, t: Tuple) -> Phrase {
-    says.end(t.src, t.src_port, t.protocol).words(" – ").end(t.dst, t.dst_port, t.protocol)
+    says.end(t.src, t.src_port, t.protocol).fixed(" – ").end(t.dst, t.dst_port, t.protocol)
 }
 
 /// Flow → whether its lower end is the client. One flow that shows the beginning orients all that share its packets.
@@ -178,6 +178,9 @@ fn orient(ctx: Context<'_>, conversation: &Conversation) -> Vec<(usize, bool)> {
     let known = |id: usize| ctx.flows.flows.get(id).and_then(|f| ctx.flows.begun_by_lower(ctx.captures, f));
     let start = conversation.flows.iter().copied().find(|id| known(*id).is_some()).or_else(|| conversation.flows.first().copied());
     let Some(start) = start else { return Vec::new() };
+    if conversation.joins.is_empty() {
+        return vec![(start, known(start).unwrap_or(true))];
+    }
     let mut way: BTreeMap<usize, bool> = order::map(std::iter::once((start, known(start).unwrap_or(true))));
     let mut queue = VecDeque::from([start]);
     while let Some(at) = queue.pop_front() {
@@ -232,9 +235,9 @@ fn before(ctx: Context<'_>, first: &Leg, memo: &mut Memo, book: &mut Book) -> Op
     let ip = lb_address(inv, lb, node.zone.as_deref())?;
     let mut sources = places;
     service.ev.iter().chain(&lb.ev).chain(&node.ev).for_each(|e| sources.extend(book.sources(*e)));
-    let says = ends(book.phrase(""), t).words(" has the address of ").words(short(&node.id)).words(" as its source, ").words(&why);
-    let says = says.words(": it was translated there, from node port ").number(node_port).words(" of ").words(short(&service.id));
-    let ev = book.add("masquerade", says.words(", which ").words(short(&lb.id)).words(" balances"), sources);
+    let says = ends(book.phrase(""), t).fixed(" has the address of ").words(short(&node.id)).fixed(" as its source, ").words(&why);
+    let says = says.fixed(": it was translated there, from node port ").number(node_port).fixed(" of ").words(short(&service.id));
+    let ev = book.add("masquerade", says.fixed(", which ").words(short(&lb.id)).fixed(" balances"), sources);
     let dialled = node.ips.iter().copied().find(|x| *x == t.src).unwrap_or(t.src);
     let tuple = Tuple { protocol: t.protocol, src: ip, src_port: 0, dst: dialled, dst_port: node_port };
     Some(Leg { tuple, flow: None, ev: vec![ev] })

@@ -11,8 +11,8 @@ use super::{Context, Direction, Hop, Leg};
 use crate::confidence;
 use crate::correlate::clocks::Exchange;
 use crate::correlate::flows::Sighting;
-use crate::correlate::summary::SAMPLE;
-use crate::digest::{NO_TIME, Row, Stream};
+use crate::correlate::summary::{Named, SAMPLE};
+use crate::digest::{CaptureDigest, NO_TIME, Row, Stream};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, interface_id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
@@ -22,7 +22,8 @@ use crate::report::{Verdict, Way};
 /// One direction with its sightings on their hops; `None` if nothing of it was seen.
 pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book: &mut Book) -> Option<Direction> {
     let mut hops: Vec<Hop> = walk.steps.into_iter().map(hop).collect();
-    let mut unexpected: BTreeMap<(usize, Id), Vec<Sighting>> = BTreeMap::new();
+    // By leg and interface; there are few.
+    let mut unexpected: Vec<Unexpected<'_>> = Vec::new();
     let mut any = false;
     for (n, leg) in legs.iter().enumerate() {
         let Some(flow) = leg.flow.and_then(|f| ctx.flows.flows.get(f)) else { continue };
@@ -32,10 +33,14 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
             let Some(at) = interface_of(ctx, s).filter(|_| !is_flooded(ctx, s)) else { continue };
             match hops.iter_mut().find(|h| h.leg == n && h.interface.as_deref() == Some(&*at)) {
                 Some(h) => h.sightings.push(*s),
-                None => unexpected.entry((n, at.into_owned())).or_default().push(*s),
+                None => match unexpected.iter_mut().find(|u| u.leg == n && u.at == at) {
+                    Some(u) => u.sightings.push(*s),
+                    None => unexpected.push(Unexpected { leg: n, at, sightings: vec![*s] }),
+                },
             }
         }
     }
+    order::sort_by(&mut unexpected, |a, b| (a.leg, &a.at).cmp(&(b.leg, &b.at)));
     if !any {
         return None;
     }
@@ -43,8 +48,8 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         fill(ctx, h);
     }
     resume(&mut hops, &unexpected, walk.stuck_at.map(|n| if way == Way::Request { n } else { legs.len() - 1 - n.min(legs.len() - 1) }));
-    for ((leg, at), sightings) in unexpected {
-        insert(ctx, &mut hops, legs, leg, at, sightings, way);
+    for Unexpected { leg, at, sightings } in unexpected {
+        insert(ctx, &mut hops, legs, leg, at.into_owned(), sightings, way);
     }
     leave_out_passed_by(ctx, &mut hops);
     turn_routers(ctx, &mut hops, way, legs);
@@ -60,6 +65,13 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
     }
     let arrived = walk.end == End::Arrived;
     Some(Direction { way, hops, verdict: Verdict::Unknown, lost_after: None, silent: Vec::new(), looked_for: None, arrived })
+}
+
+/// Sightings at an interface that no step of their leg has.
+struct Unexpected<'a> {
+    leg: usize,
+    at: Cow<'a, str>,
+    sightings: Vec<Sighting>,
 }
 
 /// What shows that there was such a conversation, where no capture could be placed and no inventory helps.
@@ -78,9 +90,9 @@ fn witness(ctx: Context<'_>, legs: &[Leg], way: Way, book: &mut Book) -> Option<
 
 /// Where the inventories do not say who rewrites a leg to the next one, which was captured, the walk has gone on with the old
 /// addresses: beyond the last hop that was captured with them it is fiction, but for its end.
-fn resume(hops: &mut Vec<Hop>, unexpected: &BTreeMap<(usize, Id), Vec<Sighting>>, stuck_at: Option<usize>) {
+fn resume(hops: &mut Vec<Hop>, unexpected: &[Unexpected<'_>], stuck_at: Option<usize>) {
     let Some(leg) = stuck_at else { return };
-    let beyond = unexpected.keys().map(|k| k.0).filter(|l| *l != leg && !hops.iter().any(|h| h.leg == *l));
+    let beyond = unexpected.iter().map(|u| u.leg).filter(|l| *l != leg && !hops.iter().any(|h| h.leg == *l));
     let Some(beyond) = beyond.max_by_key(|l| l.abs_diff(leg)) else { return };
     let Some(last) = hops.iter().rposition(|h| h.leg == leg && h.observed()) else { return };
     let mut end = hops.last().filter(|h| h.interface.is_none() && !h.observed() && !h.owner.starts_with("router:")).cloned();
@@ -168,31 +180,39 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     (h.seen, h.sample_point) = (seen, Some(point));
 }
 
-/// A packet that was seen once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sampled {
-    ident: u64,
-    pub(super) time: Nanos,
-    pub(super) row: u32,
+/// Packets of one place, by identity; those that were seen once count.
+#[derive(Default)]
+pub(super) struct Sample<'a> {
+    packets: Cow<'a, [Named]>,
+    /// Where they have the digest's places and not its rows.
+    digest: Option<&'a CaptureDigest>,
 }
 
-/// By identity.
-type Sample = Vec<Sampled>;
+impl Sample<'_> {
+    /// The row of one of them.
+    pub(super) fn row(&self, packet: &Named) -> u32 {
+        self.digest.map_or(packet.place, |d| d.row_at(packet.place))
+    }
+
+    fn once(&self) -> impl Iterator<Item = &Named> {
+        self.packets.iter().filter(|n| !n.is_twice)
+    }
+}
 
 /// The packets seen at a hop, at the point that it is told by.
-pub(super) fn sample_of(ctx: Context<'_>, h: &Hop) -> Sample {
+pub(super) fn sample_of<'a>(ctx: Context<'a>, h: &Hop) -> Sample<'a> {
     sample(ctx, h.sightings.iter().filter(|s| Some(s.point) == h.sample_point))
 }
 
-/// The packets with the lowest identities, of those that were seen once.
-fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting> + Clone) -> Sample {
+/// The packets with the lowest identities.
+fn sample<'a, 's>(ctx: Context<'a>, sightings: impl Iterator<Item = &'s Sighting> + Clone) -> Sample<'a> {
     let named = |s: &Sighting| ctx.flows.of(s).map(|all| all.sample(s.stream)).unwrap_or_default();
     let row_at = |capture: usize, place: u32| ctx.captures.get(capture).map_or(0, |c| c.digest.row_at(place));
     let mut here = sightings.clone();
     if let (Some(s), None) = (here.next(), here.next()) {
-        let once = named(s).iter().filter(|n| !n.is_twice);
-        let sample: Sample = once.map(|n| Sampled { ident: n.ident, time: n.time, row: row_at(s.capture, n.place) }).collect();
-        if !sample.is_empty() || !ctx.flows.rate.is_sampled() {
+        // One stream's are in order already: nothing is copied.
+        let sample = Sample { packets: named(s).into(), digest: ctx.captures.get(s.capture).map(|c| c.digest) };
+        if !ctx.flows.rate.is_sampled() || sample.once().next().is_some() {
             return sample;
         }
     }
@@ -210,13 +230,14 @@ fn sample<'a>(ctx: Context<'_>, sightings: impl Iterator<Item = &'a Sighting> + 
     all.sort_unstable();
     let groups = all.chunk_by(|a, b| a.0 == b.0).take(SAMPLE);
     let once = groups.filter_map(|g| if let [one @ (.., false, _)] = g { Some(*one) } else { None });
-    once.map(|(ident, capture, place, _, time)| Sampled { ident, time, row: row_at(capture, place) }).collect()
+    let packets = once.map(|(ident, capture, place, _, time)| Named { ident, time, place: row_at(capture, place), is_twice: false });
+    Sample { packets: packets.collect(), digest: None }
 }
 
 /// The packets that two hops have in common.
-pub(super) fn common<'a>(a: &'a [Sampled], b: &'a [Sampled]) -> impl Iterator<Item = (&'a Sampled, &'a Sampled)> {
-    let mut others = b.iter().peekable();
-    a.iter().filter_map(move |x| {
+pub(super) fn common<'a>(a: &'a Sample<'_>, b: &'a Sample<'_>) -> impl Iterator<Item = (&'a Named, &'a Named)> {
+    let mut others = b.once().peekable();
+    a.once().filter_map(move |x| {
         while others.next_if(|y| y.ident < x.ident).is_some() {}
         others.next_if(|y| y.ident == x.ident).map(|y| (x, y))
     })
@@ -283,8 +304,9 @@ fn insert(ctx: Context<'_>, hops: &mut Vec<Hop>, legs: &[Leg], leg: usize, at: I
     });
     // The sender's own interface takes the place of a stranger known by its address alone.
     let is_source = new.ttl.is_some_and(|t| crate::identify::place::INITIAL_TTLS.contains(&t));
-    let own = new.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
-    if is_source && own.is_some() && own == new.src_mac && at_index <= 1 && hops.first().is_some_and(|h| h.owner.starts_with("unknown:")) {
+    let own = || new.interface.as_deref().and_then(|i| i.strip_prefix("if:")).and_then(|m| m.parse::<Mac>().ok());
+    let replaces = is_source && at_index <= 1 && hops.first().is_some_and(|h| h.owner.starts_with("unknown:"));
+    if replaces && new.src_mac.is_some() && own() == new.src_mac {
         if let Some(first) = hops.first_mut() {
             *first = new;
         }
@@ -365,16 +387,16 @@ fn by_tunnel(ctx: Context<'_>, a: (&Hop, bool, bool), b: (&Hop, bool, bool), apa
 }
 
 /// The other way's packets at a hop's point, under the same addresses: a point may see a packet before and after a translation.
-fn opposite(ctx: Context<'_>, h: &Hop, legs: &[Leg]) -> Sample {
+fn opposite<'a>(ctx: Context<'a>, h: &Hop, legs: &[Leg]) -> Sample<'a> {
     let flow = legs.get(h.leg).and_then(|l| ctx.flows.flows.get(l.flow?));
     let (Some(point), Some(flow), Some(forward)) = (h.sample_point, flow, h.sightings.first().map(|s| s.forward)) else {
-        return Sample::new();
+        return Sample::default();
     };
     sample(ctx, flow.sightings.iter().filter(|s| s.point == point && s.forward != forward))
 }
 
 /// Median of `b − a` of the packets that both saw: positive if `b` is later.
-fn later(a: &[Sampled], b: &[Sampled]) -> Option<Nanos> {
+fn later(a: &Sample<'_>, b: &Sample<'_>) -> Option<Nanos> {
     let mut differences: Vec<Nanos> = common(a, b).map(|(x, y)| y.time - x.time).collect();
     differences.sort_unstable();
     differences.get(differences.len() / 2).copied()
@@ -534,7 +556,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
         return;
     }
     let t = if way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
-    let mut sources: Vec<Place> = Vec::new();
+    let mut sources: Vec<Place> = Vec::with_capacity(h.sightings.len());
     for s in &h.sightings {
         if let (Some(capture), Some(stream)) = (ctx.captures.get(s.capture), stream(ctx, s)) {
             sources.push(Place::frame(capture.input, stream.first_row));
@@ -542,31 +564,32 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
     }
     order::sort(&mut sources);
     let at = h.interface.as_deref().map_or(h.owner.as_str(), |i| i);
-    let packets = book.phrase("").number(h.seen).words(if h.seen == 1 { " packet " } else { " packets " });
-    let mut says = packets.ip(t.src).words(" → ").ip(t.dst).words(" seen at ").words(short(at));
+    let packets = book.phrase("").number(h.seen).fixed(if h.seen == 1 { " packet " } else { " packets " });
+    let mut says = packets.ip(t.src).fixed(" → ").ip(t.dst).fixed(" seen at ").words(short(at));
     if let Some(ttl) = h.ttl {
-        says = says.words(" with TTL ").number(ttl);
+        says = says.fixed(" with TTL ").number(ttl);
     }
     let says = match (h.src_mac, h.dst_mac) {
-        (Some(s), Some(d)) => says.words(", ").mac(s).words(" → ").mac(d),
-        (Some(s), None) => says.words(", from ").mac(s),
+        (Some(s), Some(d)) => says.fixed(", ").mac(s).fixed(" → ").mac(d),
+        (Some(s), None) => says.fixed(", from ").mac(s),
         _ => says,
     };
     let ev = book.add("seen", says, sources);
     h.ev.insert(0, ev);
-    let placed: Vec<f64> = h.points().iter().filter_map(|p| ctx.points.get(*p)).map(|p| p.p).collect();
-    h.p = confidence::round(placed.into_iter().fold(0.0, f64::max).min(confidence::needed::MOST));
+    let placed = h.sightings.iter().filter_map(|s| ctx.points.get(s.point)).map(|p| p.p);
+    h.p = confidence::round(placed.fold(0.0, f64::max).min(confidence::needed::MOST));
 }
 
 /// Time differences between the observed hops of a direction, per pair of points.
 pub(super) fn exchanges(ctx: Context<'_>, direction: &Direction, exchanges: &mut BTreeMap<(usize, usize), Exchange>) {
     // How long a mirrored copy took is nobody's knowledge: it says nothing of clocks.
-    let observed = direction.hops.iter().filter(|h| h.observed() && !h.is_mirrored);
-    let observed: Vec<(usize, &Hop)> = observed.filter_map(|h| Some((h.sample_point?, h))).collect();
-    if observed.iter().all(|(p, _)| observed.first().is_some_and(|(q, _)| p == q)) {
+    let observed = direction.hops.iter().filter(|h| h.observed() && !h.is_mirrored).filter_map(|h| Some((h.sample_point?, h)));
+    let mut points = observed.clone().map(|(p, _)| p);
+    let first = points.next();
+    if points.all(|p| first == Some(p)) {
         return;
     }
-    let samples: Vec<(usize, Sample)> = observed.into_iter().map(|(p, h)| (p, sample_of(ctx, h))).collect();
+    let samples: Vec<(usize, Sample<'_>)> = observed.map(|(p, h)| (p, sample_of(ctx, h))).collect();
     for (n, (p, a)) in samples.iter().enumerate() {
         for (q, b) in samples.iter().skip(n + 1).filter(|(q, _)| q != p) {
             let mut pairs = common(a, b).peekable();

@@ -14,7 +14,8 @@ use super::{Context, Leg, Path, Paths};
 use crate::confidence::{self, relay as weight};
 use crate::content::{Accepted, Mark, Marked};
 use crate::correlate::flows::{Flow, Sighting};
-use crate::digest::{NO_TIME, Tuple};
+use crate::correlate::summary::sum_up;
+use crate::digest::{CaptureDigest, NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::Id;
 use crate::model::{Nanos, Protocol};
@@ -284,30 +285,65 @@ pub fn relays(ctx: Context<'_>, paths: &Paths, clocks: &Clocks, book: &mut Book)
     found
 }
 
-/// The marks of each capture, and their places in order of their streams.
-struct Marks<'a>(Vec<(&'a [Marked], Vec<u32>)>);
+/// The marks of each capture.
+struct Marks<'a>(Vec<OfCapture<'a>>);
+
+#[derive(Default)]
+struct OfCapture<'a> {
+    marks: &'a [Marked],
+    /// Their places, in order of their streams.
+    order: Vec<u32>,
+    /// Where each stream's begin in that.
+    starts: Vec<u32>,
+}
+
+impl<'a> OfCapture<'a> {
+    fn new(digest: &'a CaptureDigest) -> Self {
+        let marks = &digest.marks;
+        let mut starts = vec![0; digest.streams.len() + 1];
+        for m in marks {
+            if let Some(count) = starts.get_mut(m.stream as usize + 1) {
+                *count += 1;
+            }
+        }
+        sum_up(&mut starts);
+        let (mut order, mut next) = (vec![u32::MAX; marks.len()], starts.clone());
+        for (n, m) in (0..).zip(marks) {
+            let Some(next) = next.get_mut(m.stream as usize) else { continue };
+            if let Some(place) = order.get_mut(*next as usize) {
+                *place = n;
+            }
+            *next += 1;
+        }
+        Self { marks, order, starts }
+    }
+
+    /// Places of a stream's, in the capture's order.
+    fn places(&self, stream: u32) -> &[u32] {
+        let at = stream as usize;
+        let range = self.starts.get(at).zip(self.starts.get(at + 1)).map_or(0..0, |(from, to)| *from as usize..*to as usize);
+        self.order.get(range).unwrap_or_default()
+    }
+}
 
 impl<'a> Marks<'a> {
     fn of(ctx: Context<'a>) -> Self {
-        let sorted = |marks: &'a [Marked]| {
-            let mut order: Vec<u32> = (0..).zip(marks).map(|(n, _)| n).collect();
-            order.sort_unstable_by_key(|n| (marks.get(*n as usize).map(|m| m.stream), *n));
-            (marks, order)
-        };
-        Self(ctx.captures.iter().map(|c| sorted(&c.digest.marks)).collect())
+        Self(ctx.captures.iter().map(|c| OfCapture::new(c.digest)).collect())
     }
 
     fn is_empty(&self) -> bool {
-        self.0.iter().all(|(marks, _)| marks.is_empty())
+        self.0.iter().all(|of| of.marks.is_empty())
     }
 
     /// Those of a sighting's stream, in the capture's order.
     fn get(&self, s: &Sighting) -> impl Iterator<Item = &'a Marked> {
-        let (marks, order): (&'a [Marked], &[u32]) = self.0.get(s.capture).map_or((&[], &[]), |(m, o)| (m, o));
-        let stream = |n: &u32| marks.get(*n as usize).map(|m| m.stream);
-        let first = order.partition_point(|n| stream(n) < Some(s.stream));
-        let after = order.partition_point(|n| stream(n) <= Some(s.stream));
-        order.get(first..after).unwrap_or_default().iter().filter_map(|n| marks.get(*n as usize))
+        let (marks, places) = self.0.get(s.capture).map_or((&[][..], &[][..]), |of| (of.marks, of.places(s.stream)));
+        places.iter().filter_map(|n| marks.get(*n as usize))
+    }
+
+    /// How many.
+    fn count(&self, s: &Sighting) -> usize {
+        self.0.get(s.capture).map_or(0, |of| of.places(s.stream).len())
     }
 }
 
@@ -322,28 +358,26 @@ fn messages(ctx: Context<'_>, marks: &Marks<'_>, path: &Path, number: u32, role:
         let at = hops.iter().position(|h| h.sample_point == Some(point)).map_or(0, |n| n + 1);
         if role == Role::Front || at == 0 { at } else { hops.len() + 1 - at }
     };
-    let mut by_point: BTreeMap<usize, Vec<&Sighting>> = BTreeMap::new();
-    for s in flow.sightings.iter().filter(|s| s.forward == from_client) {
-        by_point.entry(s.point).or_default().push(s);
-    }
-    let count = |s: &[&Sighting]| s.iter().map(|s| marks.get(s).count()).sum::<usize>();
-    let best = by_point.into_iter().max_by_key(|(p, s)| (count(s), nearness(*p), std::cmp::Reverse(*p)));
-    let Some((point, sightings)) = best else { return };
-    let mut here: BTreeMap<(usize, u32), Message> = BTreeMap::new();
-    for s in sightings {
+    // (Sightings are in order of their points.)
+    let points = flow.sightings.chunk_by(|a, b| a.point == b.point);
+    let mine = |s: &[Sighting]| s.iter().filter(|s| s.forward == from_client).map(|s| marks.count(s)).sum::<usize>();
+    let best = points.filter_map(|s| Some((s, s.iter().find(|s| s.forward == from_client)?.point)));
+    let best = best.max_by_key(|(s, point)| (mine(s), nearness(*point), std::cmp::Reverse(*point)));
+    let Some((sightings, point)) = best else { return };
+    let begin = out.len();
+    for s in sightings.iter().filter(|s| s.forward == from_client) {
         let Some(capture) = ctx.captures.get(s.capture) else { continue };
         for m in marks.get(s) {
-            let time = capture.digest.row(m.row).map_or(NO_TIME, |r| r.time);
-            let message = here.entry((s.capture, m.row)).or_insert_with(|| Message {
-                path: number,
-                point: u32::try_from(point).unwrap_or(u32::MAX),
-                time,
-                frame: (u32::try_from(s.capture).unwrap_or(u32::MAX), m.row),
-                short: 0,
-                long: 0,
-                request: 0,
-                more: None,
-            });
+            let frame = (u32::try_from(s.capture).unwrap_or(u32::MAX), m.row);
+            // What one packet says comes together.
+            let known = out.get(begin..).and_then(|here| here.iter().rposition(|m| m.frame == frame)).map(|at| begin + at);
+            let at = known.unwrap_or(out.len());
+            if known.is_none() {
+                let time = capture.digest.place_of(m.row).map_or(NO_TIME, |place| capture.digest.time_at(place));
+                let point = u32::try_from(point).unwrap_or(u32::MAX);
+                out.push(Message { path: number, point, time, frame, short: 0, long: 0, request: 0, more: None });
+            }
+            let Some(message) = out.get_mut(at) else { continue };
             let more = |message: &mut Message, change: &dyn Fn(&mut More)| change(message.more.get_or_insert_default());
             match &m.mark {
                 Mark::Content { short, long } => (message.short, message.long) = (*short, *long),
@@ -354,7 +388,7 @@ fn messages(ctx: Context<'_>, marks: &Marks<'_>, path: &Path, number: u32, role:
             }
         }
     }
-    out.extend(here.into_values());
+    out.get_mut(begin..).unwrap_or_default().sort_unstable_by_key(|m| m.frame);
 }
 
 /// Clients that proxies name in their headers.
@@ -489,11 +523,14 @@ impl Index {
         let commonness = groups.filter_map(|group| Some((group.first()?.0, u32::try_from(group.len()).ok()?))).collect();
         drop(holders);
         let mut numbers: BTreeMap<Id, u32> = BTreeMap::new();
+        let mut known: FxHashMap<IpAddr, Owner> = FxHashMap::default();
         let mut owner = |ip: IpAddr| {
-            let id = ctx.inv.entity_of_ip(ip);
-            let is_nobody = id.starts_with("unknown:") || id.starts_with("external:");
-            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            Owner { number: *numbers.entry(id).or_insert(next), is_nobody }
+            *known.entry(ip).or_insert_with(|| {
+                let id = ctx.inv.entity_of_ip(ip);
+                let is_nobody = id.starts_with("unknown:") || id.starts_with("external:");
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                Owner { number: *numbers.entry(id).or_insert(next), is_nobody }
+            })
         };
         let owners = paths.iter().map(|path| (client_of(path).map(&mut owner), server_of(path).map(&mut owner))).collect();
         // Nobody asks for these but a proxy that names its clients.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::names::veth_word;
-use super::seen::{Seen, see_own};
+use super::seen::{Seen, Wanted, see_own};
 use super::{Candidate, Capture, Point, push};
 use crate::capture::{FileLayout, LinkType};
 use crate::confidence as weight;
@@ -15,7 +15,7 @@ use crate::model::Mac;
 
 pub(super) fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &mut Book) -> Vec<Candidate> {
     let Some(capture) = captures.get(point.capture) else { return Vec::new() };
-    let seen = see_own(captures, point, inv);
+    let seen = see_own(captures, point, inv, Wanted::All);
     let mut found: Vec<Candidate> = Vec::new();
     // Interfaces whose own address is in every frame.
     let everywhere: Vec<(Mac, u32)> = if seen.frames > 0 {

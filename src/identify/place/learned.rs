@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::seen::{Seen, see, see_own};
+use super::seen::{Seen, Wanted, see, see_own};
 use super::{Capture, Point, streams};
 use crate::confidence as weight;
 use crate::digest::StreamKey;
@@ -17,7 +17,7 @@ use crate::order;
 pub(super) fn learn_interface_names(captures: &[Capture<'_>], points: &[Point], inv: &mut Inventory, book: &mut Book) {
     for point in points.iter().filter(|p| p.ifindex.is_none()) {
         let (Some(name), Some(capture)) = (&point.interface_name, captures.get(point.capture)) else { continue };
-        let seen = see(captures, point);
+        let seen = see(captures, point, Wanted::Macs);
         let own: Vec<(&Mac, u32)> = seen.macs.iter().filter(|(_, (n, _))| *n == seen.frames).map(|(m, (_, row))| (m, *row)).collect();
         let [(mac, row)] = own.as_slice() else { continue };
         let Some(owner) = inv.owner_of_mac(**mac).map(|c| c.owner.clone()) else { continue };
@@ -43,20 +43,22 @@ pub(super) fn learn_addresses(captures: &[Capture<'_>], points: &[Point], inv: &
     for point in points {
         // What is itself more guess than finding proves nothing of others.
         let (Some(capture), Some(at), true) = (captures.get(point.capture), &point.at, point.p >= weight::needed::LIKELY) else { continue };
-        let seen = see_own(captures, point, inv);
         if let Some(pod) = point.link.as_ref().and_then(|l| inv.pods.get(l)) {
+            let seen = see_own(captures, point, inv, Wanted::All);
             learn_link(capture, point, &seen, pod, inv, book, &mut new);
             continue;
         }
         let at_it = |e: &&EniInfo| e.mac.is_some_and(|m| inv.owner_of_mac(m).and_then(|c| c.interface.as_ref()) == Some(at));
         // Tagged frames are in the subnets of the branch ENIs, which their own devices' captures speak of.
-        if !seen.tagged.is_empty() {
+        let macs = see_own(captures, point, inv, Wanted::Macs);
+        if !macs.tagged.is_empty() {
             continue;
         }
         let Some(eni) = inv.enis.values().find(at_it) else {
-            learn_stranger(capture, point, &seen, at, book, &mut new);
+            learn_stranger(capture, point, &macs, at, book, &mut new);
             continue;
         };
+        let seen = see_own(captures, point, inv, Wanted::All);
         let router = match &eni.subnet {
             Some(s) => format!("router:{s}"),
             None => continue,

@@ -42,16 +42,24 @@ pub(super) struct Seen {
     pub(super) tagged: BTreeMap<(Mac, u16), (u64, u32)>,
 }
 
-pub(super) fn see(captures: &[Capture<'_>], point: &Point) -> Seen {
-    see_those(captures, point, |_| true)
+/// What is asked for: there may be a million IP addresses, and a handful of MACs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// Nothing of IP addresses.
+    Macs,
+}
+
+pub(super) fn see(captures: &[Capture<'_>], point: &Point, wanted: Wanted) -> Seen {
+    see_those(captures, point, wanted, |_| true)
 }
 
 /// As [`see`], but for what a bridge flooded: it sends frames for a MAC that it does not know to all its ports (IEEE 802.1Q §8.8.10), so
 /// at another's port they go to a pod that never sends there. What is left must be some pod's, both ways.
-pub(super) fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory) -> Seen {
+pub(super) fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory, wanted: Wanted) -> Seen {
     let bridged: BTreeSet<IpAddr> = order::set(inv.pods.values().filter(|p| p.bridge.is_some()).flat_map(|p| &p.ips).copied());
     if bridged.is_empty() {
-        return see(captures, point);
+        return see(captures, point, wanted);
     }
     let here = || streams(captures, point).map(|s| s.1);
     let senders: BTreeSet<Mac> = order::set(here().filter_map(|s| s.key.src_mac));
@@ -61,10 +69,10 @@ pub(super) fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory) 
         is_bridged && to.is_some_and(|m| !senders.contains(&m))
     };
     let answers = here().any(|s| !is_flooded(s) && s.key.flow.is_some_and(|f| bridged.contains(&f.src)));
-    if answers { see_those(captures, point, |s| !is_flooded(s)) } else { see(captures, point) }
+    if answers { see_those(captures, point, wanted, |s| !is_flooded(s)) } else { see(captures, point, wanted) }
 }
 
-fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Stream) -> bool) -> Seen {
+fn see_those(captures: &[Capture<'_>], point: &Point, wanted: Wanted, is_counted: impl Fn(&Stream) -> bool) -> Seen {
     let mut seen = Seen::default();
     let mut by_ip: FxHashMap<IpAddr, OfIp> = FxHashMap::default();
     for (_, s) in streams(captures, point).filter(|(_, s)| is_counted(s)) {
@@ -92,6 +100,9 @@ fn see_those(captures: &[Capture<'_>], point: &Point, is_counted: impl Fn(&Strea
             }
             Some(Direction::In) => seen.in_frames += n,
             None => {}
+        }
+        if wanted == Wanted::Macs {
+            continue;
         }
         // Around a tunnel the outer addresses belong to this interface; the inner ones travel inside.
         let (src, dst, ttl) = match (tunnels.first(), flow) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sample::{Samples, frames_at, owner_at_first};
-use super::seen::{Seen, see};
+use super::seen::{Seen, Wanted, see};
 use super::{Candidate, Capture, Point, best, streams};
 use crate::confidence as weight;
 use crate::evidence::{Book, Ev, Place};
@@ -68,9 +68,9 @@ pub(super) fn by_time(
             for b in on_it.iter().skip(i + 1) {
                 let Some((at_a, ev)) = at_first(captures, points, [*a, *b], samples, book) else { continue };
                 let pod_macs: BTreeSet<Mac> = match &segment {
-                    Segment::Link(pod) => {
-                        order::set(points.get(*a).map(|p| see(captures, p)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, pod)))
-                    }
+                    Segment::Link(pod) => order::set(
+                        points.get(*a).map(|p| see(captures, p, Wanted::All)).into_iter().flat_map(|seen| macs_of_pod(&seen, inv, pod)),
+                    ),
                     Segment::Wire(..) => BTreeSet::new(),
                 };
                 for (n, is_a) in [(a, true), (b, false)] {
