@@ -3,6 +3,7 @@
 
 mod addresses;
 mod again;
+mod alike;
 mod captures;
 mod clocks;
 mod flow_logs;
@@ -48,7 +49,7 @@ pub struct Finding {
 pub struct Told {
     /// What is told.
     pub finding: Finding,
-    /// Indexes of the paths that it is told of, if it is told of any; the first of many.
+    /// Indexes of the paths that it is told of, if it is told of any.
     pub paths: Vec<u32>,
 }
 
@@ -65,16 +66,18 @@ pub fn diagnose(ctx: Context<'_>, traced: &Traced, book: &mut Book) -> Vec<Told>
     let (mut told, mut found) = (Vec::new(), Vec::new());
     let mut rejected = flow_logs::Rejected::default();
     let mut workers = translated::Workers::default();
+    let mut alike = alike::Alike::default();
     let veths: BTreeSet<&str> = order::set(ctx.inv.pods.values().map(|p| p.veth.as_str()));
     paths.each(|n, path| {
         translated::translated(ctx, path, &mut found);
-        loss::lost(ctx, path, book, &mut found);
-        loss::answers(ctx, path, &veths, book, &mut found);
-        again::retransmissions(ctx, path, book, &mut found);
+        loss::lost(ctx, path, book, &mut |one| alike.add(ctx, n, one));
+        loss::answers(ctx, path, &veths, book, &mut |one| alike.add(ctx, n, one));
+        again::retransmissions(ctx, path, book, &mut |one| alike.add(ctx, n, one));
         rejected.on_path(ctx, path, &mut found);
         workers.add(ctx, path);
         told.extend(found.drain(..).map(|finding| Told { finding, paths: u32::try_from(n).into_iter().collect() }));
     });
+    told.extend(alike.told(ctx, clocks));
     rejected.findings(ctx, book, &mut found);
     workers.findings(ctx, &mut found);
     told.extend(icmp::errors(ctx, paths, book));
@@ -113,7 +116,7 @@ fn merge_alike(mut told: Vec<Told>) -> Vec<Told> {
         }
         b.p = b.p.max(a.p);
         add_some(&mut b.ev, std::mem::take(&mut a.ev));
-        add_some(&mut known.paths, std::mem::take(&mut next.paths));
+        known.paths.append(&mut next.paths);
         true
     });
     for (f, times) in told.iter_mut().map(|t| &mut t.finding).zip(times).filter(|(_, times)| *times > 1) {
@@ -142,11 +145,12 @@ pub fn address(ip: IpAddr, port: u16, protocol: Protocol) -> String {
     }
 }
 
+/// An entity with its address, or the address alone where it is all that is known.
+fn named(id: &Id, ip: IpAddr, at: &str) -> String {
+    if id.ends_with(&ip.to_string()) { at.to_owned() } else { format!("{} ({at})", short(id)) }
+}
+
 fn ends(ctx: Context<'_>, t: Tuple) -> String {
-    let name = |ip, port| {
-        let id = ctx.inv.entity_of_ip(ip);
-        let at = address(ip, port, t.protocol);
-        if id.ends_with(&ip.to_string()) { at } else { format!("{} ({at})", short(&id)) }
-    };
+    let name = |ip, port| named(&ctx.inv.entity_of_ip(ip), ip, &address(ip, port, t.protocol));
     format!("{} → {}", name(t.src, t.src_port), name(t.dst, t.dst_port))
 }

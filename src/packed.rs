@@ -82,6 +82,12 @@ impl PackedReport {
         self.paths.get_as(at)
     }
 
+    /// A finding, of whose paths only the first few are named: there may be a million.
+    #[must_use]
+    pub fn finding_at(&self, at: usize) -> Option<Finding> {
+        self.findings.get_as::<Brief>(at).map(|f| f.0)
+    }
+
     /// A path by its id.
     #[must_use]
     pub fn path_of(&self, id: &str) -> Option<Path> {
@@ -240,13 +246,25 @@ impl Row for Finding {
     }
 
     fn read(from: &mut Reader<'_>) -> Self {
+        let finding = Brief::read_but_paths(from);
+        Self { paths: from.list(|from| from.name("p")), ..finding }
+    }
+}
+
+/// The beginning of a finding's row: of its paths the first few.
+struct Brief(Finding);
+
+impl Brief {
+    const PATHS: u64 = 24;
+
+    fn read_but_paths(from: &mut Reader<'_>) -> Finding {
         let kind = from.word();
         let severity = match from.number() {
             0 => Severity::Info,
             1 => Severity::Warning,
             _ => Severity::Error,
         };
-        Self {
+        Finding {
             kind,
             severity,
             about: from.list(Reader::text),
@@ -254,8 +272,20 @@ impl Row for Finding {
             next_step: from.option(Reader::text),
             confidence: from.share(),
             evidence: read_evidence(from),
-            paths: from.list(|from| from.name("p")),
+            paths: Vec::new(),
         }
+    }
+}
+
+impl Row for Brief {
+    fn write(&self, to: &mut Writer<'_>) {
+        self.0.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Self {
+        let finding = Self::read_but_paths(from);
+        let paths = (0..from.number().min(Self::PATHS)).map(|_| from.name("p")).collect();
+        Self(Finding { paths, ..finding })
     }
 }
 

@@ -378,7 +378,7 @@ pub struct Finding {
     pub next_step: Option<String>,
     pub confidence: f64,
     pub evidence: Vec<String>,
-    /// Ids of the paths that it is told of, if it is told of single ones; the first 24 of many that are alike.
+    /// Ids of the paths that it is told of, if it is told of single ones.
     #[serde(default)]
     pub paths: Vec<String>,
 }

@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use super::alike::{Lead, One, span};
 use super::{Finding, ends};
 use crate::confidence::finding as weight;
 use crate::digest::{Rate, Row, is_control, is_kept_everywhere, kept_pieces};
 use crate::dissect::flags;
 use crate::estimate;
 use crate::evidence::{Book, Place};
+use crate::identify::inventory::Id;
 use crate::model::{Nanos, Protocol};
 use crate::report::{Severity, Way};
 use crate::trace::{Context, Path};
 
 /// The same bytes sent again: same sequence number, new IP id, at one point.
-pub(super) fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+pub(super) fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut dyn FnMut(One)) {
     if path.legs.first().is_none_or(|l| l.tuple.protocol != Protocol::Tcp) {
         return;
     }
@@ -62,14 +64,14 @@ pub(super) fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, fo
         );
         let n = again.len();
         let is_whole = h.sightings.iter().filter(|s| Some(s.point) == h.sample_point).all(|s| ctx.flows.is_whole(ctx.captures, s));
-        let times = match sample.estimate(h.seen, n as u64).filter(|_| !is_whole) {
-            Some((about, low, high)) if low < high => format!("about {about} segments ({low} to {high}) are"),
-            _ if n == 1 => "1 segment is".to_owned(),
-            _ => format!("{n} segments are"),
+        let (times, n) = match sample.estimate(h.seen, n as u64).filter(|_| !is_whole) {
+            Some((about, low, high)) if low < high => (format!("about {about} segments ({low} to {high}) are"), about),
+            _ if n == 1 => ("1 segment is".to_owned(), 1),
+            _ => (format!("{n} segments are"), n as u64),
         };
         let summary = format!("{times} sent again in {}", ends(ctx, t));
         let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
-        found.push(Finding {
+        let finding = Finding {
             kind: "retransmission",
             severity: Severity::Warning,
             about,
@@ -77,6 +79,16 @@ pub(super) fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, fo
             next_step: None,
             p: weight::RETRANSMITTED,
             ev: vec![ev],
+        };
+        let asked = path.asked();
+        found(One {
+            finding,
+            lead: Lead::Again { replies: d.way == Way::Reply },
+            tail: String::new(),
+            at: Id::new(),
+            asked,
+            counts: [n, 0],
+            span: span(ctx, d),
         });
     }
 }

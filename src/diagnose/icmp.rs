@@ -84,7 +84,7 @@ pub(super) fn errors(ctx: Context<'_>, paths: &Paths, book: &mut Book) -> Vec<To
             let ev = book.add("icmp_error", statement, vec![Place::frame(e.capture.input, e.seen.first_row)]);
             add_some(&mut group.ev, vec![ev]);
         }
-        add_some(&mut group.paths, path.map(|p| p.0).into_iter().collect());
+        group.paths.extend(path.map(|p| p.0));
     }
     let told = groups.into_iter().filter_map(|((by, kind, is_fault, what, client, server), g)| {
         let more = match g.conversations.len().saturating_sub(1) {

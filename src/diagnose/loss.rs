@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::alike::{Lead, One, span};
 use super::{Finding, address, ends};
 use crate::confidence::finding as weight;
 use crate::digest::{NO_TIME, Tuple};
@@ -20,7 +21,7 @@ fn observed_ev(d: &Direction) -> Vec<Ev> {
 }
 
 /// Conversations, or parts of them, that stop at one hop while the captures behind it ran.
-pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut Vec<Finding>) {
+pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut dyn FnMut(One)) {
     for d in &path.directions {
         let Some(leg) = path.legs.get(d.hops.last().map_or(0, |h| h.leg)) else { continue };
         let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
@@ -53,7 +54,8 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
                 n => format!(", nor did any of the {n} captured interfaces after it"),
             };
             let next = first_silent.map_or("what was captured further on", |s| short(&s.1));
-            let summary = format!("{packets} of {word}{} are lost after {at}: {next} saw none{others}", ends(ctx, t));
+            let tail = format!(" are lost after {at}: {next} saw none{others}");
+            let summary = format!("{packets} of {word}{}{tail}", ends(ctx, t));
             let beyond = first_silent.and_then(|(point, _)| ctx.points.get(*point)?.owner.as_ref());
             let suspects = if beyond.is_some_and(|b| ctx.inv.host_of(b) != ctx.inv.host_of(&last.owner)) {
                 "security groups of both ends, network ACLs and route tables of both subnets, the source/destination check, whether the address is the far ENI's (aws ec2 describe-network-interfaces)"
@@ -67,15 +69,18 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut V
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
             let p = if d.looked_for.is_some() { weight::ALL_LOST_OF_SAMPLE } else { weight::ALL_LOST };
-            found.push(Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev });
+            let finding = Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev };
+            let replies = d.way == Way::Reply;
+            let (lead, n) = d.looked_for.map_or((Lead::All { replies }, last.seen), |n| (Lead::Examined { replies }, n));
+            found(One { finding, lead, tail, at: Id::new(), asked: path.asked(), counts: [n, last.seen], span: span(ctx, d) });
             continue;
         }
-        partial_loss(ctx, d, t, found);
+        partial_loss(ctx, path, d, t, found);
     }
 }
 
 /// Packets of a conversation that went on, missing at one hop and at all captured hops behind it.
-fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Finding>) {
+fn partial_loss(ctx: Context<'_>, path: &Path, d: &Direction, t: Tuple, found: &mut dyn FnMut(One)) {
     let observed: Vec<&Hop> = d.hops.iter().filter(|h| h.observed()).collect();
     for pair in observed.windows(2) {
         let [before, here] = pair else { continue };
@@ -88,9 +93,10 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
             Some((low, high)) if low < high => format!("about {} ({low} to {high})", here.missing),
             _ => here.gone.to_string(),
         };
-        let summary = format!("{missing} of {} packets of {} that passed {a} never reach {b}", before.seen, ends(ctx, t));
+        let tail = format!(" that passed {a} never reach {b}");
+        let summary = format!("{missing} of {} packets of {}{tail}", before.seen, ends(ctx, t));
         let step = Some(format!("compare drop counters between {a} and {b}; check that neither capture dropped packets"));
-        found.push(Finding {
+        let finding = Finding {
             kind: "packet_loss",
             severity: Severity::Warning,
             about: vec![before.owner.clone(), here.owner.clone()],
@@ -98,12 +104,15 @@ fn partial_loss(ctx: Context<'_>, d: &Direction, t: Tuple, found: &mut Vec<Findi
             next_step: step,
             p: weight::SOME_LOST,
             ev,
-        });
+        };
+        let lead = Lead::Some { replies: d.way == Way::Reply };
+        let counts = [if here.missing_range.is_some() { here.missing } else { here.gone }, before.seen];
+        found(One { finding, lead, tail, at: Id::new(), asked: path.asked(), counts, span: span(ctx, d) });
     }
 }
 
 /// What comes back to a request: nothing, a refusal, a reset later on, or a reply by another way.
-pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Book, found: &mut Vec<Finding>) {
+pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, book: &mut Book, found: &mut dyn FnMut(One)) {
     let Some(request) = path.direction(Way::Request) else { return };
     let Some(last) = path.legs.last() else { return };
     let t = last.tuple;
@@ -133,21 +142,20 @@ pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, boo
                     }
                 };
                 let severity = if request.verdict == Verdict::Lost { Severity::Info } else { Severity::Warning };
-                found.push(Finding {
-                    kind: "no_reply",
-                    severity,
-                    about,
-                    summary,
-                    next_step: step,
-                    p: weight::NO_REPLY,
-                    ev: observed_ev(request),
-                });
+                let finding =
+                    Finding { kind: "no_reply", severity, about, summary, next_step: step, p: weight::NO_REPLY, ev: observed_ev(request) };
+                let last = request.hops.iter().rev().find(|h| h.observed());
+                let at = last.map_or_else(Id::new, |h| h.interface.clone().unwrap_or_else(|| h.owner.clone()));
+                let tail = arrived.map_or(String::new(), |h| format!(", although their packets reach {}", short(&h.owner)));
+                let lead = Lead::Says("nothing answers".to_owned());
+                let counts = [last.map_or(0, |h| h.seen), 0];
+                found(One { finding, lead, tail, at, asked: path.asked(), counts, span: span(ctx, request) });
             }
         }
         Some(reply) => {
             if reply.verdict == Verdict::Lost {
                 let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
-                found.push(Finding {
+                let finding = Finding {
                     kind: "no_reply",
                     severity: Severity::Warning,
                     about: about.clone(),
@@ -155,10 +163,13 @@ pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, boo
                     next_step: None,
                     p: weight::NO_REPLY,
                     ev: observed_ev(reply),
-                });
+                };
+                let (lead, tail) = (Lead::Says("the answers to".to_owned()), " are never heard".to_owned());
+                let counts = [path.packets, 0];
+                found(One { finding, lead, tail, at: Id::new(), asked: path.asked(), counts, span: span(ctx, request) });
             }
             resets(ctx, path, request, reply, about, book, found);
-            asymmetric(ctx, request, reply, t, veths, found);
+            asymmetric(ctx, path, (request, reply), t, veths, found);
         }
     }
 }
@@ -189,14 +200,14 @@ fn resets(
     reply: &Direction,
     about: Vec<Id>,
     book: &mut Book,
-    found: &mut Vec<Finding>,
+    found: &mut dyn FnMut(One),
 ) {
     let Some(leg) = path.legs.last().filter(|l| l.tuple.protocol == Protocol::Tcp) else { return };
     if request.verdict == Verdict::Rejected {
-        let summary =
-            format!("{} refuses: its reset answers the SYN of {}", short(&ctx.inv.entity_of_ip(leg.tuple.dst)), ends(ctx, leg.tuple));
+        let by = ctx.inv.entity_of_ip(leg.tuple.dst);
+        let summary = format!("{} refuses: its reset answers the SYN of {}", short(&by), ends(ctx, leg.tuple));
         let step = Some("check that something listens on that port, and that no rule rejects with tcp-reset".to_owned());
-        found.push(Finding {
+        let finding = Finding {
             kind: "connection_refused",
             severity: Severity::Error,
             about,
@@ -204,7 +215,10 @@ fn resets(
             next_step: step,
             p: weight::SAID,
             ev: observed_ev(reply),
-        });
+        };
+        let (lead, tail) = (Lead::Says(format!("{} refuses", short(&by))), ": its resets answer their SYNs".to_owned());
+        let counts = [path.packets, 0];
+        found(One { finding, lead, tail, at: by, asked: path.asked(), counts, span: span(ctx, request) });
         return;
     }
     for d in [request, reply] {
@@ -216,21 +230,25 @@ fn resets(
         let by = if d.way == Way::Request { leg.tuple.src } else { leg.tuple.dst };
         let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
         let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
-        found.push(Finding {
-            kind: "reset",
-            severity: Severity::Warning,
-            about: about.clone(),
-            summary,
-            next_step: None,
-            p: weight::RESET,
-            ev: vec![ev],
-        });
+        let finding =
+            Finding { kind: "reset", severity: Severity::Warning, about, summary, next_step: None, p: weight::RESET, ev: vec![ev] };
+        let by = ctx.inv.entity_of_ip(by);
+        let (lead, tail) = (Lead::Says(format!("{} resets", short(&by))), " after they were established".to_owned());
+        let counts = [path.packets, 0];
+        found(One { finding, lead, tail, at: by, asked: path.asked(), counts, span: span(ctx, request) });
         break;
     }
 }
 
 /// Replies that leave a node by another interface than the requests came in by.
-fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple, veths: &BTreeSet<&str>, found: &mut Vec<Finding>) {
+fn asymmetric(
+    ctx: Context<'_>,
+    path: &Path,
+    (request, reply): (&Direction, &Direction),
+    t: Tuple,
+    veths: &BTreeSet<&str>,
+    found: &mut dyn FnMut(One),
+) {
     let wires = |d: &Direction| -> BTreeMap<Id, BTreeSet<Id>> {
         let mut by_node: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
         for h in d.hops.iter().filter(|h| h.observed() && ctx.inv.nodes.contains_key(&h.owner)) {
@@ -248,10 +266,11 @@ fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple
             let names = |s: &BTreeSet<Id>| {
                 s.iter().map(|i| short(i).rsplit('/').next().unwrap_or_default().to_owned()).collect::<Vec<_>>().join(", ")
             };
-            let summary = format!("on {} requests of {} cross {} and replies {}", short(node), ends(ctx, t), names(a), names(b));
+            let (lead, tail) = (format!("on {} requests of", short(node)), format!(" cross {} and replies {}", names(a), names(b)));
+            let summary = format!("{lead} {}{tail}", ends(ctx, t));
             let ev: Vec<Ev> = observed_ev(request).into_iter().chain(observed_ev(reply)).collect();
             let step = Some("compare `ip rule` and `ip route show table all` of the node with the pod's ENI; check rp_filter".to_owned());
-            found.push(Finding {
+            let finding = Finding {
                 kind: "asymmetric_path",
                 severity: Severity::Warning,
                 about: vec![node.clone()],
@@ -259,7 +278,10 @@ fn asymmetric(ctx: Context<'_>, request: &Direction, reply: &Direction, t: Tuple
                 next_step: step,
                 p: weight::ASYMMETRIC,
                 ev,
-            });
+            };
+            let counts = [path.packets, 0];
+            let (lead, at) = (Lead::Says(lead), node.clone());
+            found(One { finding, lead, tail, at, asked: path.asked(), counts, span: span(ctx, request) });
         }
     }
 }

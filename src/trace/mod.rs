@@ -176,6 +176,12 @@ impl Path {
         self.pod_of_many(inv, ip).or_else(|| self.holder_of_local(ip))
     }
 
+    /// As the client asked, and as that came to the server.
+    #[must_use]
+    pub fn asked(&self) -> Option<(Tuple, Tuple)> {
+        Some((self.legs.first()?.tuple, self.legs.last()?.tuple))
+    }
+
     fn pod_of_many(&self, inv: &Inventory, ip: std::net::IpAddr) -> Option<&Id> {
         let listed = inv.owner_of_ip(ip).filter(|c| inv.pods.contains_key(&c.owner))?;
         let (first, last) = (self.legs.first()?.tuple.src, self.legs.last()?.tuple.dst);

@@ -70,8 +70,12 @@ impl Page<'_> {
             let next = f.next_step.as_ref().map(|n| format!("<br>Next: <code>{}</code>", xml(&self.book.sentence(n)))).unwrap_or_default();
             let about: Vec<String> = f.about.iter().map(|a| format!("<code>{}</code>", xml(a))).collect();
             let about = if about.is_empty() { String::new() } else { format!("<br>About {}", about.join(", ")) };
-            let paths: Vec<String> = f.paths.iter().map(|p| format!("<a href=\"#{0}\">{0}</a>", xml(p))).collect();
-            let paths = if paths.is_empty() { String::new() } else { format!("<br>Paths {}", paths.join(", ")) };
+            let paths: Vec<String> = f.paths.iter().take(NAMED).map(|p| format!("<a href=\"#{0}\">{0}</a>", xml(p))).collect();
+            let more = match f.paths.len().saturating_sub(paths.len()) {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            let paths = if paths.is_empty() { String::new() } else { format!("<br>Paths {}{more}", paths.join(", ")) };
             let cites = cites(&f.evidence);
             self.put(&format!(
                 "<li class=\"{severity}\"><strong>{severity}</strong> {} ({}): {}{cites}{about}{paths}{next}</li>\n",
@@ -241,6 +245,9 @@ impl Page<'_> {
 fn cites(evidence: &[String]) -> String {
     evidence.iter().map(|e| format!(" <a class=\"cite\" href=\"#{0}\">{0}</a>", xml(e))).collect()
 }
+
+/// Of the paths that a finding is about, so many are named.
+const NAMED: usize = 24;
 
 const STYLE: &str = "\
 body{font:14px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif;margin:24px;color:#17202b;background:#fff}\

@@ -265,8 +265,10 @@ impl<'a> Page<'a> {
             self.wrapped("    ", &self.book.sentence(&f.summary));
             for (title, ids) in [("    about: ", &f.about), ("    paths: ", &f.paths)] {
                 if !ids.is_empty() {
-                    let ids: Vec<String> = ids.iter().map(|id| inert(id)).collect();
-                    self.wrapped(title, &ids.join(", "));
+                    let (shown, rest) = ids.split_at(ids.len().min(NAMED));
+                    let shown: Vec<String> = shown.iter().map(|id| inert(id)).collect();
+                    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+                    self.wrapped(title, &(shown.join(", ") + &more));
                 }
             }
             if let Some(next) = &f.next_step {
@@ -449,6 +451,8 @@ impl<'a> Page<'a> {
 }
 
 const WIDTH: usize = 120;
+/// Of the entities and of the paths that a finding is about, so many are named.
+const NAMED: usize = 12;
 
 /// What a hop changed, in its own words: `SNAT, DNAT, MAC, TTL`.
 fn changes(h: &Hop) -> String {

@@ -417,28 +417,6 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// A point in time as RFC 3339 has it, in UTC, to the millisecond: `2021-05-06T05:46:40.000Z`. Printed packets often tell no date,
-/// and a clock that was never set tells none worth saying: times in the first two days of 1970 are those of a day, `05:46:40.000 (no date)`.
-#[must_use]
-pub fn time(ns: Nanos) -> String {
-    let (seconds, millis) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000) / 1_000_000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let of_day = format!("{:02}:{:02}:{:02}.{millis:03}", second / 3_600, second % 3_600 / 60, second % 60);
-    if matches!(days, 0 | 1) {
-        return format!("{of_day} (no date)");
-    }
-    // Days to a civil date: years begin in March, so that the leap day is the last one (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{of_day}Z")
-}
-
 /// The word for a rewrite.
 #[must_use]
 pub fn rewrite(r: Rewrite) -> &'static str {
@@ -520,7 +498,7 @@ pub fn status(s: Status) -> &'static str {
     }
 }
 
-pub use crate::model::count;
+pub use crate::model::{count, time};
 
 /// A probability with two decimals.
 #[must_use]

@@ -71,7 +71,7 @@ fn findings(app: App) -> AnyView {
         let rest = all.saturating_sub(shown.len());
         let detail = app.detail.get().filter(|_| !app.is_map.get());
         let told = detail.as_ref().map(|d| d.findings.clone()).unwrap_or_default();
-        let is_of_it = |row: &FindingRow| detail.as_ref().is_some_and(|d| row.finding.paths.contains(&d.conversation.id));
+        let is_of_it = |row: &FindingRow| told.iter().any(|t| t.finding == row.finding);
         let others: Vec<AnyView> =
             shown.into_iter().enumerate().filter(|(_, row)| !is_of_it(row)).map(|(i, f)| finding(app, Focus::Finding(i), f)).collect();
         let heading = |text: &'static str| h2().class("heading").child(text);

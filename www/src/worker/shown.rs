@@ -25,6 +25,8 @@ const MOST_INTERFACES: usize = 2000;
 const MOST_INSIDE: usize = 200;
 /// Conversations that lead away from a finding of many alike.
 const MOST_CHIPS: usize = 4;
+/// And so many of the entities.
+const MOST_ABOUT: usize = 12;
 /// Of more paths than these, the map draws one for each way through the network.
 const MOST_MAPPED: usize = 20_000;
 /// To find one path's row so many others are stepped over: of fewer than one in so many, each is looked up.
@@ -123,8 +125,8 @@ impl Shown {
     }
 
     fn finding(&self, index: u32) -> Option<FindingRow> {
-        let f = self.report.findings.get(index as usize)?;
-        let about = f.paths.iter().take(MOST_CHIPS).chain(&f.about).map(|id| self.about(id)).collect();
+        let f = self.report.finding_at(index as usize)?;
+        let about = f.paths.iter().take(MOST_CHIPS).chain(f.about.iter().take(MOST_ABOUT)).map(|id| self.about(id)).collect();
         let (summary, next_step) = (self.sentence(&f.summary), f.next_step.as_deref().map(|text| self.sentence(text)));
         Some(FindingRow { finding: Finding { summary, next_step, ..f }, about })
     }
