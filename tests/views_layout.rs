@@ -180,6 +180,24 @@ fn loss_is_marked_where_it_happened() {
 }
 
 #[test]
+fn what_is_lost_is_lost_further_on() {
+    for way in [Way::Request, Way::Reply] {
+        for last in 0..6 {
+            let mut report = fixture("pod-to-pod.json");
+            let d = report.paths[0].directions.iter_mut().find(|d| d.direction == way).unwrap();
+            d.hops.truncate(last + 1);
+            (d.verdict, d.lost_after) = (Verdict::Lost, Some(last as u32));
+            let picture = layout(&report, &Selection::path("p1"));
+            let (edge, at) = picture.edges.iter().find_map(|e| Some((e, e.lost_at?))).unwrap();
+            let from = picture.ports.iter().find(|p| p.id == edge.from).map(|p| p.rect);
+            let from = from.or_else(|| picture.boxes.iter().find(|b| b.id == edge.from).map(|b| b.rect)).unwrap();
+            let is_further = if way == Way::Request { at.x > from.x + from.w } else { at.x < from.x };
+            assert!(is_further, "{way:?} lost after hop {}: {at:?}, which left {from:?}", last + 1);
+        }
+    }
+}
+
+#[test]
 fn an_empty_report_and_an_unknown_path_are_empty_pictures() {
     for picture in [layout(&Report::default(), &Selection::all()), layout(&fixture(FIXTURES[0]), &Selection::path("p99"))] {
         assert!(picture.boxes.is_empty() && picture.edges.is_empty());

@@ -660,7 +660,8 @@ impl Inside {
         }
     }
 
-    /// Where a wire that ends in nothing runs: a stump into the block, or out of it where the block has no inside.
+    /// Where a wire that ends in nothing runs: a stump into the block, or out of it where packets had crossed the block to that port, or
+    /// where the block has no inside.
     pub(super) fn stump(&self, scene: &Scene<'_>, plan: &Plan, wire: &Wire<'_>) -> (Point, Point) {
         let port = wire.from;
         let is_reply = wire.way == Way::Reply;
@@ -668,7 +669,12 @@ impl Inside {
         let card = self.card(scene, plan, port);
         let Some((side, slot)) = plan.seat.get(&port) else { return Default::default() };
         let y = self.ys[*slot] + y;
-        let is_rightward = if plan.is_simple { !is_reply } else { *side == Side::Left };
+        let is_crossed = scene.ports[port].inner.is_none()
+            && wire.before.is_some_and(|before| {
+                let p = &scene.ports[before];
+                p.block == scene.ports[port].block && (p.inner.is_none() || plan.seat.get(&before).is_some_and(|seat| seat.0 != *side))
+            });
+        let is_rightward = if plan.is_simple { !is_reply } else { (*side == Side::Left) != is_crossed };
         let (from, to) = if is_rightward { (card.x + card.w, card.x + card.w + STUMP) } else { (card.x, card.x - STUMP) };
         (Point { x: from, y }, Point { x: to, y })
     }

@@ -50,6 +50,8 @@ pub(super) struct Wire<'a> {
     /// Packets were lost on it, just after its beginning.
     pub(super) is_loss: bool,
     pub(super) is_beyond_loss: bool,
+    /// Of a stump: the port that packets had come from.
+    pub(super) before: Option<usize>,
     pub(super) confidence: f64,
     pub(super) evidence: Vec<&'a str>,
     pub(super) changes: Vec<Change>,
@@ -139,6 +141,7 @@ impl<'a> Gather<'a> {
         let is_reply = d.direction == Way::Reply;
         let mut ttl = None;
         let mut before: Option<(usize, &Hop)> = None;
+        let mut one_before = None;
         for (n, hop) in d.hops.iter().enumerate() {
             let port = self.port(hop);
             let block = &mut self.scene.blocks[self.scene.ports[port].block];
@@ -169,12 +172,14 @@ impl<'a> Gather<'a> {
                     observed: last.observed && hop.observed,
                     is_loss: lost_after == Some(n - 1),
                     is_beyond_loss: lost_after.is_some_and(|l| l < n),
+                    before: None,
                     confidence: hop.confidence,
                     evidence: hop.evidence.iter().map(String::as_str).collect(),
                     changes,
                 });
             }
             ttl = hop.ttl.or(ttl);
+            one_before = before.map(|b| b.0);
             before = Some((port, hop));
         }
         if let (Some((from, last)), Some(n)) = (before, d.hops.len().checked_sub(1))
@@ -191,6 +196,7 @@ impl<'a> Gather<'a> {
                 observed: last.observed,
                 is_loss: true,
                 is_beyond_loss: false,
+                before: one_before,
                 confidence: last.confidence,
                 evidence: last.evidence.iter().map(String::as_str).collect(),
                 changes: Vec::new(),
