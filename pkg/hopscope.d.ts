@@ -224,6 +224,11 @@ export interface DirectionPath {
   verdict: Verdict;
   /** For lost: index of the last hop that saw the packets. */
   lost_after: number | null;
+  /**
+   * Only of what is lost: the hops that the packets were on their way to, in order. None saw any; `capture_points` are the captures that ran
+   * there meanwhile.
+   */
+  beyond?: Hop[];
 }
 
 /** What changed against the hop before. */

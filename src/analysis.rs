@@ -262,7 +262,7 @@ impl Publisher<'_> {
         let mut links = Links::default();
         paths.each(|_, path| {
             for d in &path.directions {
-                for h in &d.hops {
+                for h in d.hops.iter().chain(&d.beyond) {
                     self.entity(&h.owner, h.p, &h.ev);
                     if let Some(i) = &h.interface {
                         self.entity(i, h.p, &h.ev);
@@ -723,20 +723,29 @@ impl Publisher<'_> {
         };
         head.write(to);
         let leg_of = |h: &trace::Hop| p.legs.get(h.leg).map(|l| l.tuple);
+        let number_of = |hops: &[trace::Hop]| hops.iter().filter(|h| leg_of(h).is_some()).count() as u64;
         to.list(&p.directions, |to, d| {
             to.number(d.verdict as u64);
-            to.number(d.hops.iter().filter(|h| leg_of(h).is_some()).count() as u64);
+            to.number(number_of(&d.hops));
         });
         let mut scratch = Scratch::default();
         for d in &p.directions {
             to.flag(d.way == report::Way::Reply);
             to.option(d.lost_after.and_then(|n| u32::try_from(n).ok()), |to, n| to.number(n.into()));
             let mut before: Option<Before<'_>> = None;
-            for h in &d.hops {
-                let Some(tuple) = leg_of(h) else { continue };
-                let tuple = if d.way == report::Way::Request { tuple } else { tuple.reversed() };
-                let depth = self.hop(to, h, tuple, before, used, &mut scratch);
-                before = Some(Before { hop: h, tuple, depth });
+            for (hops, is_beyond) in [(&d.hops, false), (&d.beyond, true)] {
+                if is_beyond {
+                    to.number(number_of(hops));
+                }
+                for h in hops {
+                    let Some(tuple) = leg_of(h) else { continue };
+                    let tuple = if d.way == report::Way::Request { tuple } else { tuple.reversed() };
+                    let silent = d.silent.iter().filter(|(_, interface)| is_beyond && h.interface.as_ref() == Some(interface));
+                    scratch.silent.clear();
+                    scratch.silent.extend(silent.map(|(point, _)| *point));
+                    let depth = self.hop(to, h, tuple, before, used, &mut scratch);
+                    before = Some(Before { hop: h, tuple, depth });
+                }
             }
         }
         let others = relays.iter().map(|r| if r.front == n { (r, Side::Behind, r.back) } else { (r, Side::Front, r.front) });
@@ -775,7 +784,7 @@ impl Publisher<'_> {
                 outer_dst: Some(t.dst.to_string()),
             }));
         }
-        let Scratch { rewrites, points, evidence } = scratch;
+        let Scratch { silent, rewrites, points, evidence } = scratch;
         rewrites.clear();
         if let Some(Before { hop: b, tuple: was, depth }) = before {
             let changed = |x: Option<Mac>, y: Option<Mac>| x.is_some() && y.is_some() && x != y;
@@ -798,7 +807,7 @@ impl Publisher<'_> {
             }
         }
         points.clear();
-        points.extend(h.sightings.iter().map(|s| s.point as u64 + 1));
+        points.extend(h.sightings.iter().map(|s| s.point).chain(silent.iter().copied()).map(|point| point as u64 + 1));
         points.sort_unstable();
         points.dedup();
         rank(&h.ev, used, evidence);
@@ -835,6 +844,8 @@ struct Before<'a> {
 /// Room for a hop's lists.
 #[derive(Default)]
 struct Scratch {
+    /// The points that ran at a hop and saw none of its packets.
+    silent: Vec<usize>,
     rewrites: Vec<Rewrite>,
     points: Vec<u64>,
     evidence: Vec<u64>,

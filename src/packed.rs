@@ -460,6 +460,7 @@ impl Row for Path {
             to.flag(d.direction == Way::Reply);
             to.option(d.lost_after, |to, n| to.number(n.into()));
             d.hops.iter().for_each(|hop| hop.write(to));
+            to.list(&d.beyond, |to, hop| hop.write(to));
         }
         to.list(&self.relays, |to, r| r.write(to));
     }
@@ -470,7 +471,8 @@ impl Row for Path {
         for (verdict, hops) in head.directions {
             let direction = if from.flag() { Way::Reply } else { Way::Request };
             let lost_after = from.option(Reader::small);
-            directions.push(DirectionPath { direction, hops: (0..hops).map(|_| Hop::read(from)).collect(), verdict, lost_after });
+            let hops = (0..hops).map(|_| Hop::read(from)).collect();
+            directions.push(DirectionPath { direction, hops, verdict, lost_after, beyond: from.list(Hop::read) });
         }
         let relays = from.list(Relay::read);
         Self { id: head.id, flow: head.flow, packets: head.packets, bytes: head.bytes, directions, relays }

@@ -13,7 +13,7 @@ use sha1::{Digest, Sha1};
 
 use crate::model::Mac;
 use crate::order;
-use crate::report::{FlowEnd, Report};
+use crate::report::{DirectionPath, FlowEnd, Report};
 
 /// The report with pseudonyms. The same key gives the same pseudonyms in every report.
 #[must_use]
@@ -52,7 +52,7 @@ pub fn redact(report: &Report, key: &str) -> Report {
         for relay in &mut p.relays {
             relay.through = r.id(&relay.through);
         }
-        for h in p.directions.iter_mut().flat_map(|d| &mut d.hops) {
+        for h in p.directions.iter_mut().flat_map(|d| d.hops.iter_mut().chain(&mut d.beyond)) {
             h.owner = r.id(&h.owner);
             h.interface = h.interface.take().map(|i| r.id(&i));
             for address in [&mut h.src_mac, &mut h.dst_mac, &mut h.src_ip, &mut h.dst_ip] {
@@ -202,7 +202,7 @@ impl Redactor {
                 take(without_kinds(id).1);
             }
         }
-        for f in report.paths.iter().flat_map(|p| &p.directions).flat_map(|d| &d.hops) {
+        for f in report.paths.iter().flat_map(|p| &p.directions).flat_map(DirectionPath::all_hops) {
             take(without_kinds(&f.owner).1);
             f.interface.iter().for_each(|i| take(without_kinds(i).1));
         }

@@ -270,12 +270,47 @@ impl Verdict {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct DirectionPath {
     pub direction: Way,
     pub hops: Vec<Hop>,
     pub verdict: Verdict,
     pub lost_after: Option<u32>,
+    /// For lost: the hops that the packets were on their way to, in order. None saw any; `capture_points` are those that ran there meanwhile.
+    #[serde(default)]
+    pub beyond: Vec<Hop>,
+}
+
+impl DirectionPath {
+    /// The hops, and those beyond the loss.
+    pub fn all_hops(&self) -> impl DoubleEndedIterator<Item = &Hop> {
+        self.hops.iter().chain(&self.beyond)
+    }
+
+    /// The hop at `index`, counted through those beyond the loss too.
+    #[must_use]
+    pub fn hop(&self, index: usize) -> Option<&Hop> {
+        match index.checked_sub(self.hops.len()) {
+            Some(beyond) => self.beyond.get(beyond),
+            None => self.hops.get(index),
+        }
+    }
+}
+
+impl Serialize for DirectionPath {
+    /// As derived; but the document leaves out hops beyond a loss where there are none, as [`Hop`] does with its intervals.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_by_position = !serializer.is_human_readable();
+        let mut direction = serializer.serialize_struct("DirectionPath", 5)?;
+        direction.serialize_field("direction", &self.direction)?;
+        direction.serialize_field("hops", &self.hops)?;
+        direction.serialize_field("verdict", &self.verdict)?;
+        direction.serialize_field("lost_after", &self.lost_after)?;
+        if is_by_position || !self.beyond.is_empty() {
+            direction.serialize_field("beyond", &self.beyond)?;
+        }
+        direction.end()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -129,7 +129,8 @@ fn hostile() -> Report {
         ..Hop::default()
     };
     let hops = vec![hop(h("pod")), hop(h("node")), hop(h("router")), hop(h("unknown"))];
-    let direction = |direction, verdict, lost_after| DirectionPath { direction, hops: hops.clone(), verdict, lost_after };
+    let direction =
+        |direction, verdict, lost_after| DirectionPath { direction, hops: hops.clone(), verdict, lost_after, beyond: hops.clone() };
     Report {
         generator: hopscope::report::Generator { name: HOSTILE.into(), version: HOSTILE.into() },
         inputs: vec![Input {

@@ -198,6 +198,29 @@ fn what_is_lost_is_lost_further_on() {
 }
 
 #[test]
+fn beyond_a_loss_the_way_is_faint_and_says_who_looked() {
+    let mut report = fixture("pod-to-pod.json");
+    let path = &mut report.paths[0];
+    path.directions.retain(|d| d.direction == Way::Request);
+    let d = &mut path.directions[0];
+    d.beyond = d.hops.split_off(3);
+    (d.verdict, d.lost_after) = (Verdict::Lost, Some(2));
+    for (n, hop) in d.beyond.iter_mut().enumerate() {
+        hop.observed = false;
+        hop.capture_points.truncate(usize::from(n == 1));
+    }
+    let picture = layout(&report, &Selection::path("p1"));
+    check(&picture).unwrap();
+    let faint: Vec<u32> = picture.edges.iter().filter(|e| e.is_beyond_loss).map(|e| e.to_hop).collect();
+    assert_eq!(faint, [3, 4, 5, 6]);
+    let lost: Vec<u32> = picture.edges.iter().filter(|e| e.lost_at.is_some()).map(|e| e.from_hop).collect();
+    assert_eq!(lost, [2]);
+    assert!(picture.labels.iter().all(|l| picture.edges.iter().any(|e| e.id == l.edge && !e.is_beyond_loss)));
+    let remarks = |name: &str| picture.ports.iter().flat_map(|p| &p.texts).filter(|t| t.text == name).count();
+    assert_eq!((remarks("captured, saw none"), remarks("not captured")), (1, 2));
+}
+
+#[test]
 fn an_empty_report_and_an_unknown_path_are_empty_pictures() {
     for picture in [layout(&Report::default(), &Selection::all()), layout(&fixture(FIXTURES[0]), &Selection::path("p99"))] {
         assert!(picture.boxes.is_empty() && picture.edges.is_empty());
@@ -272,10 +295,10 @@ fn world(walks: &[Walk], subnets: u8, nodes: u8, pods: u8) -> Report {
         let lost = w.lost.filter(|l| usize::from(*l) < hops.len());
         let verdict = if lost.is_some() { Verdict::Lost } else { Verdict::Delivered };
         let mut path = Path { id: format!("p{}", n + 1), ..Path::default() };
-        path.directions.push(DirectionPath { direction: Way::Request, hops: hops.clone(), verdict, lost_after: lost.map(u32::from) });
+        path.directions.push(DirectionPath { hops: hops.clone(), verdict, lost_after: lost.map(u32::from), ..DirectionPath::default() });
         if w.replies {
             hops.reverse();
-            path.directions.push(DirectionPath { direction: Way::Reply, hops, verdict: Verdict::Delivered, lost_after: None });
+            path.directions.push(DirectionPath { direction: Way::Reply, hops, verdict: Verdict::Delivered, ..DirectionPath::default() });
         }
         report.paths.push(path);
     }
@@ -348,7 +371,7 @@ fn a_thousand_interfaces_are_laid_out() {
             ];
             let mut back = hops.clone();
             back.reverse();
-            let direction = |direction, hops| DirectionPath { direction, hops, verdict: Verdict::Delivered, lost_after: None };
+            let direction = |direction, hops| DirectionPath { direction, hops, verdict: Verdict::Delivered, ..DirectionPath::default() };
             report.paths.push(Path {
                 id: format!("p{}", report.paths.len() + 1),
                 directions: vec![direction(Way::Request, hops), direction(Way::Reply, back)],

@@ -103,7 +103,12 @@ fn sample(full: bool) -> Report {
         links: vec![Link { evidence: list(), ..Link::default() }],
         paths: vec![Path {
             flow: Flow { protocol: "tcp".to_owned(), client: end(), server: end(), via: full.then(end) },
-            directions: vec![DirectionPath { hops: vec![hop], lost_after: full.then_some(0), ..DirectionPath::default() }],
+            directions: vec![DirectionPath {
+                beyond: full.then(|| hop.clone()).into_iter().collect(),
+                hops: vec![hop],
+                lost_after: full.then_some(0),
+                ..DirectionPath::default()
+            }],
             relays: full.then(|| Relay { evidence: list(), ..Relay::default() }).into_iter().collect(),
             ..Path::default()
         }],

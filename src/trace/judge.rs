@@ -765,8 +765,13 @@ fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>, is_
     if !request_answered && !d.silent.is_empty() {
         d.verdict = Verdict::Lost;
         d.lost_after = Some(last);
-        // What lies beyond the loss never had the packet.
-        d.hops.truncate(last + 1);
+        d.beyond = d.hops.split_off(last + 1);
+        let seen = d.hops.last().map_or(0, |h| h.seen);
+        for hop in &mut d.beyond {
+            if d.silent.iter().any(|(_, interface)| hop.interface.as_ref() == Some(interface)) {
+                hop.missing = seen;
+            }
+        }
         return;
     }
     let reply_is_used = d.way == Way::Reply && d.silent.is_empty();

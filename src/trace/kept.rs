@@ -105,6 +105,7 @@ impl Row for Path {
         to.list(&self.directions, |to, d| {
             to.flag(d.way == Way::Reply);
             to.list(&d.hops, |to, hop| write_hop(to, hop, &mut ev));
+            to.list(&d.beyond, |to, hop| write_hop(to, hop, &mut ev));
             to.number(d.verdict as u64);
             to.option(d.lost_after, |to, n| to.number(n as u64));
             to.list(&d.silent, |to, (point, id)| {
@@ -135,6 +136,7 @@ impl Row for Path {
         for d in &mut self.directions {
             d.way = if from.flag() { Way::Reply } else { Way::Request };
             from.list_again(&mut d.hops, |from, hop| read_hop(from, hop, &mut ev));
+            from.list_again(&mut d.beyond, |from, hop| read_hop(from, hop, &mut ev));
             d.verdict = Verdict::numbered(from.number());
             d.lost_after = from.option(Reader::small);
             d.silent = from.list(|from| (from.small(), from.text()));

@@ -139,6 +139,8 @@ pub struct Direction {
     pub way: Way,
     /// In order.
     pub hops: Vec<Hop>,
+    /// For lost: where its packets were on their way to, in order. None of these hops is known to have had them.
+    pub beyond: Vec<Hop>,
     /// What became of it.
     pub verdict: Verdict,
     /// For lost and rejected: index of the last hop that saw it.

@@ -64,7 +64,16 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         h.ev.clone_from(&fallback);
     }
     let arrived = walk.end == End::Arrived;
-    Some(Direction { way, hops, verdict: Verdict::Unknown, lost_after: None, silent: Vec::new(), looked_for: None, arrived })
+    Some(Direction {
+        way,
+        hops,
+        beyond: Vec::new(),
+        verdict: Verdict::Unknown,
+        lost_after: None,
+        silent: Vec::new(),
+        looked_for: None,
+        arrived,
+    })
 }
 
 /// Sightings at an interface that no step of their leg has.

@@ -4,13 +4,13 @@
 use std::net::IpAddr;
 
 use crate::order;
-use crate::report::{Hop, Path};
+use crate::report::{DirectionPath, Hop, Path};
 
 /// The packets of a whole path, as they look at any of its hops; empty if nothing of it can be filtered for.
 #[must_use]
 pub fn path_filter(path: &Path) -> String {
     let mut forms: Vec<String> = Vec::new();
-    for hop in path.directions.iter().flat_map(|d| &d.hops) {
+    for hop in path.directions.iter().flat_map(DirectionPath::all_hops) {
         let form = hop_filter(path, hop);
         if !form.is_empty() && !forms.contains(&form) {
             forms.push(form);
@@ -52,7 +52,7 @@ pub fn hop_filter(path: &Path, hop: &Hop) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{DirectionPath, Flow};
+    use crate::report::Flow;
 
     fn hop(src: (&str, u16), dst: (&str, u16)) -> Hop {
         Hop { src_ip: Some(src.0.into()), src_port: Some(src.1), dst_ip: Some(dst.0.into()), dst_port: Some(dst.1), ..Hop::default() }

@@ -135,18 +135,21 @@ impl Page<'_> {
             words::way(d.direction),
             xml(&verdict)
         ));
-        for (n, h) in d.hops.iter().enumerate() {
+        for (n, h) in d.all_hops().enumerate() {
             let pair = |a: String, b: String| if a == "-" && b == "-" { String::new() } else { format!("{} → {}", xml(&a), xml(&b)) };
             let mac = |m: &Option<String>| m.as_deref().map_or("-".to_owned(), inert);
             let mut changes: Vec<String> = h.rewrites.iter().map(|r| words::rewrite(*r).to_owned()).collect();
-            if let Some(before) = n.checked_sub(1).and_then(|b| d.hops.get(b)) {
+            if let Some(before) = n.checked_sub(1).and_then(|b| d.hop(b)) {
                 changes.extend(words::translations(before, h));
             }
             changes.extend(h.encapsulation.iter().map(|e| format!("inside {}", words::encapsulation(e))));
             let changes: Vec<String> = changes.iter().map(|c| xml(c)).collect();
             let is_last_seen = d.lost_after.is_some_and(|l| usize::try_from(l) == Ok(n));
-            let (seen, missing) =
-                if h.observed { (h.seen.to_string(), words::missing(h)) } else { ("not captured".to_owned(), String::new()) };
+            let (seen, missing) = if h.observed {
+                (h.seen.to_string(), words::missing(h))
+            } else {
+                (words::unseen(!h.capture_points.is_empty()).to_owned(), String::new())
+            };
             let row_class = match (h.observed, is_last_seen) {
                 (_, true) => " class=\"loss\"",
                 (false, _) => " class=\"faint\"",

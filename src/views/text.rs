@@ -329,12 +329,17 @@ impl<'a> Page<'a> {
         let mut table =
             Table::new(&[Align::Right, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left]);
         table.row(["#", "where", "seen", "missing", "delay", "TTL", "conf", "changed here"].map(str::to_owned));
-        for (n, h) in d.hops.iter().enumerate() {
+        for (n, h) in d.all_hops().enumerate() {
             table.row([
                 (n + 1).to_string(),
                 self.book.place(h),
-                if h.observed { h.seen.to_string() } else { "inferred".to_owned() },
-                if h.observed { words::missing(h) } else { "-".to_owned() },
+                match () {
+                    () if h.observed => h.seen.to_string(),
+                    () if n < d.hops.len() => "inferred".to_owned(),
+                    () if h.capture_points.is_empty() => "expected".to_owned(),
+                    () => "none".to_owned(),
+                },
+                if h.observed || h.missing > 0 { words::missing(h) } else { "-".to_owned() },
                 Some(words::delay(h)).filter(|d| !d.is_empty()).unwrap_or("-".to_owned()),
                 h.ttl.map_or("-".to_owned(), |t| t.to_string()),
                 words::confidence(h.confidence),
@@ -346,7 +351,7 @@ impl<'a> Page<'a> {
             let header = self.styled(Style::Faint, &header);
             self.line(&format!("     {header}"));
         }
-        for ((n, h), cells) in d.hops.iter().enumerate().zip(lines) {
+        for ((n, h), cells) in d.all_hops().enumerate().zip(lines) {
             let cites = self.cite(&h.evidence);
             let cells = if h.observed { cells } else { self.styled(Style::Faint, &cells) };
             self.line(&format!("     {cells}{cites}"));
@@ -354,7 +359,7 @@ impl<'a> Page<'a> {
             if !addresses.is_empty() {
                 self.line(&format!("         {addresses}"));
             }
-            for change in n.checked_sub(1).and_then(|before| d.hops.get(before)).map(|b| words::translations(b, h)).unwrap_or_default() {
+            for change in n.checked_sub(1).and_then(|before| d.hop(before)).map(|b| words::translations(b, h)).unwrap_or_default() {
                 self.line(&format!("         {change}"));
             }
             for e in &h.encapsulation {

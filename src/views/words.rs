@@ -252,6 +252,12 @@ pub fn missing(h: &Hop) -> String {
     }
 }
 
+/// Of a place that saw none of the packets: whether any capture ran there.
+#[must_use]
+pub fn unseen(has_captures: bool) -> &'static str {
+    if has_captures { "captured, saw none" } else { "not captured" }
+}
+
 /// How long packets took to a hop since the last observed one; an estimate with its interval. Empty where nothing says.
 #[must_use]
 pub fn delay(h: &Hop) -> String {

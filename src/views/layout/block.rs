@@ -843,7 +843,7 @@ fn card_texts(scene: &Scene<'_>, port: usize) -> Vec<(TextStyle, String)> {
     let mut texts = vec![(TextStyle::Name, shorten(&name, 24))];
     let mac = p.interface.and_then(|i| scene.book.entity(i)).and_then(|e| e.macs.first());
     match mac {
-        _ if !p.observed => texts.push((TextStyle::Remark, "not captured".to_owned())),
+        _ if !p.observed => texts.push((TextStyle::Remark, words::unseen(!p.capture_points.is_empty()).to_owned())),
         Some(mac) if *mac != name => texts.push((TextStyle::Address, shorten(&inert(mac), 24))),
         _ => {}
     }

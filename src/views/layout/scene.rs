@@ -142,7 +142,8 @@ impl<'a> Gather<'a> {
         let mut ttl = None;
         let mut before: Option<(usize, &Hop)> = None;
         let mut one_before = None;
-        for (n, hop) in d.hops.iter().enumerate() {
+        let count = d.hops.len() + d.beyond.len();
+        for (n, hop) in d.all_hops().enumerate() {
             let port = self.port(hop);
             let block = &mut self.scene.blocks[self.scene.ports[port].block];
             if !is_reply {
@@ -150,7 +151,7 @@ impl<'a> Gather<'a> {
                 block.position = earlier.min(n);
                 block.is_on_request = true;
             } else if !block.is_on_request {
-                block.position = block.position.min(d.hops.len() - 1 - n);
+                block.position = block.position.min(count - 1 - n);
             }
             let p = &mut self.scene.ports[port];
             p.observed |= hop.observed;
@@ -160,7 +161,8 @@ impl<'a> Gather<'a> {
                 p.visits.insert((is_reply, n));
             }
             if let Some((from, last)) = before {
-                let changes = if self.scene.is_single { changes(last, hop, ttl) } else { Vec::new() };
+                // What would have changed beyond a loss is the model's word alone: the table has it.
+                let changes = if self.scene.is_single && n < d.hops.len() { changes(last, hop, ttl) } else { Vec::new() };
                 self.wire(Wire {
                     id: format!("{}/{}/{n}", path.id, words::way(d.direction)),
                     from,
@@ -182,7 +184,7 @@ impl<'a> Gather<'a> {
             one_before = before.map(|b| b.0);
             before = Some((port, hop));
         }
-        if let (Some((from, last)), Some(n)) = (before, d.hops.len().checked_sub(1))
+        if let (Some((from, last)), Some(n)) = (before, count.checked_sub(1))
             && lost_after == Some(n)
         {
             self.wire(Wire {
@@ -403,6 +405,11 @@ fn entitle(scene: &mut Scene<'_>, paths: &[&Path], selection: &Selection) {
         let hops: Vec<String> =
             d.hops.iter().map(|h| format!("{}{}", book.place(h), if h.observed { "" } else { " (not captured)" })).collect();
         sentences.push(format!("The {} crosses {}. It is {}.", words::way(d.direction), hops.join(", then "), book.verdict(d)));
+        let beyond: Vec<String> =
+            d.beyond.iter().map(|h| format!("{} ({})", book.place(h), words::unseen(!h.capture_points.is_empty()))).collect();
+        if !beyond.is_empty() {
+            sentences.push(format!("It was on its way to {}.", beyond.join(", then ")));
+        }
     }
     scene.description = sentences.join(" ");
 }

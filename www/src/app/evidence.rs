@@ -41,8 +41,8 @@ fn subject(app: App, focus: &Focus) -> AnyView {
         Focus::Nothing => ().into_any(),
         Focus::Hop(direction, index) => {
             let Some(detail) = app.detail.get() else { return ().into_any() };
-            let hop = detail.directions.get(*direction).and_then(|d| d.hops.get(*index));
-            let Some(hop) = hop else { return ().into_any() };
+            let Some(d) = detail.directions.get(*direction) else { return ().into_any() };
+            let Some(hop) = d.hop(*index) else { return ().into_any() };
             let label = detail.labels.get(*direction).and_then(|labels| labels.get(*index));
             let filter = label.map(|l| l.filter.clone()).unwrap_or_default();
             let copied = filter.clone();
@@ -63,10 +63,13 @@ fn subject(app: App, focus: &Focus) -> AnyView {
             (
                 h2().child(format!("Hop {}", index + 1)),
                 div().class("chips").child(chips),
-                p().child(if hop.observed {
-                    format!("Captured here: {} seen; {} sure.", ui::plural(hop.seen, "packet"), ui::percent(hop.confidence))
-                } else {
-                    format!("Nothing was captured here; inferred, {} sure.", ui::percent(hop.confidence))
+                p().child(match (hop.observed, *index < d.hops.len()) {
+                    (true, _) => format!("Captured here: {} seen; {} sure.", ui::plural(hop.seen, "packet"), ui::percent(hop.confidence)),
+                    (false, true) => format!("Nothing was captured here; inferred, {} sure.", ui::percent(hop.confidence)),
+                    (false, false) => {
+                        let unseen = words::unseen(!hop.capture_points.is_empty());
+                        format!("The packets were on their way here, {} sure: {unseen}.", ui::percent(hop.confidence))
+                    }
                 }),
                 wireshark,
             )

@@ -122,13 +122,13 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
     let verdict = words::verdict_word(direction.verdict);
     let labels = detail.labels.get(index).cloned().unwrap_or_default();
     let rows = direction
-        .hops
-        .iter()
+        .all_hops()
         .enumerate()
         .map(|(i, hop)| {
             let HopLabel { owner, interface, .. } = labels.get(i).cloned().unwrap_or_default();
             let end = (direction.lost_after == u32::try_from(i).ok()).then_some(direction.verdict);
-            hop_row(app, index, i, hop, &owner, interface.as_deref(), end)
+            let seen = seen(hop, i >= direction.hops.len());
+            hop_row(app, Focus::Hop(index, i), hop, (&owner, interface.as_deref()), seen, end)
         })
         .collect_view();
     let heads = [
@@ -161,9 +161,24 @@ fn turned(verdict: Verdict) -> &'static str {
     if verdict == Verdict::Rejected { "refused after this" } else { "lost after this" }
 }
 
-fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, interface: Option<&str>, end: Option<Verdict>) -> AnyView {
-    let focus = Focus::Hop(direction, index);
-    let (is_focus, look) = (focus.clone(), focus);
+/// How many packets were seen at a hop; at one beyond a loss, whether anything ran there to see them.
+fn seen(hop: &Hop, is_beyond: bool) -> String {
+    let missing = match hop.missing_range {
+        Some([low, high]) if low < high => format!(", {} to {} missing", ui::count(low), ui::count(high)),
+        _ if hop.missing > 0 => format!(", {} missing", ui::count(hop.missing)),
+        _ => String::new(),
+    };
+    match (hop.observed, is_beyond) {
+        (true, _) => format!("{}{missing}", ui::count(hop.seen)),
+        (false, true) if !hop.capture_points.is_empty() => format!("none{missing}"),
+        (false, true) => "expected".to_owned(),
+        (false, false) => "inferred".to_owned(),
+    }
+}
+
+fn hop_row(app: App, look: Focus, hop: &Hop, (owner, interface): (&str, Option<&str>), seen: String, end: Option<Verdict>) -> AnyView {
+    let Focus::Hop(_, index) = look else { return ().into_any() };
+    let is_focus = look.clone();
     let socket = |ip: &Option<String>, port: Option<u16>| match (ip, port) {
         (Some(ip), Some(port)) => format!("{ip}:{port}"),
         (Some(ip), None) => ip.clone(),
@@ -173,16 +188,6 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
     for e in &hop.encapsulation {
         changed.push(format!("in {}{}", e.kind, e.vni.map_or(String::new(), |v| format!(" {v}"))));
     }
-    let seen = if hop.observed {
-        let missing = match hop.missing_range {
-            Some([low, high]) if low < high => format!(", {} to {} missing", ui::count(low), ui::count(high)),
-            _ if hop.missing > 0 => format!(", {} missing", ui::count(hop.missing)),
-            _ => String::new(),
-        };
-        format!("{}{missing}", ui::count(hop.seen))
-    } else {
-        "inferred".to_owned()
-    };
     let spread = hop.delay_range_ns.map(|[low, high]| format!("an estimate: {} to {}", ui::duration(low), ui::duration(high)));
     let cell = |name: &'static str, class: &'static str| td().class(class).attr("data-label", name);
     let mac = |m: &Option<String>| m.clone().unwrap_or_else(|| "?".to_owned());
@@ -193,10 +198,7 @@ fn hop_row(app: App, direction: usize, index: usize, hop: &Hop, owner: &str, int
         .attr("data-observed", if hop.observed { "true" } else { "false" })
         .attr("data-owner", hop.owner.clone())
         .attr("aria-current", move || if app.focus.with(|f| *f == is_focus) { "true" } else { "false" })
-        .on(leptos::ev::click, {
-            let look = look.clone();
-            move |_| app.look_at(look.clone())
-        })
+        .on(leptos::ev::click, move |_| app.look_at(look.clone()))
         .child((
             td().child(
                 button()

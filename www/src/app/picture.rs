@@ -54,7 +54,7 @@ fn drawing(app: App, detail: &Detail, picture: &Picture, view: RwSignal<View>) -
 
 fn hops_where(detail: &Detail, fits: impl Fn(&Hop) -> bool) -> Vec<Focus> {
     let hops =
-        detail.directions.iter().enumerate().flat_map(|(d, direction)| direction.hops.iter().enumerate().map(move |(h, hop)| (d, h, hop)));
+        detail.directions.iter().enumerate().flat_map(|(d, direction)| direction.all_hops().enumerate().map(move |(h, hop)| (d, h, hop)));
     hops.filter(|(_, _, hop)| fits(hop)).map(|(d, h, _)| Focus::Hop(d, h)).collect()
 }
 

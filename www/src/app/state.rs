@@ -327,7 +327,7 @@ impl App {
             let ids = match &focus {
                 Focus::Nothing => Vec::new(),
                 Focus::Hop(direction, hop) => {
-                    detail.and_then(|d| Some(d.directions.get(*direction)?.hops.get(*hop)?.evidence.clone())).unwrap_or_default()
+                    detail.and_then(|d| Some(d.directions.get(*direction)?.hop(*hop)?.evidence.clone())).unwrap_or_default()
                 }
                 Focus::Relay(i) => detail.and_then(|d| Some(d.relays.get(*i)?.evidence.clone())).unwrap_or_default(),
                 Focus::Finding(i) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hopscope::packed::PackedReport;
 use hopscope::redact::redact;
-use hopscope::report::{Path, Report};
+use hopscope::report::{DirectionPath, Path, Report};
 use hopscope::views::{self, Selection};
 
 use js_sys::{Function, Reflect};
@@ -44,7 +44,7 @@ fn rest(report: &PackedReport) -> Report {
 
 /// Of a large report one path, with the evidence that it names.
 fn of_one(report: &PackedReport, path: Path) -> Report {
-    let hops = path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| &hop.evidence);
+    let hops = path.directions.iter().flat_map(DirectionPath::all_hops).flat_map(|hop| &hop.evidence);
     let named: BTreeSet<&String> = hops.chain(path.relays.iter().flat_map(|r| &r.evidence)).collect();
     let evidence = named.into_iter().filter_map(|id| report.evidence_of(id)).collect();
     Report { evidence, paths: vec![path], ..report.head.clone() }

@@ -273,8 +273,12 @@ impl Shown {
             None => self.with_list(&List::default(), |indexes| indexes.first().copied())?,
         };
         let (path, conversation) = (self.report.paths.get(index as usize)?, self.conversation(index)?);
-        let ids: BTreeSet<&String> =
-            path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface)).collect();
+        let ids: BTreeSet<&String> = path
+            .directions
+            .iter()
+            .flat_map(DirectionPath::all_hops)
+            .flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface))
+            .collect();
         let label = |hop: &Hop| HopLabel { owner: self.host(&hop.owner), interface: self.part(hop), filter: hop_filter(&path, hop) };
         let relays = path.relays.iter().map(|r| Continued {
             other: self.about(&r.path),
@@ -296,7 +300,7 @@ impl Shown {
             conversation,
             outcomes,
             findings,
-            labels: path.directions.iter().map(|d| d.hops.iter().map(label).collect()).collect(),
+            labels: path.directions.iter().map(|d| d.all_hops().map(label).collect()).collect(),
             names: ids.into_iter().map(|id| self.name(id)).collect(),
             relays: relays.collect(),
             directions: path.directions,
@@ -327,7 +331,8 @@ impl Shown {
             part.entities = head.entities.iter().filter(|e| e.kind == EntityKind::Node).cloned().collect();
         }
         let mut known: BTreeSet<String> = part.entities.iter().map(|e| e.id.clone()).collect();
-        let hops = path.directions.iter().flat_map(|d| &d.hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface));
+        let hops =
+            path.directions.iter().flat_map(DirectionPath::all_hops).flat_map(|hop| std::iter::once(&hop.owner).chain(&hop.interface));
         let ends = [Some(&path.flow.client), Some(&path.flow.server), path.flow.via.as_ref()];
         let mut wanted: Vec<&str> =
             hops.map(String::as_str).chain(ends.into_iter().flatten().filter_map(|e| e.entity.as_deref())).collect();
@@ -413,7 +418,7 @@ impl Shown {
         let mut routes: BTreeSet<u64> = BTreeSet::new();
         let route = |path: &Path| {
             let hop = |hop: &Hop| (hop.owner.clone(), hop.interface.clone(), hop.observed);
-            let of = |d: &DirectionPath| (d.direction as u8, d.lost_after, d.verdict as u8, d.hops.iter().map(hop).collect::<Vec<_>>());
+            let of = |d: &DirectionPath| (d.direction as u8, d.lost_after, d.verdict as u8, d.all_hops().map(hop).collect::<Vec<_>>());
             hash(&path.directions.iter().map(of).collect::<Vec<_>>())
         };
         // Laid out, a million of them would be more than a worker may hold.
@@ -576,7 +581,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use hopscope::report::Way;
 
     fn report(packets: &[u64]) -> Report {
         let end = |ip: String, port| FlowEnd { entity: None, ip, port };
@@ -591,10 +595,8 @@ mod tests {
             packets: *packets,
             bytes: 0,
             directions: vec![DirectionPath {
-                direction: Way::Request,
-                hops: Vec::new(),
                 verdict: if i == 1 { Verdict::Lost } else { Verdict::Delivered },
-                lost_after: None,
+                ..DirectionPath::default()
             }],
             relays: Vec::new(),
         };
