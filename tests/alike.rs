@@ -59,6 +59,10 @@ fn many_refusals_of_one_server_are_one_finding() {
     let text = text::render(&report, text::Paint::Plain);
     let listed = text.lines().find(|l| l.trim_start().starts_with("paths: p1,")).unwrap();
     assert!(listed.ends_with("p12 and 488 more"), "{listed}");
+    assert!(text.starts_with("Hopscope: 500 paths (500 rejected), 1 capture point, 2 inputs\n"), "{}", &text[..100]);
+    // Three are written out; each of the others has a line.
+    assert_eq!(text.lines().filter(|l| l.ends_with(": as p1")).count(), 497);
+    assert!(text.lines().count() < 700, "{}", text.lines().count());
 }
 
 #[test]

@@ -2,13 +2,17 @@
 //! Knows columns and, where asked, colours; every sentence comes from `words`.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::words::{self, Book};
 use crate::order;
 use crate::packed::PackedReport;
-use crate::report::{CapturePoint, DirectionPath, Evidence, Finding, Flow, Hop, Input, Path, Report, Severity, Side, Status, Verdict, Way};
+use crate::report::{
+    CapturePoint, DirectionPath, Evidence, Finding, Flow, FlowEnd, Hop, Input, Path, Report, Severity, Side, Status, Verdict, Way,
+};
 use crate::views::escape::inert;
 
 /// The whole report as text without colours. No line holds a control character.
@@ -104,6 +108,8 @@ struct Page<'a> {
     parts: Parts<'a>,
     book: Book<'a>,
     cited: Cited,
+    /// How many paths there are of each kind.
+    alike: BTreeMap<u64, u32>,
 }
 
 /// The pieces of evidence that the text has named so far; only these are listed at the end.
@@ -134,15 +140,16 @@ impl Cited {
 
 impl<'a> Page<'a> {
     fn new(parts: Parts<'a>, paint: Paint) -> Self {
-        Self { out: String::new(), paint, parts, book: Book::new(parts.head()), cited: Cited::default() }
+        Self { out: String::new(), paint, parts, book: Book::new(parts.head()), cited: Cited::default(), alike: BTreeMap::new() }
     }
 
     /// Everything; `hand_over` may take away what has been written so far.
     fn document(&mut self, hand_over: &mut dyn FnMut(&mut String) -> io::Result<()>) -> io::Result<()> {
         self.title();
+        // What a person came for stands first; what it rests on follows.
+        self.findings(hand_over)?;
         self.inputs();
         self.capture_points();
-        self.findings(hand_over)?;
         self.paths(hand_over)?;
         self.evidence(hand_over)?;
         hand_over(&mut self.out)
@@ -150,18 +157,30 @@ impl<'a> Page<'a> {
 
     fn title(&mut self) {
         let r = self.book.report;
-        let lost_of = |p: &Path| p.directions.iter().filter(|d| d.verdict == Verdict::Lost).count();
         let (count, paths) = self.parts.paths();
-        let lost: usize = paths.map(|p| lost_of(&p)).sum();
-        let mut title = format!(
-            "Hopscope: {}, {}, {}",
+        let (mut rejected, mut lost, mut unanswered) = (0, 0, 0);
+        for p in paths {
+            let has = |verdict| p.directions.iter().any(|d| d.verdict == verdict);
+            if has(Verdict::Rejected) {
+                rejected += 1;
+            } else if has(Verdict::Lost) {
+                lost += 1;
+            } else if p.directions.iter().all(|d| d.direction != Way::Reply) {
+                unanswered += 1;
+            }
+            if let Some(alike) = alike(&p) {
+                *self.alike.entry(alike).or_default() += 1;
+            }
+        }
+        let outcomes = [(rejected, "rejected"), (lost, "lost"), (unanswered, "without a reply")];
+        let outcomes: Vec<String> = outcomes.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        let title = format!(
+            "Hopscope: {}{}, {}, {}",
             words::count(count as u64, "path"),
+            if outcomes.is_empty() { String::new() } else { format!(" ({})", outcomes.join(", ")) },
             words::count(r.capture_points.len() as u64, "capture point"),
             words::count(r.inputs.len() as u64, "input")
         );
-        if lost > 0 {
-            title.push_str(&format!(", {} lost", words::count(lost as u64, "direction")));
-        }
         let title = self.styled(Style::Heading, &title);
         self.line(&title);
         if let Some(sampling) = &r.sampling {
@@ -285,11 +304,28 @@ impl<'a> Page<'a> {
             return Ok(());
         }
         self.heading("Paths");
+        // Of paths that differ by little but their ports, a few are written out.
+        let mut written: BTreeMap<u64, (u32, String)> = BTreeMap::new();
+        let mut is_apart = true;
         for (n, p) in paths.enumerate() {
+            let id = self.styled(Style::Heading, &inert(&p.id));
+            if let Some(key) = alike(&p).filter(|key| self.alike.get(key).is_some_and(|n| *n > MOST_ALIKE)) {
+                let (times, first) = written.entry(key).or_insert_with(|| (0, p.id.clone()));
+                *times += 1;
+                if *times > WRITTEN {
+                    let as_first = format!("{id} {}: as {}", self.book.flow(&Flow { via: None, ..p.flow.clone() }), inert(first));
+                    if std::mem::take(&mut is_apart) {
+                        self.line("");
+                    }
+                    self.line(&as_first);
+                    hand_over(&mut self.out)?;
+                    continue;
+                }
+            }
             if n > 0 {
                 self.line("");
             }
-            let id = self.styled(Style::Heading, &inert(&p.id));
+            is_apart = true;
             // The address that the client dialled goes to a line of its own: names are long.
             self.line(&format!("{id} {}", self.book.flow(&Flow { via: None, ..p.flow.clone() })));
             if let Some(via) = &p.flow.via {
@@ -458,6 +494,28 @@ impl<'a> Page<'a> {
 const WIDTH: usize = 120;
 /// Of the entities and of the paths that a finding is about, so many are named.
 const NAMED: usize = 12;
+
+/// Paths that are as many as this and alike are not all written out,
+const MOST_ALIKE: u32 = 12;
+/// but so many of them.
+const WRITTEN: u32 = 3;
+
+/// The same for paths of the same client and server, by the same way with the same outcome. `None`: one that stands for itself.
+fn alike(p: &Path) -> Option<u64> {
+    if !p.relays.is_empty() {
+        return None;
+    }
+    let end = |e: &FlowEnd| e.entity.clone().unwrap_or_else(|| e.ip.clone());
+    let via = p.flow.via.as_ref().map(|v| (end(v), v.port));
+    let mut key = format!("{} {} {} {:?} {via:?}", p.flow.protocol, end(&p.flow.client), end(&p.flow.server), p.flow.server.port);
+    for d in &p.directions {
+        key.push_str(&format!(" {:?} {:?} {:?}", d.direction, d.verdict, d.lost_after));
+        for h in &d.hops {
+            key.push_str(&format!(" {} {:?} {} {}", h.owner, h.interface, h.observed, h.missing > 0));
+        }
+    }
+    Some(xxh3_64(key.as_bytes()))
+}
 
 /// What a hop changed, in its own words: `SNAT, DNAT, MAC, TTL`.
 fn changes(h: &Hop) -> String {
