@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use super::flows::{Flow, Join, Sighting};
 use super::summary::Summary;
 use crate::digest::{Row, by_content};
+use crate::identify::inventory::behind_nat64;
 use crate::identify::place::Capture;
 use crate::model::Protocol;
 
@@ -28,7 +29,7 @@ const BY_CHANCE: u32 = 64;
 /// A content at more points than a packet ever crosses is many packets'.
 const MOST_POINTS: usize = 32;
 
-/// One end of conversations.
+/// One end of conversations, IPv4 where it is also reached by NAT64: a translator has no id to keep.
 type End = (Protocol, IpAddr, u16);
 
 /// What was found.
@@ -68,8 +69,9 @@ pub(super) fn renumbered(captures: &[Capture<'_>], flows: &[Flow], index: &[Summ
     let mut ends: BTreeMap<End, Vec<(usize, bool)>> = BTreeMap::new();
     for (id, flow) in flows.iter().enumerate().filter(|(_, f)| f.tuple.protocol != Protocol::Tcp) {
         let t = flow.tuple;
-        ends.entry((t.protocol, t.src, t.src_port)).or_default().push((id, true));
-        ends.entry((t.protocol, t.dst, t.dst_port)).or_default().push((id, false));
+        let end = |ip: IpAddr, port| (t.protocol, behind_nat64(ip).unwrap_or(ip), port);
+        ends.entry(end(t.src, t.src_port)).or_default().push((id, true));
+        ends.entry(end(t.dst, t.dst_port)).or_default().push((id, false));
     }
     let mut joins: BTreeMap<(usize, usize), Join> = BTreeMap::new();
     let mut entries = Vec::new();

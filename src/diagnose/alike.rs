@@ -203,7 +203,11 @@ fn tell(ctx: Context<'_>, clocks: &Clocks, key: Key, group: Group) -> Told {
     if times > 1 {
         let noun = if key.protocol == Protocol::Tcp { "connection" } else { "conversation" };
         let server = of_servers(ctx, &servers, key.protocol);
-        let by = if dialled == servers { String::new() } else { format!(" by {}", of_servers(ctx, &dialled, key.protocol)) };
+        let by = if dialled == servers || dialled.len() > 1 {
+            String::new()
+        } else {
+            format!(" by {}", of_servers(ctx, &dialled, key.protocol))
+        };
         let of = format!("{} of {} → {server}{by}{}", count(times as u64, noun), of_clients(&clients), key.tail);
         let mut words = vec![key.lead.text(counts), of];
         let when = when(clocks, &spans).map_or(String::new(), |w| format!(", {w}"));

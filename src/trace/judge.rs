@@ -212,6 +212,8 @@ struct Packets {
     idents: Vec<u64>,
     /// All but TCP: packets that have none: so little of them was captured.
     nameless: u64,
+    /// All but TCP: the lengths, sorted.
+    lens: Vec<u32>,
     /// TCP: the sequence numbers covered, as sorted disjoint ranges relative to `base`.
     covered: Vec<(i64, i64)>,
     base: Option<u32>,
@@ -241,10 +243,14 @@ fn span(row: &Row, base: u32) -> (i64, i64) {
 }
 
 fn packets(ctx: Context<'_>, h: &Hop, protocol: Protocol, base: Option<u32>) -> Packets {
-    let mut p = Packets { idents: Vec::new(), nameless: 0, covered: Vec::new(), base, repeats: false };
+    let mut p = Packets { idents: Vec::new(), nameless: 0, lens: Vec::new(), covered: Vec::new(), base, repeats: false };
     if protocol != Protocol::Tcp {
-        p.idents = rows(ctx, h).map(|(_, r)| r.ident).collect();
+        for (_, r) in rows(ctx, h) {
+            p.idents.push(r.ident);
+            p.lens.push(r.len);
+        }
         p.idents.sort_unstable();
+        p.lens.sort_unstable();
         let named = p.idents.partition_point(|ident| *ident == 0);
         p.nameless = named as u64;
         p.idents.drain(..named);
@@ -315,6 +321,12 @@ impl Packets {
         is_comparable
             && other.covered.iter().all(|(from, to)| self.covers(*from, *to))
             && other.idents.iter().all(|ident| self.idents.binary_search(ident).is_ok())
+    }
+
+    /// Whether it has as many packets of the same lengths, and none of the same content: something on the way, or the capture itself (what
+    /// `tcpdump` prints holds no payload), made each content another. That is no loss.
+    fn has_likes(&self, other: &Self) -> bool {
+        !self.lens.is_empty() && self.lens == other.lens && other.idents.iter().all(|ident| self.idents.binary_search(ident).is_err())
     }
 
     fn covers(&self, from: i64, to: i64) -> bool {
@@ -462,7 +474,7 @@ fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book
         let (missing, missing_range, gone) = if is_estimate {
             let (missing, range) = estimate(ctx, before, set, &copies, protocol, is_inside);
             (missing, range, missing)
-        } else if set.has_all(set_before) {
+        } else if set.has_all(set_before) || set.has_likes(set_before) {
             (copies.len() as u64, None, copies.len() as u64)
         } else {
             let lacks = || rows(ctx, before).filter(|(_, r)| is_inside(r) && !set.has(r, protocol));

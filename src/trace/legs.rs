@@ -108,11 +108,15 @@ fn services_by_endpoint(inv: &Inventory, t: Tuple) -> impl Iterator<Item = (&Ser
     })
 }
 
-/// Between what a pod sends to a NAT64 gateway and what comes out of the Internet gateway: the NAT gateway's own address, whose port stays.
+/// Between what a node or a pod sends to a NAT gateway (NAT64 or not) and what comes out of the Internet gateway: the NAT gateway's own
+/// address, whose port stays.
 fn within_gateway(inv: &Inventory, pair: &[Leg]) -> Option<Leg> {
     let [a, b] = pair else { return None };
-    behind_nat64(a.tuple.dst).filter(|v4| *v4 == b.tuple.dst)?;
-    let (eni, private) = inv.behind_public(b.tuple.src).filter(|(e, _)| e.owner.starts_with("natgw:"))?;
+    if behind_nat64(a.tuple.dst).unwrap_or(a.tuple.dst) != b.tuple.dst {
+        return None;
+    }
+    let is_between = |private: IpAddr| private != a.tuple.src && private != b.tuple.src;
+    let (eni, private) = inv.behind_public(b.tuple.src).filter(|(e, ip)| e.owner.starts_with("natgw:") && is_between(*ip))?;
     Some(Leg { tuple: Tuple { src: private, ..b.tuple }, flow: None, ev: eni.ev.clone() })
 }
 
@@ -469,7 +473,16 @@ fn after(inv: &Inventory, last: &Leg) -> Option<Leg> {
     }
     let node = inv.owner_of_ip(t.dst).and_then(|c| inv.nodes.get(&c.owner))?;
     let (service, port) = inv.service_by_node_port(t.protocol, t.dst_port)?;
-    let [(ip, target)] = endpoints(service, &port.name)[..] else { return None };
+    let mut all = endpoints(service, &port.name);
+    // Who comes from outside gets to this node's own pods (externalTrafficPolicy Local), and to none if there are none.
+    if service.external_policy_local && inv.is_external(t.src) {
+        let is_elsewhere = |ip: IpAddr| {
+            let pod = inv.owner_of_ip(ip).and_then(|c| inv.pods.get(&c.owner));
+            pod.and_then(|p| p.node.as_ref()).is_some_and(|n| *n != node.id)
+        };
+        all.retain(|(ip, _)| !is_elsewhere(*ip));
+    }
+    let [(ip, target)] = all[..] else { return None };
     let (src, src_port) = if service.external_policy_local {
         (t.src, t.src_port)
     } else {

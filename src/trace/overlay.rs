@@ -31,7 +31,10 @@ pub(super) fn overlay(ctx: Context<'_>, legs: &[Leg], way: Way, walk: Walk, book
         for s in flow.sightings.iter().filter(|s| (s.forward == from_client) == (way == Way::Request)) {
             any = true;
             let Some(at) = interface_of(ctx, s).filter(|_| !is_flooded(ctx, s)) else { continue };
-            match hops.iter_mut().find(|h| h.leg == n && h.interface.as_deref() == Some(&*at)) {
+            // A machine outside has no interface that the model knows of.
+            let outside = ctx.points.get(s.point).and_then(|p| p.owner.as_ref()).filter(|o| o.starts_with("external:"));
+            let is_there = |h: &Hop| h.interface.as_deref() == Some(&*at) || h.interface.is_none() && Some(&h.owner) == outside;
+            match hops.iter_mut().find(|h| h.leg == n && is_there(h)) {
                 Some(h) => h.sightings.push(*s),
                 None => match unexpected.iter_mut().find(|u| u.leg == n && u.at == at) {
                     Some(u) => u.sightings.push(*s),

@@ -10,7 +10,7 @@ use super::{Candidate, Capture, Point, push};
 use crate::capture::{FileLayout, LinkType};
 use crate::confidence as weight;
 use crate::evidence::{Book, Place};
-use crate::identify::inventory::{EniInfo, Id, Inventory, interface_id, short};
+use crate::identify::inventory::{EniInfo, Id, Inventory, interface_id, is_private, short};
 use crate::model::Mac;
 
 pub(super) fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &mut Book) -> Vec<Candidate> {
@@ -273,7 +273,9 @@ fn strangers(capture: &Capture<'_>, seen: &Seen, everywhere: &[(Mac, u32)], inv:
         _ => None,
     };
     let owner = owner.filter(|o| o.starts_with("node:") || o.starts_with("instance:") || o.starts_with("pod:"));
-    let owner = owner.unwrap_or_else(|| format!("host:{mac}"));
+    // A machine on the Internet that speaks for itself, and was captured there.
+    let outside = || ips.first().filter(|ip| ips.len() == 1 && sends_fresh(mac) && inv.is_external(**ip) && !is_private(**ip));
+    let owner = owner.or_else(|| outside().map(|ip| inv.entity_of_ip(*ip))).unwrap_or_else(|| format!("host:{mac}"));
     found.push(Candidate { interface: format!("if:{mac}"), owner, name: mac.to_string(), odds, trust: 1.0, ev: vec![ev], link: None });
 }
 
