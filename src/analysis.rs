@@ -517,6 +517,8 @@ impl Publisher<'_> {
             }
             return;
         }
+        // Whatever is found of somebody whom nothing names, it is found of an address alone.
+        let p = if id.starts_with("unknown:") { p.min(confidence::owner::SEEN) } else { p };
         let mut d = Draft { name: short(id).to_owned(), p, ev: ev.iter().copied().collect(), ..Draft::default() };
         let (kind, rest) = id.split_once(':').unwrap_or(("unknown", id));
         let named = |s: &String| inv.subnets.get(s).is_some_and(|s| !s.is_nameless);

@@ -152,6 +152,11 @@ fn a_node_without_pods_of_a_local_service_sends_nobody_on() {
     let server = |policy: &str| {
         let listed = vec![service(policy), other.clone(), pod.clone(), slice.clone()];
         let report = analysed(listed, &[("node.pcap", capture.clone())]);
+        // Nobody answered and nobody looked: where the packets would go next is no more than likely.
+        let hops = &report.paths[0].directions[0].hops;
+        let last = hops.iter().rposition(|h| h.observed).unwrap();
+        assert!(hops[last + 1..].iter().all(|h| h.confidence < 0.7), "{:?}", hops.iter().map(|h| h.confidence).collect::<Vec<_>>());
+        assert_eq!(hops.len() > last + 1, policy == "Cluster");
         (report.paths[0].flow.server.ip.clone(), report.paths[0].flow.server.port)
     };
     assert_eq!(server("Cluster"), ("10.0.1.77".to_owned(), Some(8080)));

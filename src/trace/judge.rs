@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::filters::{LeftOut, lets_through};
 use super::overlay::{common, sample_of};
 use super::{Context, Direction, Hop, Leg, Logged, Path};
-use crate::confidence::needed;
+use crate::confidence::{needed, round, step};
 use crate::correlate::clocks::{Offset, uncertainty_between};
 use crate::correlate::flows::Sighting;
 use crate::correlate::summary::Named;
@@ -788,6 +788,12 @@ fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>, is_
     }
     let reply_is_used = d.way == Way::Reply && d.silent.is_empty();
     d.verdict = if request_answered || at_end || reply_is_used { Verdict::Delivered } else { Verdict::Unknown };
+    // Where they would go is known, not that they went there.
+    if d.verdict == Verdict::Unknown && d.way == Way::Request {
+        for h in d.hops.iter_mut().skip(last + 1) {
+            h.p = round(h.p * step::UNANSWERED);
+        }
+    }
 }
 
 /// Interfaces of hops that nobody captured, where a capture would settle an open verdict.
