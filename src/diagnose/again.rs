@@ -71,15 +71,9 @@ pub(super) fn retransmissions(ctx: Context<'_>, path: &Path, book: &mut Book, fo
         };
         let summary = format!("{times} sent again in {}", ends(ctx, t));
         let about = vec![ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
-        let finding = Finding {
-            kind: "retransmission",
-            severity: Severity::Warning,
-            about,
-            summary,
-            next_step: None,
-            p: weight::RETRANSMITTED,
-            ev: vec![ev],
-        };
+        // Whoever hears nothing asks again: that nothing came back is told already.
+        let severity = if path.direction(Way::Reply).is_none() { Severity::Info } else { Severity::Warning };
+        let finding = Finding { kind: "retransmission", severity, about, summary, next_step: None, p: weight::RETRANSMITTED, ev: vec![ev] };
         let asked = path.asked();
         found(One {
             finding,

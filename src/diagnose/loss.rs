@@ -153,11 +153,12 @@ pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, boo
             }
         }
         Some(reply) => {
+            // Where they are lost is told as such.
             if reply.verdict == Verdict::Lost {
                 let summary = format!("{} never hears the answers to {}", short(&ctx.inv.entity_of_ip(t.src)), ends(ctx, t));
                 let finding = Finding {
                     kind: "no_reply",
-                    severity: Severity::Warning,
+                    severity: Severity::Info,
                     about: about.clone(),
                     summary,
                     next_step: None,
