@@ -316,6 +316,21 @@ pub struct PathHead {
     pub directions: Vec<(Verdict, u32)>,
 }
 
+impl PathHead {
+    /// What became of the conversation: lost or rejected if either direction is; else every direction must have arrived.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let mut verdicts = self.directions.iter().map(|d| d.0);
+        if let Some(bad) = verdicts.clone().find(|v| matches!(v, Verdict::Lost | Verdict::Rejected)) {
+            bad
+        } else if verdicts.all(|v| v == Verdict::Delivered) && !self.directions.is_empty() {
+            Verdict::Delivered
+        } else {
+            Verdict::Unknown
+        }
+    }
+}
+
 impl From<&Path> for PathHead {
     fn from(path: &Path) -> Self {
         let count = |d: &DirectionPath| (d.verdict, u32::try_from(d.hops.len()).unwrap_or(u32::MAX));

@@ -231,7 +231,7 @@ pub struct Flow {
     pub via: Option<FlowEnd>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowEnd {
     pub entity: Option<String>,
     pub ip: String,

@@ -267,3 +267,20 @@ fn graph_languages_keep_their_structure() {
         assert!(!line.split(',').any(|f| f.starts_with('=')));
     }
 }
+
+#[test]
+fn of_many_paths_the_text_says_between_whom_they_are() {
+    let mut report = fixture("loss.json");
+    assert!(!views::text(&report).contains("WHO TALKS TO WHOM"), "few paths stand there themselves");
+    let path = report.paths[3].clone();
+    report.paths.extend((0..30).map(|n| {
+        let mut path = path.clone();
+        path.id = format!("p{}", 100 + n);
+        path.flow.client.port = Some(40_000 + n);
+        path
+    }));
+    let text = views::text(&report);
+    let told = text.lines().skip_while(|l| !l.starts_with("WHO TALKS TO WHOM")).nth(2).unwrap();
+    let first: Vec<&str> = told.split_whitespace().take(2).collect();
+    assert_eq!(first, ["31", "31"], "{told}");
+}

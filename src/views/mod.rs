@@ -8,6 +8,7 @@ pub mod filter;
 pub mod graph;
 pub mod html;
 pub mod layout;
+pub mod pairs;
 pub mod svg;
 pub mod text;
 pub mod words;

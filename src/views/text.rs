@@ -7,9 +7,10 @@ use std::io;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::pairs::pairs;
 use super::words::{self, Book};
 use crate::order;
-use crate::packed::PackedReport;
+use crate::packed::{PackedReport, PathHead};
 use crate::report::{
     CapturePoint, DirectionPath, Evidence, Finding, Flow, FlowEnd, Hop, Input, Path, Report, Severity, Side, Status, Verdict, Way,
 };
@@ -148,6 +149,7 @@ impl<'a> Page<'a> {
         self.title();
         // What a person came for stands first; what it rests on follows.
         self.findings(hand_over)?;
+        self.pairs();
         self.inputs();
         self.capture_points();
         self.paths(hand_over)?;
@@ -296,6 +298,36 @@ impl<'a> Page<'a> {
             hand_over(&mut self.out)?;
         }
         Ok(())
+    }
+
+    /// Of many conversations, between whom they are.
+    fn pairs(&mut self) {
+        let (count, paths) = self.parts.paths();
+        if count <= LISTED {
+            return;
+        }
+        let all = pairs(paths.map(|p| PathHead::from(&*p)));
+        self.heading("Who talks to whom");
+        let mut table = Table::new(&[Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left]);
+        table.row(["paths", "lost", "rejected", "unknown", "delivered", "between"].map(str::to_owned));
+        let number = |n: u64| if n == 0 { "-".to_owned() } else { n.to_string() };
+        for p in all.iter().take(LISTED) {
+            let flow = Flow { protocol: p.protocol.clone(), client: p.client.clone(), server: p.server.clone(), via: p.via.clone() };
+            let [paths, lost, rejected, unknown, delivered] = [p.conversations, p.lost, p.rejected, p.unknown, p.delivered()].map(number);
+            table.row([paths, lost, rejected, unknown, delivered, self.book.flow(&flow)]);
+        }
+        for (n, line) in table.lines().into_iter().enumerate() {
+            let is_troubled = n.checked_sub(1).and_then(|n| all.get(n)).is_some_and(|p| p.lost + p.rejected > 0);
+            let line = match (n, is_troubled) {
+                (0, _) => self.styled(Style::Faint, &line),
+                (_, true) => self.styled(Style::Bad, &line),
+                (_, false) => line,
+            };
+            self.line(&format!("  {line}"));
+        }
+        if let Some(more) = all.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            self.line(&format!("  and {more} more"));
+        }
     }
 
     fn paths(&mut self, hand_over: &mut dyn FnMut(&mut String) -> io::Result<()>) -> io::Result<()> {
@@ -494,6 +526,9 @@ impl<'a> Page<'a> {
 const WIDTH: usize = 120;
 /// Of the entities and of the paths that a finding is about, so many are named.
 const NAMED: usize = 12;
+
+/// Of more paths than this it is told between whom they are, of so many pairs at most.
+const LISTED: usize = 20;
 
 /// Paths that are as many as this and alike are not all written out,
 const MOST_ALIKE: u32 = 12;

@@ -336,9 +336,16 @@ test('all conversations as one map: a box leads to what is known of it and to it
   await page.locator('[data-testid="through"]').waitFor();
   await page.locator('[data-testid="through-clear"]').click();
   assert.equal(await page.locator('[data-testid="through"]').count(), 0);
+  const pair = page.locator('[data-testid="pair"]');
+  assert.equal(await pair.count(), 1, 'below the map stands who talks to whom');
+  await pair.getByRole('button').press('Enter');
+  const filter = page.locator('[data-testid="filter"]');
+  assert.match(await filter.inputValue(), /tomcat.* 192\.168\.25\.72\)? icmp/);
+  await filter.fill('');
   await page.locator('[data-testid="conversation"]').first().click();
   await page.locator('[data-testid="picture"] .port').first().waitFor();
   assert.equal(await map.count(), 0);
+  assert.equal(await pair.count(), 0);
   assert.deepEqual(faults, []);
   await context.close();
 });

@@ -66,6 +66,8 @@ pub enum Question {
     Picture { id: String },
     /// All paths in one picture.
     Map,
+    /// Who talks to whom.
+    Pairs,
     /// One entity with what contains it and what it contains.
     Entity { id: String },
     /// Evidence by id; ids that do not exist are left out.
@@ -222,11 +224,33 @@ pub struct Conversation {
     pub verdict: Verdict,
 }
 
+/// The conversations of one client with one server's port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairRow {
+    pub protocol: String,
+    pub client: String,
+    pub server: String,
+    pub via: Option<String>,
+    pub conversations: u64,
+    pub lost: u64,
+    pub rejected: u64,
+    pub unknown: u64,
+    pub delivered: u64,
+    pub packets: u64,
+    /// What the list is filtered by to show them.
+    pub filter: String,
+}
+
 /// Answers to [`Question`]s.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
     Path(Option<Box<Detail>>),
     Picture(Picture),
+    /// The first rows of `total`.
+    Pairs {
+        rows: Vec<PairRow>,
+        total: u32,
+    },
     Entity(EntityDetail),
     Evidence(Vec<Statement>),
     Frame(Decoded),

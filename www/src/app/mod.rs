@@ -10,6 +10,7 @@ mod gather;
 mod inputs;
 mod lists;
 mod map;
+mod pairs;
 mod path;
 mod picture;
 mod pool;

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use super::state::{App, Focus};
 use super::viewport::Move;
-use super::{lists, map, picture, ui};
+use super::{lists, map, pairs, picture, ui};
 use crate::protocol::{Detail, HopLabel};
 
 /// What the path is, and its picture: across the page, since its names must be read. Or the map of all of them.
@@ -25,8 +25,11 @@ pub fn path(app: App) -> AnyView {
 /// The tables: hop by hop in words, both ways.
 pub fn hops(app: App) -> AnyView {
     let tables = move || {
-        let detail = app.detail.get().filter(|_| !app.is_map.get())?;
-        Some(detail.directions.iter().enumerate().map(|(i, direction)| table_of(app, &detail, i, direction)).collect_view())
+        if app.is_map.get() {
+            return Some(pairs::pairs(app));
+        }
+        let detail = app.detail.get()?;
+        Some(detail.directions.iter().enumerate().map(|(i, direction)| table_of(app, &detail, i, direction)).collect_view().into_any())
     };
     div().class("tables").child(tables).into_any()
 }

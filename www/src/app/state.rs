@@ -16,7 +16,8 @@ use super::pool::Pool;
 use super::viewport::Move;
 use crate::host;
 use crate::protocol::{
-    Answer, Decoded, Detail, EntityDetail, Excerpt, FindingRow, Form, Found, FromWorker, Key, List, Overview, Place, Question, Statement,
+    Answer, Decoded, Detail, EntityDetail, Excerpt, FindingRow, Form, Found, FromWorker, Key, List, Overview, PairRow, Place, Question,
+    Statement,
 };
 
 /// Where an input stands.
@@ -130,6 +131,8 @@ pub struct App {
     pub picture: RwSignal<Option<Result<Arc<Picture>, String>>>,
     /// Whether the map of all conversations stands in the place of one path.
     pub is_map: RwSignal<bool>,
+    /// Who talks to whom, below the map: the first rows, and how many there are.
+    pub pairs: RwSignal<(Arc<[PairRow]>, u32)>,
     /// That map, likewise.
     pub map: RwSignal<Option<Result<Arc<Picture>, String>>>,
     /// Changes with the colours.
@@ -191,6 +194,7 @@ impl App {
             linked: StoredValue::new(address("path")),
             detail: RwSignal::new(None),
             picture: RwSignal::new(None),
+            pairs: RwSignal::new((Arc::default(), 0)),
             is_map: RwSignal::new(false),
             map: RwSignal::new(None),
             is_dark: RwSignal::new(false),
@@ -295,6 +299,9 @@ impl App {
                 };
                 if self.is_map.get_untracked() && self.map.with_untracked(|m| m.as_ref() != Some(&map)) {
                     self.map.set(Some(map));
+                }
+                if let Ok(Answer::Pairs { rows, total }) = self.ask(Question::Pairs, None).await {
+                    self.pairs.set((rows.into(), total));
                 }
             });
         });

@@ -251,6 +251,10 @@ async fn answer(shown: &Shown, question: Question, file: Option<File>, near: Opt
         Question::Path { key, id } => Ok(Answer::Path(shown.path(key.as_deref(), id.as_deref()).map(Box::new))),
         Question::Picture { id } => Ok(Answer::Picture(shown.picture(&id))),
         Question::Map => shown.map().map(Answer::Picture),
+        Question::Pairs => {
+            let (rows, total) = shown.pairs();
+            Ok(Answer::Pairs { rows, total })
+        }
         Question::Entity { id } => shown.entity(&id).map(Answer::Entity),
         Question::Evidence { ids } => Ok(Answer::Evidence(shown.evidence(&ids))),
         Question::Rows { list, first, count } => Ok(shown.rows(&list, first, count)),

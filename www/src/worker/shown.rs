@@ -10,11 +10,12 @@ use hopscope::packed::{PackedReport, PathHead};
 use hopscope::report::{DirectionPath, Entity, EntityKind, Evidence, Finding, Flow, FlowEnd, Hop, Path, Report, Severity, Source, Verdict};
 use hopscope::views::escape::inert;
 use hopscope::views::layout::{Picture, Selection, layout};
+use hopscope::views::pairs::{Pair, pairs};
 use hopscope::views::{hop_filter, words};
 
 use crate::protocol::{
-    About, Answer, Continued, Conversation, Detail, EntityDetail, FindingRow, HopLabel, List, Name, Order, Overview, Place, Placed,
-    Statement,
+    About, Answer, Continued, Conversation, Detail, EntityDetail, FindingRow, HopLabel, List, Name, Order, Overview, PairRow, Place,
+    Placed, Statement,
 };
 
 /// Findings that the page gets with the report; it asks for more when they are wanted.
@@ -27,6 +28,8 @@ const MOST_INSIDE: usize = 200;
 const MOST_CHIPS: usize = 4;
 /// And so many of the entities.
 const MOST_ABOUT: usize = 12;
+/// Pairs of who talks to whom, the most troubled.
+const MOST_PAIRS: usize = 200;
 /// Of more paths than these, the map draws one for each way through the network.
 const MOST_MAPPED: usize = 20_000;
 /// To find one path's row so many others are stepped over: of fewer than one in so many, each is looked up.
@@ -74,7 +77,7 @@ impl Shown {
         let mut by_key: Vec<(u64, u32)> = Vec::with_capacity(report.paths.len());
         for (i, path) in (0..).zip(report.heads()) {
             by_key.push((hash(&key_of(&path.flow)), i));
-            rows.push(Row { packets: path.packets, verdict: verdict_of(&path), times: 1 });
+            rows.push(Row { packets: path.packets, verdict: path.verdict(), times: 1 });
         }
         by_key.sort_unstable();
         for same in by_key.chunk_by(|a, b| a.0 == b.0) {
@@ -369,6 +372,35 @@ impl Shown {
         Ok(layout(&part, &Selection::all()))
     }
 
+    /// Who talks to whom: the first of all pairs, and how many there are.
+    pub fn pairs(&self) -> (Vec<PairRow>, u32) {
+        let all = pairs(self.report.heads());
+        let total = all.len() as u32;
+        let row = |p: Pair| {
+            let (client, server) = (self.end(&p.client), self.end(&p.server));
+            // Words that the list finds its conversations by: an address is told from a longer one by what stands behind it.
+            let opener = match client.split_once(" (") {
+                Some((name, _)) => name.to_owned(),
+                None => p.server.port.map_or(client.clone(), |_| socket(&client, Some(0)).trim_end_matches('0').to_owned()),
+            };
+            let end = server.rsplit_once(" (").map_or(server.as_str(), |(_, address)| address);
+            PairRow {
+                filter: format!("{opener} {end} {}", p.protocol),
+                client,
+                server,
+                via: p.via.as_ref().map(|via| self.end(via)),
+                delivered: p.delivered(),
+                protocol: p.protocol,
+                conversations: p.conversations,
+                lost: p.lost,
+                rejected: p.rejected,
+                unknown: p.unknown,
+                packets: p.packets,
+            }
+        };
+        (all.into_iter().take(MOST_PAIRS).map(row).collect(), total)
+    }
+
     /// One entity with what it stands in and what stands in it.
     ///
     /// # Errors
@@ -548,18 +580,6 @@ fn numbered(key: String, times: u32) -> String {
     if times > 1 { format!("{key} #{times}") } else { key }
 }
 
-/// A lost or refused direction is what a person must see; else every direction must have arrived.
-fn verdict_of(path: &PathHead) -> Verdict {
-    let verdicts = || path.directions.iter().map(|d| d.0);
-    if let Some(bad) = verdicts().find(|v| matches!(v, Verdict::Lost | Verdict::Rejected)) {
-        bad
-    } else if verdicts().all(|v| v == Verdict::Delivered) && !path.directions.is_empty() {
-        Verdict::Delivered
-    } else {
-        Verdict::Unknown
-    }
-}
-
 fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
@@ -578,7 +598,7 @@ fn passes(path: &Path, these: &BTreeSet<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::*;
 
@@ -588,7 +608,7 @@ mod tests {
             id: format!("p{}", i + 1),
             flow: Flow {
                 protocol: "tcp".to_owned(),
-                client: end(format!("10.0.0.{i}"), None),
+                client: end(format!("10.0.0.{i}"), Some(4000)),
                 server: end("10.0.9.9".to_owned(), Some(443)),
                 via: None,
             },
@@ -607,6 +627,17 @@ mod tests {
         match shown.rows(&List { filter: filter.to_owned(), order, ..List::default() }, 0, 100) {
             Answer::Rows { rows, .. } => rows.into_iter().map(|c| c.id).collect(),
             _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_pair_leads_to_its_conversations() {
+        let shown = Shown::new(report(&[1; 12]).into());
+        let (pairs, total) = shown.pairs();
+        assert_eq!((pairs.len(), total), (12, 12));
+        assert_eq!((pairs[0].client.as_str(), pairs[0].lost), ("10.0.0.1", 1));
+        for pair in pairs {
+            assert_eq!(ids(&shown, &pair.filter, Order::Report).len(), 1, "{}", pair.filter);
         }
     }
 
