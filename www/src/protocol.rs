@@ -231,12 +231,8 @@ pub struct PairRow {
     pub client: String,
     pub server: String,
     pub via: Option<String>,
-    pub conversations: u64,
-    pub lost: u64,
-    pub rejected: u64,
-    pub unknown: u64,
-    pub delivered: u64,
-    pub packets: u64,
+    /// Conversations; those that are lost, rejected, unknown and delivered; packets.
+    pub counts: [u64; 6],
     /// What the list is filtered by to show them.
     pub filter: String,
 }

@@ -1,12 +1,24 @@
 //! Who talks to whom: a table below the map, that says at a glance between whom it fails, and leads to the conversations.
 //! Knows what a row looks like; must not count anything.
 
-use leptos::html::{button, div, p, section, span, table, tbody, td, th, thead, tr};
+use leptos::html::{button, div, span, td, tr};
 use leptos::prelude::*;
 
 use super::state::App;
 use super::ui;
 use crate::protocol::PairRow;
+
+/// The columns; the last six are [`PairRow::counts`].
+const HEADS: [(&str, &str); 8] = [
+    ("Client", "Who opened the conversations; click for these"),
+    ("Server", "What they ended at; below, what the client dialled"),
+    ("Conversations", "How many there are"),
+    ("Lost", "Lost on the way, in either direction"),
+    ("Rejected", "Refused by someone"),
+    ("Unknown", "The captures do not show what became of them"),
+    ("Delivered", "Arrived, both ways"),
+    ("Packets", "Of all of them"),
+];
 
 /// The table, the most troubled first.
 pub fn pairs(app: App) -> AnyView {
@@ -15,65 +27,37 @@ pub fn pairs(app: App) -> AnyView {
         if rows.is_empty() {
             return ().into_any();
         }
-        let heads = [
-            ("Client", "Who opened the conversations", ""),
-            ("Server", "What they ended at; below, what the client dialled", ""),
-            ("Conversations", "How many there are", "number"),
-            ("Lost", "Lost on the way, in either direction", "number"),
-            ("Rejected", "Refused by someone", "number"),
-            ("Unknown", "The captures do not show what became of them", "number"),
-            ("Delivered", "Arrived, both ways", "number"),
-            ("Packets", "Of all of them", "number"),
-        ];
-        let heads = heads.map(|(h, title, class)| th().attr("scope", "col").attr("title", title).class(class).child(h)).collect_view();
-        let more = (rows.len() < total as usize).then(|| {
-            let text = format!("The {} with most trouble of {}.", ui::plural(rows.len() as u64, "pair"), ui::count(u64::from(total)));
-            p().class("sub more").child(text)
-        });
-        let rows = rows.iter().map(|pair| row(app, pair)).collect_view();
-        section()
-            .class("direction")
-            .attr("data-testid", "pairs")
-            .child((
-                div().class("direction-head").child(span().child("Who talks to whom")),
-                div().class("table-wrap").child(table().class("hops").child((thead().child(tr().child(heads)), tbody().child(rows)))),
-                more,
-            ))
-            .into_any()
+        let title = if rows.len() < total as usize {
+            format!("Who talks to whom: the {} pairs with most trouble of {}", rows.len(), ui::count(u64::from(total)))
+        } else {
+            "Who talks to whom".to_owned()
+        };
+        ui::titled_table("pairs", None, title.into_any(), &HEADS, rows.iter().map(|pair| row(app, pair)).collect())
     };
-    div().child(content).into_any()
+    content.into_any()
 }
 
 fn row(app: App, pair: &PairRow) -> AnyView {
-    let PairRow { protocol, client, server, via, conversations, lost, rejected, unknown, delivered, packets, filter } = pair.clone();
-    let number = |name: &'static str, n: u64, class: &'static str| {
-        let text = if n == 0 && name != "Conversations" { String::new() } else { ui::count(n) };
-        td().class("number").attr("data-label", name).child((!text.is_empty()).then(|| span().class(class).child(text)))
-    };
-    let is_trouble = lost + rejected > 0;
+    let PairRow { protocol, client, server, via, counts, filter } = pair.clone();
     let label = format!("List the conversations of {client} with {server}");
-    tr().class("hop")
-        .attr("data-testid", "pair")
-        .attr("data-lost", lost.to_string())
-        .on(leptos::ev::click, move |_| {
-            app.list.update(|l| {
-                l.filter.clone_from(&filter);
-                l.through = None;
-            });
-        })
-        .child((
-            td().child((
-                span().class("protocol").child(protocol.to_uppercase()),
-                button().attr("type", "button").class("quiet link").attr("aria-label", label).child(client),
-            )),
-            td().class("where")
-                .child((div().class("owner").child(server), via.map(|via| div().class("interface").child(format!("dialled as {via}"))))),
-            number("Conversations", conversations, ""),
-            number("Lost", lost, "badge lost"),
-            number("Rejected", rejected, "badge rejected"),
-            number("Unknown", unknown, ""),
-            number("Delivered", delivered, if is_trouble { "" } else { "badge delivered" }),
-            number("Packets", packets, ""),
-        ))
-        .into_any()
+    let opener = button().attr("type", "button").class("quiet").attr("aria-label", label).child(client);
+    let protocol = span().class("protocol").child(protocol.to_uppercase());
+    let via = via.map(|via| div().class("interface").child(format!("dialled as {via}")));
+    let numbers = counts.map(|n| (n > 0).then(|| ui::count(n)).into_any());
+    let cells = [div().child((protocol, opener)).into_any(), div().child((server, via)).into_any()].into_iter().chain(numbers);
+    let cells = HEADS.into_iter().zip(cells).enumerate().map(|(n, ((name, _), content))| {
+        let class = match (n, name) {
+            (0 | 1, _) => "",
+            (_, "Lost" | "Rejected") => "number bad",
+            _ => "number",
+        };
+        td().class(class).attr("data-label", name).child(content)
+    });
+    let list = move |_| {
+        app.list.update(|l| {
+            l.filter.clone_from(&filter);
+            l.through = None;
+        });
+    };
+    tr().class("hop").attr("data-testid", "pair").on(leptos::ev::click, list).child(cells.collect_view()).into_any()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hopscope::report::{DirectionPath, Hop, Rewrite, Side, Verdict, Way};
 use hopscope::views::words;
-use leptos::html::{button, div, h1, p, section, span, table, tbody, td, th, thead, tr};
+use leptos::html::{button, div, h1, p, span, td, tr};
 use leptos::prelude::*;
 
 use super::state::{App, Focus};
@@ -133,7 +133,7 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
             let seen = seen(hop, i >= direction.hops.len());
             hop_row(app, Focus::Hop(index, i), hop, (&owner, interface.as_deref()), seen, end)
         })
-        .collect_view();
+        .collect();
     let heads = [
         ("#", "The hop's number; click for its evidence"),
         ("Where", "Whose it is, and the interface"),
@@ -145,18 +145,9 @@ fn table_of(app: App, detail: &Arc<Detail>, index: usize, direction: &DirectionP
         ("Delay", "Median time since the last captured hop, clocks corrected"),
         ("Conf.", "How sure this hop is"),
     ];
-    section()
-        .class("direction")
-        .attr("data-testid", "direction")
-        .attr("data-direction", if direction.direction == Way::Request { "request" } else { "reply" })
-        .child((
-            div().class("direction-head").child((span().class("direction-title").child(title), ui::badge(verdict, verdict))),
-            div().class("table-wrap").child(table().class("hops").child((
-                thead().child(tr().child(heads.map(|(h, title)| th().attr("scope", "col").attr("title", title).child(h)).collect_view())),
-                tbody().child(rows),
-            ))),
-        ))
-        .into_any()
+    let head = (span().class("direction-title").child(title), ui::badge(verdict, verdict)).into_any();
+    let name = if direction.direction == Way::Request { "request" } else { "reply" };
+    ui::titled_table("direction", Some(name), head, &heads, rows)
 }
 
 /// What is said at the last hop that packets came to.

@@ -1,7 +1,7 @@
 //! Small things that every part of the screen uses: words, numbers, downloads, the clipboard.
 
 use js_sys::Array;
-use leptos::html::{button, span};
+use leptos::html::{button, div, section, span, table, tbody, th, thead, tr};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::JsValue;
@@ -35,6 +35,26 @@ pub fn push(label: &'static str, title: &'static str, test: &'static str, mut ac
 /// A state as a coloured word: the word carries the meaning, the colour helps.
 pub fn badge(class: &'static str, word: &'static str) -> AnyView {
     span().class(format!("badge {class}")).child(word).into_any()
+}
+
+/// A table in a frame with a title; of each column what it is called and what that means.
+pub fn titled_table(
+    name: &'static str,
+    direction: Option<&'static str>,
+    title: AnyView,
+    heads: &[(&'static str, &'static str)],
+    rows: Vec<AnyView>,
+) -> AnyView {
+    let heads = heads.iter().map(|(h, title)| th().attr("scope", "col").attr("title", *title).child(*h)).collect_view();
+    section()
+        .class("direction")
+        .attr("data-testid", name)
+        .attr("data-direction", direction)
+        .child((
+            div().class("direction-head").child(title),
+            div().class("table-wrap").child(table().class("hops").child((thead().child(tr().child(heads)), tbody().child(rows)))),
+        ))
+        .into_any()
 }
 
 /// `1536` → `1.5 KiB`.

@@ -389,13 +389,8 @@ impl Shown {
                 client,
                 server,
                 via: p.via.as_ref().map(|via| self.end(via)),
-                delivered: p.delivered(),
+                counts: [p.conversations, p.lost, p.rejected, p.unknown, p.delivered(), p.packets],
                 protocol: p.protocol,
-                conversations: p.conversations,
-                lost: p.lost,
-                rejected: p.rejected,
-                unknown: p.unknown,
-                packets: p.packets,
             }
         };
         (all.into_iter().take(MOST_PAIRS).map(row).collect(), total)
@@ -635,7 +630,7 @@ mod tests {
         let shown = Shown::new(report(&[1; 12]).into());
         let (pairs, total) = shown.pairs();
         assert_eq!((pairs.len(), total), (12, 12));
-        assert_eq!((pairs[0].client.as_str(), pairs[0].lost), ("10.0.0.1", 1));
+        assert_eq!((pairs[0].client.as_str(), pairs[0].counts), ("10.0.0.1", [1, 1, 0, 0, 0, 1]));
         for pair in pairs {
             assert_eq!(ids(&shown, &pair.filter, Order::Report).len(), 1, "{}", pair.filter);
         }
