@@ -196,7 +196,12 @@ impl<'a> Book<'a> {
                     self.hop_reference(i, next)
                 ));
             }
-            None => text.push_str(&format!(", the last place that saw them ({})", count(last.seen, "packet"))),
+            None => {
+                text.push_str(&format!(", the last place that saw them ({})", count(last.seen, "packet")));
+                if let Some((i, next)) = d.beyond.iter().enumerate().find(|(_, h)| !h.capture_points.is_empty()) {
+                    text.push_str(&format!("; the next capture, {}, saw none", self.hop_reference(d.hops.len() + i, next)));
+                }
+            }
         }
         text
     }
