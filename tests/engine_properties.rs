@@ -1301,7 +1301,10 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
     }
 
     let mut flow_of: BTreeMap<&str, usize> = BTreeMap::new();
-    for path in &report.paths {
+    // Pings of two pods look alike in a report, which names no ids: what went farther is looked for first, and each is one path.
+    let mut paths: Vec<_> = report.paths.iter().collect();
+    paths.sort_by_key(|p| std::cmp::Reverse(p.directions.iter().map(|d| d.hops.len()).sum::<usize>()));
+    for path in paths {
         let request = path.directions.iter().find(|d| d.direction == Way::Request);
         for d in &path.directions {
             let way = usize::from(d.direction == Way::Reply);
@@ -1310,7 +1313,9 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
                 let is_of = |h: &&Hop| f.ways[way].iter().any(|s| s.owner == h.owner && same(h, s.tuple));
                 d.hops.iter().filter(is_of).map(|h| 1 + usize::from(h.observed)).sum::<usize>()
             };
-            let Some(flow) = world.flows.iter().max_by_key(fitting).filter(|f| fitting(f) > 0) else {
+            let is_free = |n: usize| !flow_of.iter().any(|(id, flow)| *flow == n && *id != path.id);
+            let best = world.flows.iter().enumerate().max_by_key(|(n, f)| (fitting(f), is_free(*n)));
+            let Some(flow) = best.map(|(_, f)| f).filter(|f| fitting(f) > 0) else {
                 let any = d.hops.iter().any(|h| h.observed);
                 tally.claim("hop", !any, || format!("{} {:?} is nobody's flow: {:?}", path.id, d.direction, path.flow));
                 continue;
