@@ -129,14 +129,15 @@ test('conversations are found by words, and walked through by key', LONG, async 
 test('what became of the packets stands above the picture, and what is told of a conversation leads there and back', LONG, async () => {
   const { context, page, faults } = await open(site.url);
   const lost = fileURLToPath(new URL('../cases/drop-midway-1/inputs/', import.meta.url));
-  const files = filesOf(lost).map(({ name, base64 }) => ({ name: name.replaceAll('/', '-'), base64 }));
-  await page.evaluate(dropFiles, files);
-  await reportOver(page, files.length);
+  await page.locator('[data-testid="example-loss"]').click();
+  await reportOver(page, filesOf(lost).length);
   const outcomes = page.locator('[data-testid="outcomes"]');
   const head = () => page.locator('.path-head h1').innerText();
   const told = () => page.locator('[data-testid="told"] [data-testid="finding"]').evaluateAll((all) => all.map((f) => f.dataset.kind));
   assert.match(await head(), /:41977\) → .*:5432\)$/s, 'the first of what was lost');
-  assert.match(await outcomes.innerText(), /lost\s+after hop 5, node ip-192-168-33-181 eth1, the last place that saw them \(4 packets\)/s);
+  assert.match(await outcomes.innerText(), /lost\s+after hop 5, node ip-192-168-33-181 eth1, the last place that saw them \(4 packets\).* saw none/s);
+  assert.equal(await page.locator('[data-testid="picture"] .edge.is-beyond').count(), 2, 'where they were on their way to');
+  assert.match(await page.locator('[data-testid="hop"]').nth(5).innerText(), /none, 4 missing/);
   assert.match(await outcomes.innerText(), /no reply was captured/);
   assert.deepEqual((await told()).sort(), ['no_reply', 'packet_loss', 'retransmission']);
   const all = Number(await page.locator('[data-testid="tab-findings"] .number-badge').innerText());

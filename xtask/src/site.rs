@@ -21,7 +21,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
 /// The examples that the page offers: name in the page, case in `tests/cases`.
-const EXAMPLES: [(&str, &str); 2] = [("pod-to-pod", "seed-icmp-1"), ("load-balancer", "seed-lb-1")];
+const EXAMPLES: [(&str, &str); 3] = [("pod-to-pod", "seed-icmp-1"), ("load-balancer", "seed-lb-1"), ("loss", "drop-midway-1")];
 
 /// What more of them save is less than a thousandth.
 const ZOPFLI_ITERATIONS: NonZeroU64 = NonZeroU64::new(5).unwrap();

@@ -6,10 +6,17 @@ use leptos::prelude::*;
 use super::state::{App, Dialog};
 use super::{gather, shell, ui};
 
+/// What a button says, what more it says when pointed at, its id, and which example it opens.
+const EXAMPLES: [(&str, &str, &str, &str); 3] = [
+    ("Open the example", "Pod to pod over two nodes", "example", "pod-to-pod"),
+    ("…one through a load balancer", "From outside, through a Service", "example-lb", "load-balancer"),
+    ("…and one that loses packets", "Captured before and after the loss", "example-loss", "loss"),
+];
+
 /// What is shown while there are no inputs.
 pub fn start(app: App) -> AnyView {
     let drop = div().class("drop").child((
-        h1().child("Which way did the packet go?"),
+        h1().child("Which way did the packet go, and where did it stop?"),
         p().class("lead").child(
             "Drop what you have captured and what you know of the network, anywhere on this page: captures from any number of \
              interfaces, kubectl and aws output, ip, arp and iptables text, folders, archives. Hopscope finds each packet in every capture \
@@ -23,10 +30,7 @@ pub fn start(app: App) -> AnyView {
     let examples = section().class("card").child((
         h2().child("See it work"),
         p().child("A ping between two pods on different nodes of an EKS cluster, captured at six interfaces. Two of its MAC addresses belong to nobody in the captures."),
-        div().class("toolbar").child((
-            ui::push("Open the example", "Pod to pod over two nodes", "example", move || gather::example(app, "pod-to-pod")),
-            ui::push("…and one through a load balancer", "From outside, through a Service", "example-lb", move || gather::example(app, "load-balancer")),
-        )),
+        div().class("toolbar").child(EXAMPLES.map(|(label, title, id, name)| ui::push(label, title, id, move || gather::example(app, name)))),
     ));
     let collect = section().class("card").child((
         h2().child("Collect it"),
