@@ -22,7 +22,12 @@ pub fn show_fault(message: &str) {
 }
 
 /// A button with a word on it.
-pub fn push(label: &'static str, title: &'static str, test: &'static str, mut act: impl FnMut() + Send + 'static) -> AnyView {
+pub fn push(label: &'static str, title: &'static str, test: &'static str, act: impl FnMut() + Send + 'static) -> AnyView {
+    made(label, title, test, Box::new(act))
+}
+
+/// Its type does not tell what it does: the page would have the making of a button once for each of them.
+fn made(label: &'static str, title: &'static str, test: &'static str, mut act: Box<dyn FnMut() + Send>) -> AnyView {
     button()
         .attr("type", "button")
         .attr("title", title)
