@@ -1059,7 +1059,7 @@ impl World {
         report.capture_points.iter_mut().filter_map(|p| p.at.as_mut()).for_each(any);
         report.entities.iter_mut().for_each(|e| any(&mut e.id));
         report.links.iter_mut().for_each(|l| [&mut l.a, &mut l.b].into_iter().for_each(any));
-        for h in report.paths.iter_mut().flat_map(|p| &mut p.directions).flat_map(|d| &mut d.hops) {
+        for h in report.paths.iter_mut().flat_map(|p| &mut p.directions).flat_map(|d| d.hops.iter_mut().chain(&mut d.beyond)) {
             any(&mut h.owner);
             h.interface.as_mut().map(any);
         }
@@ -1323,7 +1323,7 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
             flow_of.insert(&path.id, world.flows.iter().position(|f| std::ptr::eq(f, flow)).unwrap());
             let stops = &flow.ways[way];
             let mut next = 0;
-            for h in &d.hops {
+            for (n, h) in d.all_hops().enumerate() {
                 // What lies beyond the VPC's edge is not modelled here.
                 if h.owner.starts_with("igw:") {
                     continue;
@@ -1335,7 +1335,8 @@ fn compare(world: &World, report: &Report, tally: &mut Tally) {
                 };
                 let is_here = |s: &Stop| (s.owner == h.owner || is_router(s)) && interface(s) == h.interface && same(h, s.tuple);
                 let found = stops.iter().skip(next).position(is_here);
-                tally.weigh("hop", h.confidence, found.is_some(), || {
+                let kind = if n < d.hops.len() { "hop" } else { "hop beyond" };
+                tally.weigh(kind, h.confidence, found.is_some(), || {
                     let place = |s: &Stop| interface(s).unwrap_or_else(|| s.owner.clone());
                     let end = |ip: Ipv4Addr, port: u16| format!("{ip}:{port}");
                     let one =
@@ -1407,7 +1408,7 @@ fn said(d: &hopscope::report::DirectionPath) -> String {
         let seen = if h.observed { format!("seen {} TTL {:?}", h.seen, h.ttl) } else { "inferred".to_owned() };
         format!("{at} {} → {} ({seen}, {})", end(&h.src_ip, h.src_port), end(&h.dst_ip, h.dst_port), h.confidence)
     };
-    d.hops.iter().map(hop).collect::<Vec<_>>().join("\n    ")
+    d.all_hops().map(hop).collect::<Vec<_>>().join("\n    ")
 }
 
 /// Whether the hop has these addresses and ports, as far as it says.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hopscope::capture::{CaptureReader, FrameSink, InterfaceInfo, RawFrame};
 use hopscope::model::Mac;
-use hopscope::report::{Entity, EntityKind, Hop, Report, Source, Status, Verdict};
+use hopscope::report::{DirectionPath, Entity, EntityKind, Hop, Report, Source, Status, Verdict};
 use serde_json::Value;
 
 /// Everything that the report names exists in it, and every place that it names exists in the inputs.
@@ -45,7 +45,7 @@ pub fn integrity(files: &BTreeMap<String, Vec<u8>>, report: &Report, is_clean: b
     for path in &report.paths {
         for d in &path.directions {
             let hop = |(n, h): (usize, &Hop)| format!("{} {:?} hop {} ({})", path.id, d.direction, n + 1, h.owner);
-            claims.extend(d.hops.iter().enumerate().map(|(n, h)| (hop((n, h)), h.confidence, h.evidence.as_slice())));
+            claims.extend(d.all_hops().enumerate().map(|(n, h)| (hop((n, h)), h.confidence, h.evidence.as_slice())));
         }
     }
     claims.extend(report.findings.iter().map(|f| (format!("finding {}: {}", f.kind, f.summary), f.confidence, f.evidence.as_slice())));
@@ -94,7 +94,7 @@ pub fn integrity(files: &BTreeMap<String, Vec<u8>>, report: &Report, is_clean: b
     for path in &report.paths {
         let ends = [Some(&path.flow.client), Some(&path.flow.server), path.flow.via.as_ref()];
         ends.into_iter().flatten().filter_map(|e| e.entity.as_ref()).for_each(|id| refer(format!("{} flow", path.id), id));
-        for h in path.directions.iter().flat_map(|d| &d.hops) {
+        for h in path.directions.iter().flat_map(DirectionPath::all_hops) {
             refer(format!("{} hop", path.id), &h.owner);
             h.interface.iter().for_each(|i| refer(format!("{} hop", path.id), i));
         }
@@ -114,12 +114,15 @@ pub fn integrity(files: &BTreeMap<String, Vec<u8>>, report: &Report, is_clean: b
             if n == 0
                 || d.lost_after.is_some_and(|l| l as usize >= n)
                 || d.lost_after.is_some() != matches!(d.verdict, Verdict::Lost | Verdict::Rejected)
+                || !d.beyond.is_empty() && d.verdict != Verdict::Lost
             {
                 wrong.push(format!("{} {:?}: {n} hops, {:?}, lost after {:?}", path.id, d.direction, d.verdict, d.lost_after));
             }
-            for (n, h) in d.hops.iter().enumerate() {
+            for (n, h) in d.all_hops().enumerate() {
                 let unknown = h.capture_points.iter().any(|p| !points.contains(p.as_str()));
-                if unknown || h.observed == h.capture_points.is_empty() || (h.seen > 0) != h.observed {
+                let is_beyond = n >= d.hops.len();
+                let is_captured = if is_beyond { h.missing > 0 } else { h.observed };
+                if unknown || h.observed && is_beyond || is_captured == h.capture_points.is_empty() || (h.seen > 0) != h.observed {
                     wrong.push(format!("{} hop {}: observed {}, seen {}, at {:?}", path.id, n + 1, h.observed, h.seen, h.capture_points));
                 }
             }
