@@ -40,8 +40,12 @@ pub struct Offset {
     pub uncertainty_ns: Nanos,
     /// How much the second clock gains on the first, in parts in a billion; 0 where no drift shows.
     pub drift_ppb: i64,
+    /// At most this much is the drift wrong.
+    pub drift_open_ppb: i64,
     /// The time that a drifting offset is told for.
     pub at_ns: Nanos,
+    /// For so long before and after that packets went both ways, where it drifts.
+    pub around_ns: Nanos,
     /// The point that this one was compared with, on the way to the reference.
     pub via: Option<usize>,
     /// Where one of both clocks was set meanwhile; `offset_ns` is then what held before.
@@ -93,6 +97,15 @@ impl Offset {
         // since = elapsed · (1 + drift), so elapsed = since − since · drift / (1 + drift).
         let gained = i128::from(since) * i128::from(self.drift_ppb) / (BILLION + i128::from(self.drift_ppb)).max(1);
         self.at_ns.saturating_add(since).saturating_sub(i64::try_from(gained).unwrap_or(0))
+    }
+
+    /// A drift that may as well be none is not told: the offset is then that much less sure.
+    fn without_doubtful_drift(self) -> Self {
+        if self.drift_ppb.saturating_abs() > self.drift_open_ppb || self.drift_ppb == 0 {
+            return self;
+        }
+        let wander = scaled(self.around_ns, self.drift_ppb).saturating_abs();
+        Self { uncertainty_ns: self.uncertainty_ns.saturating_add(wander), drift_ppb: 0, drift_open_ppb: 0, around_ns: 0, ..self }
     }
 
     /// The same seen from the second clock.
@@ -148,10 +161,17 @@ impl Offset {
         let stepped = self.step_then(&next);
         let here = self.at(at_ns);
         let plain = here.saturating_add(next.at(at_ns.saturating_add(here)));
+        // Where either was told for another time, its drift has had so long to be wrong.
+        let astray = |one: &Self, time: Nanos| {
+            if one.drift_open_ppb == 0 { 0 } else { scaled(time.saturating_sub(one.at_ns).saturating_abs(), one.drift_open_ppb) }
+        };
+        let astray = astray(&self, at_ns).saturating_add(astray(&next, at_ns.saturating_add(here)));
         Self {
             offset_ns: stepped.map_or(plain, |s| s.0),
-            uncertainty_ns: self.uncertainty_ns.saturating_add(next.uncertainty_ns),
+            uncertainty_ns: self.uncertainty_ns.saturating_add(next.uncertainty_ns).saturating_add(astray),
             drift_ppb: self.drift_ppb + next.drift_ppb + scaled(self.drift_ppb, next.drift_ppb),
+            drift_open_ppb: self.drift_open_ppb.saturating_add(next.drift_open_ppb),
+            around_ns: self.around_ns.max(next.around_ns),
             at_ns,
             via: next.via,
             step: stepped.and_then(|s| s.1),
@@ -357,7 +377,7 @@ impl Exchange {
         let wander = scaled((b.max(d) - a.min(c)) / 2 + 1, line.drift_ppb).saturating_abs();
         let uncertainty_ns = line.uncertainty_ns.saturating_add(wander);
         let is_plain = line.offset_ns.saturating_abs() > LEAST_STEP.max(uncertainty_ns.saturating_mul(2));
-        is_plain.then_some(Offset { uncertainty_ns, drift_ppb: 0, ..line })
+        is_plain.then_some(Offset { uncertainty_ns, drift_ppb: 0, drift_open_ppb: 0, around_ns: 0, ..line })
     }
 
     /// Two offsets, one after the other.
@@ -413,7 +433,9 @@ impl Exchange {
             offset_ns: i64::try_from(offset / BILLION).ok()?,
             uncertainty_ns: i64::try_from(uncertainty.max()? / BILLION).ok()?.checked_add(1)?,
             drift_ppb: drift,
+            drift_open_ppb: (most - least) / 2 + 1,
             at_ns: middle,
+            around_ns: (to - from) / 2,
             via: None,
             step: None,
         })
@@ -490,12 +512,30 @@ fn first(holds: impl Fn(i64) -> bool, mut low: i64, mut high: i64) -> i64 {
 /// others are left out; the reference is the group's lowest point.
 #[must_use]
 pub fn solve(points: usize, exchanges: &BTreeMap<(usize, usize), Exchange>) -> BTreeMap<usize, (usize, Offset)> {
-    let mut edges: Vec<(Nanos, usize, usize, Offset)> = Vec::new();
-    for ((p, q), e) in exchanges {
-        if let Some(o) = e.offset() {
-            edges.push((o.uncertainty_ns, *p, *q, o));
+    let mut edges: BTreeMap<(usize, usize), Offset> = exchanges.iter().filter_map(|(pair, e)| Some((*pair, e.offset()?))).collect();
+    let solved = tree(points, &edges);
+    let group = |p: &usize| solved.get(p).map(|s| s.0);
+    let drifting: BTreeSet<usize> = edges.iter().filter(|(_, o)| o.drift_ppb != 0).filter_map(|((p, _), _)| group(p)).collect();
+    if drifting.is_empty() {
+        return solved;
+    }
+    // Where a clock drifts, one offset that fits two others' packets may do so only because their delays hide as much of a drift: what
+    // is left open there must be left open of all that is told through them.
+    for (pair, o) in
+        edges.iter_mut().filter(|((p, _), o)| o.drift_ppb == 0 && o.step.is_none() && group(p).is_some_and(|g| drifting.contains(&g)))
+    {
+        if let Some(line) = exchanges.get(pair).and_then(|e| e.drifting(LONG)) {
+            *o = line;
         }
     }
+    let mut solved = tree(points, &edges);
+    solved.values_mut().for_each(|(_, o)| *o = o.without_doubtful_drift());
+    solved
+}
+
+/// Prim's tree over the surest of the offsets between two points.
+fn tree(points: usize, edges: &BTreeMap<(usize, usize), Offset>) -> BTreeMap<usize, (usize, Offset)> {
+    let mut edges: Vec<(Nanos, usize, usize, Offset)> = edges.iter().map(|((p, q), o)| (o.uncertainty_ns, *p, *q, *o)).collect();
     edges.sort_unstable_by_key(|e| (e.0, e.1, e.2));
     let mut solved: BTreeMap<usize, (usize, Offset)> = BTreeMap::new();
     for start in 0..points {
@@ -503,7 +543,7 @@ pub fn solve(points: usize, exchanges: &BTreeMap<(usize, usize), Exchange>) -> B
             continue;
         }
         solved.insert(start, (start, Offset::default()));
-        // Prim's tree over the surest exchanges: errors add along it.
+        // Errors add along it.
         loop {
             let next = edges.iter().filter_map(|(_, p, q, o)| {
                 let (known, new, via, edge) = match (solved.get(p), solved.get(q)) {
@@ -678,6 +718,30 @@ mod tests {
         assert!((o.at(t) - (t - START) / 1_000_000 * 30).abs() <= o.uncertainty_ns + 2_000, "{o:?}");
         let edge = |a, b| uncertainty_between(&solved, a, b).unwrap();
         assert_eq!(edge(0, 2), edge(0, 1) + edge(1, 2));
+    }
+
+    #[test]
+    fn a_drift_that_delays_hide_is_left_open_beyond_it() {
+        // For a minute the middle clock gains five millionths, 300 µs; on the far side delays of 160 µs hide it.
+        let minute = |truth: fn(i64) -> i64, delay: i64| {
+            let mut e = Exchange::default();
+            for n in 0..120_i64 {
+                let t = START + n * 500_000_000;
+                e.forth.add(t, delay + n * 37 % 100 * 100 + truth(t));
+                e.back.add(t, delay + n * 91 % 100 * 100 - truth(t));
+            }
+            e
+        };
+        let gains = |t: i64| (t - START) / 200_000;
+        let solved = solve(3, &BTreeMap::from([((0, 1), minute(gains, 10_000)), ((1, 2), minute(|t| (START - t) / 200_000, 160_000))]));
+        let of = |p| solved.get(&p).unwrap().1;
+        assert!((of(1).drift_ppb - 5_000).abs() < 500, "{:?}", of(1));
+        let far = of(2);
+        assert!(far.drift_ppb.abs() < 5_000, "its clock and the first keep time: {far:?}");
+        for n in [0, 30, 60] {
+            let t = START + n * 1_000_000_000;
+            assert!(far.at(t).abs() <= far.uncertainty_ns, "{far:?} after {n} s");
+        }
     }
 
     #[test]
