@@ -19,7 +19,7 @@ use crate::identify::resolved::Resolved;
 use crate::ingest::{Data, Ingested};
 use crate::model::{Locator, Mac, Nanos, Protocol};
 use crate::order;
-use crate::packed::{EndMade, HeadMade, HopMade, PackedReport};
+use crate::packed::{EndMade, FindingMade, HeadMade, HopMade, PackedReport};
 use crate::report::{
     self, CapturePoint, Clock, Encapsulation, Entity, EntityKind, Finding, Generator, Input, Link, Path, Report, Rewrite, SCHEMA, Severity,
     Side, Status,
@@ -389,21 +389,27 @@ impl Publisher<'_> {
                 .collect(),
             ..Report::default()
         };
-        let findings = findings.into_iter().map(|Told { finding: f, paths }| Finding {
-            kind: f.kind.to_owned(),
-            severity: f.severity,
-            about: f.about.into_iter().filter(|a| known.contains(a)).collect(),
-            summary: f.summary,
-            next_step: f.next_step,
-            confidence: confidence::round(f.p),
-            evidence: names(&mut f.ev.into_iter()),
-            paths: order::set(paths.into_iter()).into_iter().map(|n| path_id(n as usize)).collect(),
-        });
-        let findings = findings.collect();
+        let mut told: Rows<Finding> = Rows::default();
+        for Told { finding: mut f, mut paths } in findings {
+            f.about.retain(|a| known.contains(a));
+            paths.sort_unstable();
+            paths.dedup();
+            let made = FindingMade {
+                kind: f.kind,
+                severity: f.severity,
+                about: &f.about,
+                summary: &f.summary,
+                next_step: f.next_step.as_deref(),
+                confidence: confidence::round(f.p),
+                evidence: &ranks(&f.ev, &used),
+                paths: &paths,
+            };
+            told.push_with(|to| made.write(to));
+        }
         let relays = |n: usize| relays_of.get(&n).map(Vec::as_slice).unwrap_or_default();
         let mut rows: Rows<Path> = Rows::default();
         paths.each(|n, path| rows.push_with(|to| self.path(to, path, n, relays(n), &used)));
-        PackedReport { head, paths: rows, findings, evidence }
+        PackedReport { head, paths: rows, findings: told, evidence }
     }
 
     /// Every address that the captures show gets its owner.

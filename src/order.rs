@@ -45,6 +45,49 @@ pub(crate) fn map<K: Ord, V>(entries: impl Iterator<Item = (K, V)>) -> BTreeMap<
     map
 }
 
+/// Items by the group that each is in, both by their numbers: two lists, however many groups there are.
+#[derive(Debug, Default)]
+pub(crate) struct Grouped {
+    /// Where each group begins.
+    starts: Vec<u32>,
+    items: Vec<u32>,
+}
+
+impl Grouped {
+    /// `of` has each item's group, of `groups` in all.
+    pub(crate) fn new(groups: usize, of: impl Iterator<Item = u32> + Clone) -> Self {
+        let mut starts = vec![0_u32; groups + 1];
+        let mut count = 0;
+        for group in of.clone() {
+            count += 1;
+            if let Some(size) = starts.get_mut(group as usize + 1) {
+                *size += 1;
+            }
+        }
+        let mut before = 0;
+        for start in &mut starts {
+            before += *start;
+            *start = before;
+        }
+        let (mut items, mut next) = (vec![0; count], starts.clone());
+        for (item, group) in (0..).zip(of) {
+            let Some(next) = next.get_mut(group as usize) else { continue };
+            if let Some(place) = items.get_mut(*next as usize) {
+                *place = item;
+            }
+            *next += 1;
+        }
+        Self { starts, items }
+    }
+
+    /// A group's items, in their order.
+    pub(crate) fn get(&self, group: u32) -> &[u32] {
+        let at = group as usize;
+        let range = self.starts.get(at).zip(self.starts.get(at + 1)).map(|(from, to)| *from as usize..*to as usize);
+        range.and_then(|range| self.items.get(range)).unwrap_or_default()
+    }
+}
+
 /// Which item comes first, second …, by a comparison of their indexes.
 fn permutation(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
@@ -84,6 +127,16 @@ mod tests {
             prop_assert_eq!(&ours, &theirs);
             prop_assert_eq!(map(ours.iter().copied()), theirs.iter().copied().collect());
             prop_assert_eq!(set(ours.into_iter()), theirs.into_iter().collect());
+        }
+
+        #[test]
+        fn every_item_is_in_its_group(of in prop::collection::vec(0_u32..9, 0..60)) {
+            let grouped = Grouped::new(8, of.iter().copied());
+            for group in 0..9 {
+                // The last one is no group.
+                let expected: Vec<u32> = (0..).zip(&of).filter(|(_, g)| **g == group && group < 8).map(|x| x.0).collect();
+                prop_assert_eq!(grouped.get(group), expected);
+            }
         }
     }
 }

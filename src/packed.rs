@@ -1,6 +1,8 @@
 //! A report of many conversations, kept small: its paths, findings and evidence as rows that are read when they are asked for.
 //! Knows the report's members; must not know how they came about.
 
+mod json;
+
 use std::io;
 use std::net::IpAddr;
 
@@ -9,8 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::model::{Locator, Mac, Protocol};
 use crate::report::{
-    self, DirectionPath, Encapsulation, Evidence, Finding, Flow, FlowEnd, Hop, Path, Relay, Report, Rewrite, Severity, Side, Source,
-    Verdict, Way,
+    DirectionPath, Encapsulation, Evidence, Finding, Flow, FlowEnd, Hop, Path, Relay, Report, Rewrite, Severity, Side, Source, Verdict, Way,
 };
 use crate::rows::{Reader, Row, Rows, Writer};
 
@@ -47,8 +48,8 @@ impl PackedReport {
     ///
     /// # Errors
     /// What `out` says, or a number that is not finite.
-    pub fn write_json(&self, out: impl io::Write) -> io::Result<()> {
-        report::write_inert(self, out)
+    pub fn write_json(&self, mut out: impl io::Write) -> io::Result<()> {
+        json::write(self, &mut out)
     }
 
     /// All of it laid out: several times as large.
@@ -286,6 +287,34 @@ impl Row for Brief {
         let finding = Self::read_but_paths(from);
         let paths = (0..from.number().min(Self::PATHS)).map(|_| from.name("p")).collect();
         Self(Finding { paths, ..finding })
+    }
+}
+
+/// A finding, as it is written before it has its texts: there may be one for each conversation.
+pub(crate) struct FindingMade<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) severity: Severity,
+    pub(crate) about: &'a [String],
+    pub(crate) summary: &'a str,
+    pub(crate) next_step: Option<&'a str>,
+    pub(crate) confidence: f64,
+    /// The numbers in the ids of its evidence.
+    pub(crate) evidence: &'a [u64],
+    /// Indexes of its paths.
+    pub(crate) paths: &'a [u32],
+}
+
+impl FindingMade<'_> {
+    /// Writes what [`Finding`] would.
+    pub(crate) fn write(&self, to: &mut Writer<'_>) {
+        to.word(self.kind);
+        to.number(self.severity as u64);
+        to.list(self.about, |to, id| to.text(id));
+        to.text(self.summary);
+        to.option(self.next_step, Writer::text);
+        to.share(self.confidence);
+        to.list(self.evidence, |to, number| to.numbered(*number));
+        to.list(self.paths, |to, at| to.numbered(u64::from(*at) + 1));
     }
 }
 

@@ -118,27 +118,34 @@ pub(crate) fn pattern_of(ip: IpAddr) -> &'static str {
 /// The text of a pattern; its numbers are taken off the beginning of `from`.
 pub(crate) fn write_out(pattern: &str, from: &mut &[u8]) -> String {
     let mut text = String::with_capacity(pattern.len() + 48);
-    for part in pattern.split_inclusive(|c: char| c < ' ') {
-        let Some(mark) = part.chars().next_back().filter(|c| *c < ' ') else {
-            text.push_str(part);
-            continue;
-        };
-        text.push_str(part.get(..part.len() - 1).unwrap_or_default());
+    write_onto(&mut text, pattern, from);
+    text
+}
+
+/// The same, at another text's end.
+pub(crate) fn write_onto(text: &mut String, pattern: &str, from: &mut &[u8]) {
+    let mut rest = pattern;
+    while let Some(at) = rest.bytes().position(|octet| octet < b' ') {
+        // A mark is one octet.
+        let (part, marked) = rest.split_at(at);
+        text.push_str(part);
+        let mark = char::from(marked.bytes().next().unwrap_or_default());
+        rest = marked.get(1..).unwrap_or_default();
         match mark {
-            MAC => push_mac(&mut text, Mac(octets(from))),
-            IPV4 => push_ip(&mut text, IpAddr::from(octets::<4>(from))),
-            IPV6 => push_ip(&mut text, IpAddr::from(octets::<16>(from))),
+            MAC => push_mac(text, Mac(octets(from))),
+            IPV4 => push_ip(text, IpAddr::from(octets::<4>(from))),
+            IPV6 => push_ip(text, IpAddr::from(octets::<16>(from))),
             WORDS => {
                 let length = usize::try_from(take(from)).unwrap_or(usize::MAX);
                 let (words, rest) = from.split_at_checked(length).unwrap_or((&[], from));
                 text.push_str(std::str::from_utf8(words).unwrap_or_default());
                 *from = rest;
             }
-            _ if mark == char::from(DECIMAL) => push_digits(&mut text, take(from), 10, 1),
-            hex => push_digits(&mut text, take(from), 16, (hex as usize).saturating_sub(usize::from(HEX))),
+            _ if mark == char::from(DECIMAL) => push_digits(text, take(from), 10, 1),
+            hex => push_digits(text, take(from), 16, (hex as usize).saturating_sub(usize::from(HEX))),
         }
     }
-    text
+    text.push_str(rest);
 }
 
 /// Takes octets off the beginning; beyond the end they are zero.
@@ -175,15 +182,15 @@ pub(crate) fn take(bytes: &mut &[u8]) -> u64 {
 
 /// A number of several octets: most have one.
 fn take_long(bytes: &mut &[u8]) -> u64 {
-    let (mut number, mut shift) = (0, 0);
-    while let Some((octet, rest)) = bytes.split_first().filter(|_| shift < 64) {
-        *bytes = rest;
+    let (mut number, mut shift, mut taken) = (0, 0, 0);
+    for octet in bytes.iter().take(10) {
         number |= u64::from(octet & 0x7f) << shift;
+        (shift, taken) = (shift + 7, taken + 1);
         if octet & 0x80 == 0 {
             break;
         }
-        shift += 7;
     }
+    *bytes = bytes.get(taken..).unwrap_or_default();
     number
 }
 
@@ -200,40 +207,38 @@ fn push_ipv4(text: &mut String, ip: Ipv4Addr) {
         if n > 0 {
             text.push('.');
         }
-        for divisor in [100, 10, 1] {
-            if octet >= divisor || divisor == 1 {
-                text.push(char::from(b'0' + octet / divisor % 10));
-            }
-        }
+        let digit = |n: u8| b'0' + n % 10;
+        let digits = [digit(octet / 100), digit(octet / 10), digit(octet)];
+        let from = if octet >= 100 { 0 } else { 1 + usize::from(octet < 10) };
+        text.push_str(digits.get(from..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default());
     }
 }
 
 /// As [`Mac`] is displayed.
 pub(crate) fn push_mac(text: &mut String, mac: Mac) {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digit = |n: u8| char::from(DIGITS.get(usize::from(n & 0xf)).copied().unwrap_or(b'0'));
-    for (n, octet) in mac.0.into_iter().enumerate() {
-        if n > 0 {
-            text.push(':');
-        }
-        text.push(digit(octet >> 4));
-        text.push(digit(octet));
+    let digit = |n: u8| DIGITS.get(usize::from(n & 0xf)).copied().unwrap_or(b'0');
+    let mut whole = [b':'; 17];
+    for (place, octet) in whole.chunks_mut(3).zip(mac.0) {
+        place.iter_mut().zip([octet >> 4, octet]).for_each(|(place, n)| *place = digit(n));
     }
+    text.push_str(std::str::from_utf8(&whole).unwrap_or_default());
 }
 
 /// At least `least` digits of a number.
 pub(crate) fn push_digits(text: &mut String, mut number: u64, base: u64, least: usize) {
-    let mut digits = ['0'; 20];
+    let mut digits = [b'0'; 20];
     let mut count = 0;
     for digit in digits.iter_mut().rev() {
-        *digit = char::from_digit((number % base) as u32, 16).unwrap_or('0');
+        let value = (number % base) as u8;
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
         number /= base;
         count += 1;
         if number == 0 && count >= least {
             break;
         }
     }
-    text.extend(digits.iter().skip(digits.len() - count));
+    text.push_str(digits.get(20 - count..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -454,24 +454,23 @@ impl Report {
     ///
     /// # Errors
     /// What `out` says, or a number that is not finite.
-    pub fn write_json(&self, out: impl Write) -> io::Result<()> {
-        write_inert(self, out)
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        serialize_inert(self, &mut out)?;
+        out.write_all(b"\n")
     }
 }
 
-/// The document's bytes, of whatever has its members.
-pub(crate) fn write_inert(document: &impl Serialize, mut out: impl Write) -> io::Result<()> {
-    serialize_inert(document, &mut out)?;
-    out.write_all(b"\n")
+fn serialize_inert(document: &impl Serialize, out: &mut impl Write) -> Result<(), serde_json::Error> {
+    serialize_at(document, out, 0)
 }
 
-fn serialize_inert(document: &impl Serialize, out: &mut impl Write) -> Result<(), serde_json::Error> {
-    document.serialize(&mut serde_json::Serializer::with_formatter(out, Inert::default()))
+/// A part of a document, so deep in it.
+pub(crate) fn serialize_at(part: &impl Serialize, out: &mut impl Write, depth: usize) -> Result<(), serde_json::Error> {
+    part.serialize(&mut serde_json::Serializer::with_formatter(out, Inert { depth, has_value: false }))
 }
 
 /// JSON lets through what a terminal or an editor may act on; in strings every character may stand as its number instead. Laid out as
 /// [`serde_json::ser::PrettyFormatter`] does, but each line's beginning is one piece: large reports are mostly beginnings of lines.
-#[derive(Default)]
 struct Inert {
     depth: usize,
     /// Whether the innermost list or object has anything in it yet.

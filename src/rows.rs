@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::Mac;
-use crate::phrase::{DECIMAL, DIGITS, HEX, Phrase, octets, pattern_of, put, take, write_out};
+use crate::phrase::{DECIMAL, DIGITS, HEX, Phrase, octets, pattern_of, push_digits, put, take, write_onto, write_out};
 
 /// What can be kept as a row. Reading gives what was written.
 pub trait Row: Sized {
@@ -144,6 +144,12 @@ impl<T: Row> Rows<T> {
         for bytes in own.chain(ordered) {
             show(read_into(&mut room, &mut Reader { words: &self.words, bytes }));
         }
+    }
+
+    /// Lets each be read, until one cannot be dealt with.
+    pub(crate) fn read_each<E>(&self, mut read: impl FnMut(&mut Reader<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut all = (0..=self.pages.len()).flat_map(|page| Octets(self.page(page)));
+        all.try_for_each(|bytes| read(&mut Reader { words: &self.words, bytes }))
     }
 
     /// Changes each.
@@ -464,6 +470,34 @@ impl Reader<'_> {
     pub fn word(&mut self) -> String {
         let number = self.number();
         self.words.word(number).to_owned()
+    }
+
+    /// The same, where it stands.
+    pub(crate) fn word_ref(&mut self) -> &str {
+        let number = self.number();
+        self.words.word(number)
+    }
+
+    /// What [`Self::name`] gives, at a text's end.
+    pub(crate) fn name_onto(&mut self, letters: &str, text: &mut String) {
+        match self.number() {
+            number if number & 1 == 1 => text.push_str(self.words.word(number >> 1)),
+            number => {
+                text.push_str(letters);
+                push_digits(text, number >> 1, 10, 1);
+            }
+        }
+    }
+
+    /// What [`Self::text`] gives, at a text's end.
+    pub(crate) fn text_onto(&mut self, text: &mut String) {
+        let number = self.number();
+        let pattern = self.words.word(number >> 1);
+        if number & 1 == 1 {
+            text.push_str(pattern);
+        } else {
+            write_onto(text, pattern, &mut self.bytes);
+        }
     }
 
     /// See [`Writer::name`].

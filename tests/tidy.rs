@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sample", &["digest", "ingest"]),
     ("estimate", &[]),
     ("identify", &["capture", "confidence", "digest", "dissect", "evidence", "facts", "model", "order", "phrase"]),
-    ("correlate", &["digest", "dissect", "identify", "model"]),
+    ("correlate", &["digest", "dissect", "identify", "model", "order"]),
     (
         "trace",
         &[

@@ -10,6 +10,7 @@ use crate::correlate::summary::{SKETCH, Summary};
 use crate::digest::{NO_TIME, Rate, Row, StreamKey, Tuple, by_content};
 use crate::identify::place::{Capture, Point};
 use crate::model::{Nanos, Protocol};
+use crate::order::Grouped;
 
 /// One stream at one point, seen as a part of a flow.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +87,10 @@ const MOST_FLOWS: usize = 6;
 pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     let rate = captures.iter().map(|c| c.digest.rate()).max().unwrap_or_default();
     let mut all = Flows { rate, index: captures.iter().map(|c| Summary::of(c.digest, rate)).collect(), ..Flows::default() };
-    // Lower end first, point, stream, whether that runs forward.
-    let mut seen: Vec<(Tuple, u32, u32, bool)> = Vec::new();
+    // Each tuple with its lower end first, and the number that it got. What was seen of each, in order of points and streams: the
+    // tuple's number, point, stream, whether that runs forward.
+    let mut numbers: FxHashMap<Tuple, u32> = FxHashMap::default();
+    let mut seen: Vec<(u32, u32, u32, bool)> = Vec::new();
     for (point_id, point) in points.iter().enumerate() {
         let Some(capture) = captures.get(point.capture) else { continue };
         let errors: BTreeSet<u32> = capture.digest.errors.iter().map(|e| e.stream).collect();
@@ -100,24 +103,28 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
             }
             let forward = (tuple.src, tuple.src_port) <= (tuple.dst, tuple.dst_port);
             let key = if forward { tuple } else { tuple.reversed() };
-            seen.push((key, u32::try_from(point_id).unwrap_or(u32::MAX), *id, forward));
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            let number = *numbers.entry(key).or_insert(next);
+            seen.push((number, u32::try_from(point_id).unwrap_or(u32::MAX), *id, forward));
         }
     }
-    seen.sort_unstable();
-    let sighting = |(_, point, stream, forward): &(Tuple, u32, u32, bool)| {
-        let point = *point as usize;
-        Sighting { point, capture: points.get(point).map_or(0, |p| p.capture), stream: *stream, forward: *forward }
+    let mut tuples: Vec<(Tuple, u32)> = numbers.into_iter().collect();
+    tuples.sort_unstable();
+    let of_tuple = Grouped::new(tuples.len(), seen.iter().map(|s| s.0));
+    let sighting = |n: &u32| {
+        let (_, point, stream, forward) = seen.get(*n as usize).copied().unwrap_or_default();
+        let point = point as usize;
+        Sighting { point, capture: points.get(point).map_or(0, |p| p.capture), stream, forward }
     };
-    for same in seen.chunk_by(|a, b| a.0 == b.0) {
-        let Some((tuple, ..)) = same.first() else { continue };
-        let flow = Flow { tuple: *tuple, sightings: same.iter().map(sighting).collect() };
+    for (tuple, number) in tuples {
+        let flow = Flow { tuple, sightings: of_tuple.get(number).iter().map(sighting).collect() };
         if !flow.sightings.iter().any(|s| all.index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())) {
             all.unexamined += 1;
         } else if all_echo(&flow, &all.index) {
             all.flows.push(flow);
         }
     }
-    drop(seen);
+    drop((seen, of_tuple));
     all.flows.shrink_to_fit();
     let mut joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
     let Renumbered { flows: renumbered, joins: by_content } = renumbered(captures, &all.flows, &all.index);

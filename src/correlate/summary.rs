@@ -411,7 +411,7 @@ fn is_common(protocol: Option<Protocol>, row: &Row) -> bool {
 }
 
 /// Counts, each in the place after its own → where each begins.
-pub(crate) fn sum_up(counts: &mut [u32]) {
+fn sum_up(counts: &mut [u32]) {
     let mut total = 0;
     for count in counts {
         total += *count;

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use rustc_hash::FxHashSet;
+
 use super::Finding;
 use crate::confidence::finding as weight;
 use crate::digest::{ArpSeen, NO_TIME};
@@ -150,11 +152,17 @@ fn one_after_another(ctx: Context<'_>, ip: IpAddr, macs: impl Iterator<Item = Ma
 /// Addresses inside the VPC that no inventory explains.
 pub(super) fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found: &mut Vec<Finding>) {
     let mut known: BTreeMap<Id, Vec<Ev>> = BTreeMap::new();
+    // Most addresses are on many paths.
+    let mut done: FxHashSet<IpAddr> = FxHashSet::default();
     for leg in paths.legs().flatten() {
         for ip in [leg.tuple.src, leg.tuple.dst] {
+            if done.contains(&ip) {
+                continue;
+            }
             let id = ctx.inv.entity_of_ip(ip);
             // A link-local address is nobody's in particular.
             if is_special(ip) || !id.starts_with("unknown:") || known.contains_key(&id) {
+                done.insert(ip);
                 continue;
             }
             let Some(s) = leg.flow.and_then(|f| ctx.flows.flows.get(f)).and_then(|f| f.sightings.first()) else { continue };
@@ -184,11 +192,9 @@ pub(super) fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found
 
 /// The MACs that no ENI has, and whose they are: the question that stays open when a path is worked out by hand.
 pub(super) fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
-    let mut seen: BTreeSet<Mac> = BTreeSet::new();
-    for c in ctx.captures {
-        seen.extend(c.digest.streams.iter().flat_map(|s| [s.key.src_mac, s.key.dst_mac]).flatten());
-    }
-    for mac in seen {
+    let macs = ctx.captures.iter().flat_map(|c| &c.digest.streams).flat_map(|s| [s.key.src_mac, s.key.dst_mac]).flatten();
+    let macs: FxHashSet<Mac> = macs.collect();
+    for mac in order::set(macs.into_iter()) {
         let Some(claim) = ctx.inv.owner_of_mac(mac).filter(|c| c.owner.starts_with("router:")) else { continue };
         let subnet = short(&claim.owner);
         let networks = ctx.inv.subnets.get(subnet).map(|s| s.cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));

@@ -2,13 +2,15 @@
 //! addresses that speak, so kept as rows of one sorted list.
 //! Knows streams' addresses and TTLs; must not know whose they are.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
 
 use super::inventory::is_special;
 use super::place::{Capture, INITIAL_TTLS, Point, streams};
 use crate::model::Mac;
+use crate::order::Grouped;
 
 /// A frame: its input and row.
 pub(super) type Frame = (usize, u32);
@@ -24,21 +26,14 @@ pub(super) struct Wire {
 /// Source, destination, hosts passed since the source, the wire's MACs.
 type Key = (IpAddr, IpAddr, u8, (Mac, Mac));
 
-/// As the keys' own order, which compares addresses octet by octet: a third of the time, of which there is some for each stream.
-fn compare(a: &Key, b: &Key) -> Ordering {
-    match (a.0, a.1, b.0, b.1) {
-        (IpAddr::V4(a0), IpAddr::V4(a1), IpAddr::V4(b0), IpAddr::V4(b1)) => {
-            let both = |src: Ipv4Addr, dst: Ipv4Addr| u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
-            both(a0, a1).cmp(&both(b0, b1)).then_with(|| (a.2, a.3).cmp(&(b.2, b.3)))
-        }
-        _ => a.cmp(b),
-    }
-}
-
 /// A wire of one pair of addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    key: Key,
+    /// Number of the pair.
+    pair: u32,
+    /// Hosts passed since the source.
+    level: u8,
+    macs: (Mac, Mac),
     /// The first packet: input and row.
     first: (u32, u32),
     /// Index of the set of points that saw it.
@@ -46,8 +41,12 @@ pub(super) struct Row {
 }
 
 impl Row {
+    fn key(&self) -> (u32, u8, (Mac, Mac)) {
+        (self.pair, self.level, self.macs)
+    }
+
     pub(super) fn macs(&self) -> (Mac, Mac) {
-        self.key.3
+        self.macs
     }
 
     /// The first packet.
@@ -59,6 +58,8 @@ impl Row {
 /// By source and destination.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
+    /// Each once, in order.
+    pairs: Vec<(IpAddr, IpAddr)>,
     rows: Vec<Row>,
     /// Sets of points: there are few.
     sets: Vec<BTreeSet<usize>>,
@@ -71,6 +72,7 @@ const FEW: usize = 1 << 16;
 impl Ways {
     pub(super) fn of(captures: &[Capture<'_>], points: &[Point]) -> Self {
         let mut ways = Self::default();
+        let mut pairs: FxHashMap<(IpAddr, IpAddr), u32> = FxHashMap::default();
         let mut limit = FEW;
         for (n, point) in points.iter().enumerate() {
             let Some(capture) = captures.get(point.capture) else { continue };
@@ -88,14 +90,18 @@ impl Ways {
                 if is_special(src) || is_special(dst) {
                     continue;
                 }
-                let key = (src, dst, initial - ttl, (src_mac, dst_mac));
+                let next = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+                let pair = *pairs.entry((src, dst)).or_insert(next);
+                let first = (input, s.first_row);
                 if ways.rows.len() >= limit {
+                    ways.rows.sort_unstable_by_key(Row::key);
                     ways.bring_together();
                     limit = FEW.max(ways.rows.len() * 2);
                 }
-                ways.rows.push(Row { key, first: (input, s.first_row), points: alone });
+                ways.rows.push(Row { pair, level: initial - ttl, macs: (src_mac, dst_mac), first, points: alone });
             }
         }
+        ways.sort(pairs);
         ways.bring_together();
         ways.rows.shrink_to_fit();
         ways
@@ -115,12 +121,27 @@ impl Ways {
         self.sets.get(number as usize).cloned().unwrap_or_default()
     }
 
-    /// One row for each key.
+    /// There may be as many rows as streams: pairs are sorted alone, and each one's rows among themselves.
+    fn sort(&mut self, pairs: FxHashMap<(IpAddr, IpAddr), u32>) {
+        let mut sorted: Vec<((IpAddr, IpAddr), u32)> = pairs.into_iter().collect();
+        sorted.sort_unstable_by_key(|x| x.0);
+        let of_pair = Grouped::new(sorted.len(), self.rows.iter().map(|row| row.pair));
+        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len());
+        for (now, (_, number)) in (0..).zip(&sorted) {
+            let begin = rows.len();
+            let here = of_pair.get(*number).iter().filter_map(|n| self.rows.get(*n as usize));
+            rows.extend(here.map(|row| Row { pair: now, ..*row }));
+            rows.get_mut(begin..).unwrap_or_default().sort_unstable_by_key(Row::key);
+        }
+        self.rows = rows;
+        self.pairs = sorted.into_iter().map(|x| x.0).collect();
+    }
+
+    /// One row for each key, of rows in order.
     fn bring_together(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_unstable_by(|a, b| compare(&a.key, &b.key));
         rows.dedup_by(|row, kept| {
-            let is_same = row.key == kept.key;
+            let is_same = row.key() == kept.key();
             if is_same {
                 kept.first = kept.first.min(row.first);
                 if kept.points != row.points {
@@ -133,24 +154,28 @@ impl Ways {
         self.rows = rows;
     }
 
+    fn pair(&self, row: &Row) -> Option<(IpAddr, IpAddr)> {
+        self.pairs.get(row.pair as usize).copied()
+    }
+
     /// Each wire of each pair of addresses: source, destination, hosts passed, MACs, the first packet.
     pub(super) fn wires(&self) -> impl Iterator<Item = (Key, Frame)> {
-        self.rows.iter().map(|row| (row.key, row.first()))
+        self.rows.iter().filter_map(|row| self.pair(row).map(|(src, dst)| ((src, dst, row.level, row.macs), row.first())))
     }
 
     /// Pairs of addresses with the wires between them, in order of the hosts passed.
     pub(super) fn pairs(&self) -> impl Iterator<Item = ((IpAddr, IpAddr), &[Row])> {
-        let pairs = self.rows.chunk_by(|a, b| (a.key.0, a.key.1) == (b.key.0, b.key.1));
-        pairs.filter_map(|rows| rows.first().map(|row| ((row.key.0, row.key.1), rows)))
+        let pairs = self.rows.chunk_by(|a, b| a.pair == b.pair);
+        pairs.filter_map(|rows| Some((self.pair(rows.first()?)?, rows)))
     }
 
     /// A pair's wires by the hosts passed since the source; on nearly every level there is one.
     pub(super) fn levels(rows: &[Row]) -> impl Iterator<Item = (u8, &[Row])> {
-        rows.chunk_by(|a, b| a.key.2 == b.key.2).filter_map(|rows| rows.first().map(|row| (row.key.2, rows)))
+        rows.chunk_by(|a, b| a.level == b.level).filter_map(|rows| rows.first().map(|row| (row.level, rows)))
     }
 
     /// The wires of one level by their MACs.
     pub(super) fn wires_of(&self, rows: &[Row]) -> BTreeMap<(Mac, Mac), Wire> {
-        rows.iter().map(|row| (row.key.3, Wire { points: self.points(row.points), first: row.first() })).collect()
+        rows.iter().map(|row| (row.macs, Wire { points: self.points(row.points), first: row.first() })).collect()
     }
 }

@@ -166,10 +166,10 @@ impl Entries {
 
     fn read_again(&mut self, from: &mut Reader<'_>, entries: &mut Vec<Ev>) {
         entries.clear();
-        entries.extend((0..from.number()).map(|_| {
+        for _ in 0..from.number() {
             self.0 = self.0.wrapping_add(from.signed() as u32);
-            Ev::at(self.0)
-        }));
+            entries.push(Ev::at(self.0));
+        }
     }
 }
 
@@ -301,10 +301,10 @@ fn read_hop(from: &mut Reader<'_>, h: &mut Hop, ev: &mut Entries) {
     }
     h.leg = from.small();
     h.sightings.clear();
-    h.sightings.extend((0..from.number()).map(|_| {
+    for _ in 0..from.number() {
         let point = from.small::<usize>();
-        Sighting { point: point >> 1, forward: point & 1 == 1, capture: from.small(), stream: from.small() }
-    }));
+        h.sightings.push(Sighting { point: point >> 1, forward: point & 1 == 1, capture: from.small(), stream: from.small() });
+    }
     h.src_mac = if has(has::SRC_MAC) { Some(Mac(from.octets())) } else { None };
     h.dst_mac = if has(has::DST_MAC) { Some(Mac(from.octets())) } else { None };
     h.ttl = if has(has::TTL) { Some(from.small()) } else { None };

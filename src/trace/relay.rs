@@ -14,12 +14,11 @@ use super::{Context, Leg, Path, Paths};
 use crate::confidence::{self, relay as weight};
 use crate::content::{Accepted, Mark, Marked};
 use crate::correlate::flows::{Flow, Sighting};
-use crate::correlate::summary::sum_up;
 use crate::digest::{CaptureDigest, NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::Id;
 use crate::model::{Nanos, Protocol};
-use crate::order;
+use crate::order::{self, Grouped};
 use crate::report::Way;
 
 /// One connection continued by another.
@@ -285,65 +284,28 @@ pub fn relays(ctx: Context<'_>, paths: &Paths, clocks: &Clocks, book: &mut Book)
     found
 }
 
-/// The marks of each capture.
-struct Marks<'a>(Vec<OfCapture<'a>>);
-
-#[derive(Default)]
-struct OfCapture<'a> {
-    marks: &'a [Marked],
-    /// Their places, in order of their streams.
-    order: Vec<u32>,
-    /// Where each stream's begin in that.
-    starts: Vec<u32>,
-}
-
-impl<'a> OfCapture<'a> {
-    fn new(digest: &'a CaptureDigest) -> Self {
-        let marks = &digest.marks;
-        let mut starts = vec![0; digest.streams.len() + 1];
-        for m in marks {
-            if let Some(count) = starts.get_mut(m.stream as usize + 1) {
-                *count += 1;
-            }
-        }
-        sum_up(&mut starts);
-        let (mut order, mut next) = (vec![u32::MAX; marks.len()], starts.clone());
-        for (n, m) in (0..).zip(marks) {
-            let Some(next) = next.get_mut(m.stream as usize) else { continue };
-            if let Some(place) = order.get_mut(*next as usize) {
-                *place = n;
-            }
-            *next += 1;
-        }
-        Self { marks, order, starts }
-    }
-
-    /// Places of a stream's, in the capture's order.
-    fn places(&self, stream: u32) -> &[u32] {
-        let at = stream as usize;
-        let range = self.starts.get(at).zip(self.starts.get(at + 1)).map_or(0..0, |(from, to)| *from as usize..*to as usize);
-        self.order.get(range).unwrap_or_default()
-    }
-}
+/// The marks of each capture, by their streams.
+struct Marks<'a>(Vec<(&'a [Marked], Grouped)>);
 
 impl<'a> Marks<'a> {
     fn of(ctx: Context<'a>) -> Self {
-        Self(ctx.captures.iter().map(|c| OfCapture::new(c.digest)).collect())
+        let grouped = |d: &'a CaptureDigest| (d.marks.as_slice(), Grouped::new(d.streams.len(), d.marks.iter().map(|m| m.stream)));
+        Self(ctx.captures.iter().map(|c| grouped(c.digest)).collect())
     }
 
     fn is_empty(&self) -> bool {
-        self.0.iter().all(|of| of.marks.is_empty())
+        self.0.iter().all(|(marks, _)| marks.is_empty())
     }
 
     /// Those of a sighting's stream, in the capture's order.
     fn get(&self, s: &Sighting) -> impl Iterator<Item = &'a Marked> {
-        let (marks, places) = self.0.get(s.capture).map_or((&[][..], &[][..]), |of| (of.marks, of.places(s.stream)));
+        let (marks, places) = self.0.get(s.capture).map_or((&[][..], &[][..]), |(marks, of)| (*marks, of.get(s.stream)));
         places.iter().filter_map(|n| marks.get(*n as usize))
     }
 
     /// How many.
     fn count(&self, s: &Sighting) -> usize {
-        self.0.get(s.capture).map_or(0, |of| of.places(s.stream).len())
+        self.0.get(s.capture).map_or(0, |(_, of)| of.get(s.stream).len())
     }
 }
 
