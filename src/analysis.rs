@@ -20,6 +20,7 @@ use crate::ingest::{Data, Ingested};
 use crate::model::{Locator, Mac, Nanos, Protocol};
 use crate::order;
 use crate::packed::{EndMade, FindingMade, HeadMade, HopMade, PackedReport};
+use crate::phrase::push_digits;
 use crate::report::{
     self, CapturePoint, Clock, Encapsulation, Entity, EntityKind, Finding, Generator, Input, Link, Path, Report, Rewrite, SCHEMA, Severity,
     Side, Status,
@@ -99,6 +100,14 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
     let mut report = publisher.publish(&sorted, paths, &relays, &clocks, findings);
     (report.head.sampling, report.head.ambiguous) = (sampling, ambiguous);
     report
+}
+
+/// Of links there are as many as pairs of hosts, each with hundreds of these.
+fn evidence_id(n: u64) -> String {
+    let mut id = String::with_capacity(8);
+    id.push('e');
+    push_digits(&mut id, n, 10, 1);
+    id
 }
 
 fn path_id(n: usize) -> String {
@@ -338,7 +347,7 @@ impl Publisher<'_> {
         let used = std::mem::take(&mut self.used);
         let evidence = std::mem::take(&mut self.book).publish(&used);
         let names = |ev: &mut dyn Iterator<Item = Ev>| -> Vec<String> {
-            ranks(&ev.collect::<Vec<Ev>>(), &used).into_iter().map(|n| format!("e{n}")).collect()
+            ranks(&ev.collect::<Vec<Ev>>(), &used).into_iter().map(evidence_id).collect()
         };
         let point_id = |n: usize| format!("cp{}", n + 1);
         let head = Report {
@@ -762,7 +771,7 @@ impl Publisher<'_> {
             side,
             through: r.through.clone(),
             confidence: r.p,
-            evidence: ranks(&r.ev, used).into_iter().map(|n| format!("e{n}")).collect(),
+            evidence: ranks(&r.ev, used).into_iter().map(evidence_id).collect(),
         });
         let relays: Vec<report::Relay> = relays.collect();
         to.list(&relays, |to, r| r.write(to));

@@ -107,21 +107,7 @@ const SOURCES: usize = 12;
 impl Book {
     /// Enters a statement, or finds it where it is known (what one place says is either always a text or always a phrase). `sources` must not be empty: a claim without a place is a defect.
     pub(crate) fn add(&mut self, kind: &'static str, statement: impl Into<Statement>, sources: Vec<Place>) -> Ev {
-        self.add_at(kind, statement.into(), &sources)
-    }
-
-    /// The same, where the places need no list of their own.
-    pub(crate) fn add_at(&mut self, kind: &'static str, statement: Statement, sources: &[Place]) -> Ev {
-        debug_assert!(!sources.is_empty(), "evidence without a source");
-        let mut places = std::mem::take(&mut self.places);
-        places.clear();
-        places.extend(sources.chunk_by(|a, b| a == b).filter_map(|same| same.first().cloned()).take(SOURCES));
-        let entry = Entry { kind: kind.into(), statement, sources: places };
-        let hash = (self.entries.encode(&entry) >> 32) as u32;
-        self.places = entry.sources;
-        if let Statement::Phrase(phrase) = entry.statement {
-            self.spare = phrase;
-        }
+        let hash = self.write(kind, statement.into(), &sources, |entries, entry| (entries.encode(entry) >> 32) as u32);
         let latest = self.by_hash.get(&hash).copied();
         let mut known = latest;
         while let Some(ev) = known {
@@ -130,11 +116,44 @@ impl Book {
             }
             known = self.same_hash.get(&ev).copied();
         }
-        let ev = Ev(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        let ev = self.next();
         self.entries.keep();
         self.same_hash.extend(latest.map(|latest| (ev, latest)));
         self.by_hash.insert(hash, ev);
         ev
+    }
+
+    /// Enters a statement that nobody else makes, as of a stream that only one hop has: it is not looked for. Of each conversation there are several
+    /// such, and to remember them for that would take as much room as the statements do.
+    pub(crate) fn add_new(&mut self, kind: &'static str, statement: impl Into<Statement>, sources: &[Place]) -> Ev {
+        let ev = self.next();
+        self.write(kind, statement.into(), sources, |entries, entry| entries.push(entry));
+        ev
+    }
+
+    fn next(&self) -> Ev {
+        Ev(u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Has an entry written, in the room of the one before.
+    fn write<R>(
+        &mut self,
+        kind: &'static str,
+        statement: Statement,
+        sources: &[Place],
+        to: impl FnOnce(&mut Rows<Entry>, &Entry) -> R,
+    ) -> R {
+        debug_assert!(!sources.is_empty(), "evidence without a source");
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
+        places.extend(sources.chunk_by(|a, b| a == b).filter_map(|same| same.first().cloned()).take(SOURCES));
+        let entry = Entry { kind: kind.into(), statement, sources: places };
+        let result = to(&mut self.entries, &entry);
+        self.places = entry.sources;
+        if let Statement::Phrase(phrase) = entry.statement {
+            self.spare = phrase;
+        }
+        result
     }
 
     /// A statement to be put together.

@@ -68,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "model",
             "order",
             "packed",
+            "phrase",
             "report",
             "rows",
             "trace",

@@ -90,7 +90,9 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     // Each tuple with its lower end first, and the number that it got. What was seen of each, in order of points and streams: the
     // tuple's number, point, stream, whether that runs forward.
     let mut numbers: FxHashMap<Tuple, u32> = FxHashMap::default();
-    let mut seen: Vec<(u32, u32, u32, bool)> = Vec::new();
+    // Most flows have two streams at a point: room that is made bit by bit leaves holes.
+    numbers.reserve(points.iter().map(|p| p.streams.len().div_ceil(2)).max().unwrap_or(0));
+    let mut seen: Vec<(u32, u32, u32, bool)> = Vec::with_capacity(points.iter().map(|p| p.streams.len()).sum());
     for (point_id, point) in points.iter().enumerate() {
         let Some(capture) = captures.get(point.capture) else { continue };
         let errors: BTreeSet<u32> = capture.digest.errors.iter().map(|e| e.stream).collect();

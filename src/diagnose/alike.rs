@@ -85,19 +85,32 @@ struct Key {
     server: Option<(IpAddr, u16)>,
 }
 
+/// At first there is one for each pair of ends, and in a large incident a million of these: so no sets and maps, which have room for eleven.
 struct Group {
-    /// Of the first.
+    /// Of the first; what it is about, of all.
     finding: Finding,
     times: usize,
     paths: Vec<u32>,
-    about: BTreeSet<Id>,
-    clients: BTreeSet<(Id, IpAddr)>,
-    servers: BTreeSet<(IpAddr, u16)>,
-    dialled: BTreeSet<(IpAddr, u16)>,
+    clients: Vec<IpAddr>,
+    servers: Vec<(IpAddr, u16)>,
+    dialled: Vec<(IpAddr, u16)>,
     counts: [u64; 2],
-    spans: BTreeMap<usize, (Nanos, Nanos)>,
+    /// Point, first and last time.
+    spans: Vec<(usize, Nanos, Nanos)>,
     /// Of how many the evidence is given.
     shown: usize,
+}
+
+/// Takes in more, each once wherever there would be many of one.
+fn add<T: Ord>(to: &mut Vec<T>, more: Vec<T>) {
+    const MANY: usize = 64;
+    to.extend(more);
+    // When the room is used up; it is doubled unless half of them went.
+    if to.len() >= MANY && to.len() == to.capacity() {
+        order::sort(to);
+        to.dedup();
+        to.reserve(to.len());
+    }
 }
 
 impl Group {
@@ -110,16 +123,18 @@ impl Group {
             self.finding.ev.extend(other.finding.ev.into_iter().filter(|e| !known.contains(e)));
         }
         self.paths.extend(other.paths);
-        self.about.extend(other.about);
-        self.clients.extend(other.clients);
-        self.servers.extend(other.servers);
-        self.dialled.extend(other.dialled);
+        add(&mut self.finding.about, other.finding.about);
+        add(&mut self.clients, other.clients);
+        add(&mut self.servers, other.servers);
+        add(&mut self.dialled, other.dialled);
         for (all, more) in self.counts.iter_mut().zip(other.counts) {
             *all = all.saturating_add(more);
         }
-        for (point, (first, last)) in other.spans {
-            let span = self.spans.entry(point).or_insert((first, last));
-            *span = (span.0.min(first), span.1.max(last));
+        for (point, first, last) in other.spans {
+            match self.spans.iter_mut().find(|span| span.0 == point) {
+                Some(span) => (span.1, span.2) = (span.1.min(first), span.2.max(last)),
+                None => self.spans.push((point, first, last)),
+            }
         }
     }
 }
@@ -134,7 +149,6 @@ impl Alike {
     pub(super) fn add(&mut self, ctx: Context<'_>, path: usize, one: One) {
         let One { finding, lead, tail, at, asked, counts, span } = one;
         let Some((first, last)) = asked else { return };
-        let entity = ctx.inv.entity_of_ip(first.src);
         let (dialled, server) = ((first.dst, first.dst_port), (last.dst, last.dst_port));
         let key = Key {
             severity: Reverse(finding.severity),
@@ -143,18 +157,17 @@ impl Alike {
             tail,
             at,
             protocol: last.protocol,
-            client: Some(entity.clone()),
+            client: Some(ctx.inv.entity_of_ip(first.src)),
             server: Some(server),
         };
         let group = Group {
             times: 1,
             paths: u32::try_from(path).into_iter().collect(),
-            about: order::set(finding.about.iter().cloned()),
-            clients: order::set([(entity, first.src)].into_iter()),
-            servers: order::set([server].into_iter()),
-            dialled: order::set([dialled].into_iter()),
+            clients: vec![first.src],
+            servers: vec![server],
+            dialled: vec![dialled],
             counts,
-            spans: span.map(|(point, first, last)| (point, (first, last))).into_iter().collect(),
+            spans: span.into_iter().collect(),
             shown: 1,
             finding,
         };
@@ -199,8 +212,10 @@ fn blur(groups: BTreeMap<Key, Group>, most: usize, blurred: impl Fn(&Key) -> Key
 }
 
 fn tell(ctx: Context<'_>, clocks: &Clocks, key: Key, group: Group) -> Told {
-    let Group { mut finding, times, paths, about, clients, servers, dialled, counts, spans, shown } = group;
+    let Group { mut finding, times, paths, clients, servers, dialled, counts, spans, shown } = group;
     if times > 1 {
+        let clients = order::set(clients.into_iter().map(|ip| (ctx.inv.entity_of_ip(ip), ip)));
+        let (servers, dialled) = (order::set(servers.into_iter()), order::set(dialled.into_iter()));
         let noun = if key.protocol == Protocol::Tcp { "connection" } else { "conversation" };
         let server = of_servers(ctx, &servers, key.protocol);
         let by = if dialled == servers || dialled.len() > 1 {
@@ -220,7 +235,7 @@ fn tell(ctx: Context<'_>, clocks: &Clocks, key: Key, group: Group) -> Told {
         if shown < times {
             finding.summary.push_str(&format!("; evidence of {shown} of them"));
         }
-        finding.about = about.into_iter().collect();
+        finding.about = order::set(finding.about.into_iter()).into_iter().collect();
     }
     Told { finding, paths }
 }
@@ -244,11 +259,11 @@ fn of_servers(ctx: Context<'_>, servers: &BTreeSet<(IpAddr, u16)>, protocol: Pro
 }
 
 /// From when on, and for how long: by the capture's own clock, or where there are several by the one that they were compared with.
-fn when(clocks: &Clocks, spans: &BTreeMap<usize, (Nanos, Nanos)>) -> Option<String> {
+fn when(clocks: &Clocks, spans: &[(usize, Nanos, Nanos)]) -> Option<String> {
     let is_one = spans.len() == 1;
     let of = |point: &usize| clocks.get(point).filter(|_| !is_one).map_or(0, |(_, offset)| offset.offset_ns);
-    let first = spans.iter().map(|(point, span)| span.0.saturating_sub(of(point))).min()?;
-    let last = spans.iter().map(|(point, span)| span.1.saturating_sub(of(point))).max()?;
+    let first = spans.iter().map(|(point, first, _)| first.saturating_sub(of(point))).min()?;
+    let last = spans.iter().map(|(point, _, last)| last.saturating_sub(of(point))).max()?;
     let lasted = last.saturating_sub(first);
     Some(if lasted < 1_000_000 { format!("at {}", time(first)) } else { format!("from {} for {}", time(first), judge::duration(lasted)) })
 }

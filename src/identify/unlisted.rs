@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::confidence::{self as weight, needed, unlisted as rule};
 use crate::evidence::{Book, Ev, Place};
@@ -258,9 +258,9 @@ pub(super) fn glean(captures: &[Capture<'_>], points: &[Point], inv: &mut Invent
         asked_by: BTreeMap::new(),
         called: called(captures, points),
     };
-    for ((.., (a, b)), _) in g.ways.wires() {
-        g.beside.entry(a).or_default().insert(b);
-        g.beside.entry(b).or_default().insert(a);
+    for (a, b) in g.ways.stretches() {
+        g.beside.entry(*a).or_default().insert(*b);
+        g.beside.entry(*b).or_default().insert(*a);
     }
     for (mac, arp) in &g.arp {
         for ip in arp.asks_as.keys() {
@@ -387,7 +387,7 @@ impl Gleaner<'_> {
     /// What packets cross on one level, or `None` if the order of its wires can't be told.
     fn crossed(&mut self, src: IpAddr, dst: IpAddr, rows: &[Row], ways: &Ways) -> Option<Crossed> {
         if let [only] = rows {
-            let wire = (only.macs(), only.first());
+            let wire = (ways.macs(only), only.first());
             return Some(Crossed { first: wire, last: wire, is_several: false });
         }
         let wires = ways.wires_of(rows);
@@ -489,9 +489,10 @@ impl Gleaner<'_> {
     fn find_links(&mut self, inv: &Inventory) {
         let mut sent: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
         // The first, and whether there are others.
-        let mut got: BTreeMap<Mac, (IpAddr, bool)> = BTreeMap::new();
-        let mut forwards: BTreeSet<Mac> = BTreeSet::new();
-        let mut first: BTreeMap<IpAddr, BTreeMap<(Mac, Mac), Frame>> = BTreeMap::new();
+        let mut got: FxHashMap<Mac, (IpAddr, bool)> = FxHashMap::default();
+        let mut forwards: FxHashSet<Mac> = FxHashSet::default();
+        // The wire that an address's packets cross first, and whether there are others.
+        let mut first: Vec<(IpAddr, (Mac, Mac), Frame, bool)> = Vec::new();
         for ((src, dst, level, (from, to)), frame) in self.ways.wires() {
             // Wires come in order of their sources.
             let sources = sent.entry(from).or_default();
@@ -503,8 +504,11 @@ impl Gleaner<'_> {
             if level > 0 {
                 forwards.insert(from);
             } else {
-                let at = first.entry(src).or_default().entry((from, to)).or_insert(frame);
-                *at = (*at).min(frame);
+                match first.last_mut().filter(|known| known.0 == src) {
+                    None => first.push((src, (from, to), frame, false)),
+                    Some((_, macs, at, _)) if *macs == (from, to) => *at = (*at).min(frame),
+                    Some((.., is_several)) => *is_several = true,
+                }
             }
         }
         // Who never sends but in its own name, as the first, may be a guest; the other end of its link is no way out to others.
@@ -516,17 +520,16 @@ impl Gleaner<'_> {
             }
         }
         self.sent = sent;
-        for (ip, keys) in first {
-            let (Some(((p, x), at)), 1) = (keys.first_key_value(), keys.len()) else { continue };
+        for (ip, (p, x), at, _) in first.into_iter().filter(|(.., is_several)| !is_several) {
             let is_own =
-                self.sent.get(p).is_none_or(|ips| ips.iter().all(|i| *i == ip)) && got.get(p).is_none_or(|got| *got == (ip, false));
+                self.sent.get(&p).is_none_or(|ips| ips.iter().all(|i| *i == ip)) && got.get(&p).is_none_or(|got| *got == (ip, false));
             let is_node = inv.owner_of_ip(ip).is_some_and(|c| c.p > needed::LIKELY && inv.nodes.contains_key(&c.owner))
-                || inv.eni_of_mac(*p).is_some()
-                || inv.eni_of_mac(*x).is_some();
-            let is_face = self.faces.contains_key(x) || self.faces.contains_key(p);
-            if is_own && forwards.contains(x) && !is_node && !is_face {
-                self.links.insert(ip, Link { own: *p, host: *x, at: *at });
-                self.link_hosts.entry(*x).or_insert(ip);
+                || inv.eni_of_mac(p).is_some()
+                || inv.eni_of_mac(x).is_some();
+            let is_face = self.faces.contains_key(&x) || self.faces.contains_key(&p);
+            if is_own && forwards.contains(&x) && !is_node && !is_face {
+                self.links.insert(ip, Link { own: p, host: x, at });
+                self.link_hosts.entry(x).or_insert(ip);
             }
         }
     }
@@ -603,8 +606,7 @@ impl Gleaner<'_> {
     /// Which interfaces are one host's.
     fn unite(&mut self, inv: &Inventory) {
         let node_of = |ip: IpAddr| inv.owner_of_ip(ip).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)).map(|c| &c.owner);
-        let macs: FxHashSet<Mac> = self.ways.wires().flat_map(|((.., (a, b)), _)| [a, b]).collect();
-        let listed: BTreeSet<Mac> = order::set(macs.into_iter());
+        let listed: BTreeSet<Mac> = order::set(self.ways.stretches().iter().flat_map(|(a, b)| [*a, *b]));
         for mac in listed {
             if let Some(c) = inv.owner_of_mac(mac).filter(|c| c.p > needed::SURE && inv.nodes.contains_key(&c.owner)) {
                 self.hosts.unite(&Part::Mac(mac), &Part::Node(c.owner.clone()));

@@ -3,6 +3,7 @@
 //! Knows streams' addresses and TTLs; must not know whose they are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
@@ -10,7 +11,6 @@ use rustc_hash::FxHashMap;
 use super::inventory::is_special;
 use super::place::{Capture, INITIAL_TTLS, Point, streams};
 use crate::model::Mac;
-use crate::order::Grouped;
 
 /// A frame: its input and row.
 pub(super) type Frame = (usize, u32);
@@ -26,14 +26,14 @@ pub(super) struct Wire {
 /// Source, destination, hosts passed since the source, the wire's MACs.
 type Key = (IpAddr, IpAddr, u8, (Mac, Mac));
 
-/// A wire of one pair of addresses.
+/// A wire of one pair of addresses, as numbers: there may be as many as there are streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    /// Number of the pair.
-    pair: u32,
+    /// Source, destination.
+    pair: (u32, u32),
+    macs: u32,
     /// Hosts passed since the source.
     level: u8,
-    macs: (Mac, Mac),
     /// The first packet: input and row.
     first: (u32, u32),
     /// Index of the set of points that saw it.
@@ -41,12 +41,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn key(&self) -> (u32, u8, (Mac, Mac)) {
-        (self.pair, self.level, self.macs)
-    }
-
-    pub(super) fn macs(&self) -> (Mac, Mac) {
-        self.macs
+    fn key(&self) -> (u64, u8, u32) {
+        (u64::from(self.pair.0) << 32 | u64::from(self.pair.1), self.level, self.macs)
     }
 
     /// The first packet.
@@ -58,12 +54,54 @@ impl Row {
 /// By source and destination.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
-    /// Each once, in order.
-    pairs: Vec<(IpAddr, IpAddr)>,
+    ips: Numbered<IpAddr>,
+    macs: Numbered<(Mac, Mac)>,
     rows: Vec<Row>,
     /// Sets of points: there are few.
     sets: Vec<BTreeSet<usize>>,
     numbers: BTreeMap<BTreeSet<usize>, u32>,
+}
+
+/// Each of what there is, by its number.
+#[derive(Debug)]
+struct Numbered<T> {
+    list: Vec<T>,
+    numbers: FxHashMap<T, u32>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), numbers: FxHashMap::default() }
+    }
+}
+
+impl<T: Copy + Ord + Hash> Numbered<T> {
+    fn number(&mut self, one: T) -> u32 {
+        let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(one).or_insert(next);
+        if number == next {
+            self.list.push(one);
+        }
+        number
+    }
+
+    fn get(&self, number: u32) -> Option<T> {
+        self.list.get(number as usize).copied()
+    }
+
+    /// Gives all of them new numbers, in their order: for each old number the new one.
+    fn sort(&mut self) -> Vec<u32> {
+        let mut order: Vec<(T, u32)> = std::mem::take(&mut self.numbers).into_iter().collect();
+        order.sort_unstable();
+        let mut now = vec![0; order.len()];
+        for (new, (_, old)) in (0..).zip(&order) {
+            if let Some(now) = now.get_mut(*old as usize) {
+                *now = new;
+            }
+        }
+        self.list = order.into_iter().map(|x| x.0).collect();
+        now
+    }
 }
 
 /// Rows are brought together before there are twice as many as there were, but not below so many.
@@ -72,7 +110,6 @@ const FEW: usize = 1 << 16;
 impl Ways {
     pub(super) fn of(captures: &[Capture<'_>], points: &[Point]) -> Self {
         let mut ways = Self::default();
-        let mut pairs: FxHashMap<(IpAddr, IpAddr), u32> = FxHashMap::default();
         let mut limit = FEW;
         for (n, point) in points.iter().enumerate() {
             let Some(capture) = captures.get(point.capture) else { continue };
@@ -90,18 +127,21 @@ impl Ways {
                 if is_special(src) || is_special(dst) {
                     continue;
                 }
-                let next = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
-                let pair = *pairs.entry((src, dst)).or_insert(next);
-                let first = (input, s.first_row);
                 if ways.rows.len() >= limit {
-                    ways.rows.sort_unstable_by_key(Row::key);
                     ways.bring_together();
                     limit = FEW.max(ways.rows.len() * 2);
                 }
-                ways.rows.push(Row { pair, level: initial - ttl, macs: (src_mac, dst_mac), first, points: alone });
+                let pair = (ways.ips.number(src), ways.ips.number(dst));
+                let macs = ways.macs.number((src_mac, dst_mac));
+                ways.rows.push(Row { pair, macs, level: initial - ttl, first: (input, s.first_row), points: alone });
             }
         }
-        ways.sort(pairs);
+        let (ips, macs) = (ways.ips.sort(), ways.macs.sort());
+        let new = |now: &[u32], old: u32| now.get(old as usize).copied().unwrap_or_default();
+        for row in &mut ways.rows {
+            row.pair = (new(&ips, row.pair.0), new(&ips, row.pair.1));
+            row.macs = new(&macs, row.macs);
+        }
         ways.bring_together();
         ways.rows.shrink_to_fit();
         ways
@@ -121,25 +161,10 @@ impl Ways {
         self.sets.get(number as usize).cloned().unwrap_or_default()
     }
 
-    /// There may be as many rows as streams: pairs are sorted alone, and each one's rows among themselves.
-    fn sort(&mut self, pairs: FxHashMap<(IpAddr, IpAddr), u32>) {
-        let mut sorted: Vec<((IpAddr, IpAddr), u32)> = pairs.into_iter().collect();
-        sorted.sort_unstable_by_key(|x| x.0);
-        let of_pair = Grouped::new(sorted.len(), self.rows.iter().map(|row| row.pair));
-        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len());
-        for (now, (_, number)) in (0..).zip(&sorted) {
-            let begin = rows.len();
-            let here = of_pair.get(*number).iter().filter_map(|n| self.rows.get(*n as usize));
-            rows.extend(here.map(|row| Row { pair: now, ..*row }));
-            rows.get_mut(begin..).unwrap_or_default().sort_unstable_by_key(Row::key);
-        }
-        self.rows = rows;
-        self.pairs = sorted.into_iter().map(|x| x.0).collect();
-    }
-
-    /// One row for each key, of rows in order.
+    /// One row for each key.
     fn bring_together(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_unstable_by_key(Row::key);
         rows.dedup_by(|row, kept| {
             let is_same = row.key() == kept.key();
             if is_same {
@@ -155,12 +180,22 @@ impl Ways {
     }
 
     fn pair(&self, row: &Row) -> Option<(IpAddr, IpAddr)> {
-        self.pairs.get(row.pair as usize).copied()
+        Some((self.ips.get(row.pair.0)?, self.ips.get(row.pair.1)?))
+    }
+
+    /// A row's MACs.
+    pub(super) fn macs(&self, row: &Row) -> (Mac, Mac) {
+        self.macs.get(row.macs).unwrap_or_default()
     }
 
     /// Each wire of each pair of addresses: source, destination, hosts passed, MACs, the first packet.
     pub(super) fn wires(&self) -> impl Iterator<Item = (Key, Frame)> {
-        self.rows.iter().filter_map(|row| self.pair(row).map(|(src, dst)| ((src, dst, row.level, row.macs), row.first())))
+        self.rows.iter().filter_map(|row| self.pair(row).map(|(src, dst)| ((src, dst, row.level, self.macs(row)), row.first())))
+    }
+
+    /// The MACs of all wires, each pair once.
+    pub(super) fn stretches(&self) -> &[(Mac, Mac)] {
+        &self.macs.list
     }
 
     /// Pairs of addresses with the wires between them, in order of the hosts passed.
@@ -176,6 +211,6 @@ impl Ways {
 
     /// The wires of one level by their MACs.
     pub(super) fn wires_of(&self, rows: &[Row]) -> BTreeMap<(Mac, Mac), Wire> {
-        rows.iter().map(|row| (row.macs, Wire { points: self.points(row.points), first: row.first() })).collect()
+        rows.iter().map(|row| (self.macs(row), Wire { points: self.points(row.points), first: row.first() })).collect()
     }
 }

@@ -638,7 +638,7 @@ fn pair_evidence(
     if (before.src_mac, before.dst_mac) != (here.src_mac, here.dst_mac) {
         says = says.fixed(if ttls.is_some() { " and new MACs" } else { " new MACs" });
     }
-    Some(book.add_at("same_packet", says.into(), &[Place::frame(a.input, row_p), Place::frame(b.input, row_q)]))
+    Some(book.add_new("same_packet", says, &[Place::frame(a.input, row_p), Place::frame(b.input, row_q)]))
 }
 
 /// A time span for people: three figures and a unit.

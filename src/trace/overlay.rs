@@ -586,7 +586,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
         (Some(s), None) => says.fixed(", from ").mac(s),
         _ => says,
     };
-    let ev = book.add("seen", says, sources);
+    let ev = book.add_new("seen", says, &sources);
     h.ev.insert(0, ev);
     let placed = h.sightings.iter().filter_map(|s| ctx.points.get(s.point)).map(|p| p.p);
     h.p = confidence::round(placed.fold(0.0, f64::max).min(confidence::needed::MOST));
