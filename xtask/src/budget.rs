@@ -20,7 +20,7 @@ const ANALYSIS_INSTRUCTIONS: f64 = 1700.0;
 
 /// Of each conversation more among as many packets of two points: followed, told in the report and written as JSON. A tenth more than they were
 /// when this was set.
-const CONVERSATION_INSTRUCTIONS: f64 = 505_000.0;
+const CONVERSATION_INSTRUCTIONS: f64 = 315_000.0;
 
 /// Octets that each conversation more of four packets, seen at two points, adds to the most memory in use at once: its digests, what is found out about
 /// it, and the report. A tenth more than they were when this was set.
