@@ -24,7 +24,7 @@ const CONVERSATION_INSTRUCTIONS: f64 = 315_000.0;
 
 /// Octets that each conversation more of four packets, seen at two points, adds to the most memory in use at once: its digests, what is found out about
 /// it, and the report. A tenth more than they were when this was set.
-const CONVERSATION_BYTES: f64 = 2_820.0;
+const CONVERSATION_BYTES: f64 = 3_050.0;
 
 /// Doubling packets, points or conversations may multiply the instructions of a whole analysis by this.
 const GROWTH: f64 = 2.3;
