@@ -233,9 +233,9 @@ impl Links {
     }
 }
 
-/// Whose an address on a path is.
-fn entity_at<'a>(inv: &'a Inventory, path: &'a trace::Path, ip: IpAddr) -> Cow<'a, str> {
-    match path.holder(inv, ip).or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
+/// Whose an address on a path is, of which [`trace::Path::holder`] says who holds it.
+fn entity_at<'a>(inv: &'a Inventory, holder: Option<&'a Id>, ip: IpAddr) -> Cow<'a, str> {
+    match holder.or_else(|| inv.owner_of_end(ip).map(|c| &c.owner)) {
         Some(id) => Cow::from(id),
         None => Cow::from(inv.stranger(ip)),
     }
@@ -287,9 +287,10 @@ impl Publisher<'_> {
             }
             for leg in &path.legs {
                 for ip in [leg.tuple.src, leg.tuple.dst] {
-                    let id = entity_at(inv, path, ip);
+                    let holder = path.holder(inv, ip);
+                    let id = entity_at(inv, holder, ip);
                     self.entity(&id, 1.0, &leg.ev);
-                    if (path.holder(inv, ip).is_some() || behind_nat64(ip).is_some())
+                    if (holder.is_some() || behind_nat64(ip).is_some())
                         && let Some(d) = self.entities.get_mut(&*id)
                     {
                         d.ips.insert(ip);
@@ -725,7 +726,7 @@ impl Publisher<'_> {
             return Path { id: path_id(n), ..Path::default() }.write(to);
         };
         let inv = self.inv;
-        let entity = |ip| entity_at(inv, p, ip);
+        let entity = |ip| entity_at(inv, p.holder(inv, ip), ip);
         let (client, server, via) = (entity(first.src), entity(last.dst), entity(first.dst));
         let end = |entity, ip: IpAddr, port: u16, protocol: Protocol| EndMade { entity, ip, port: port_of(port, protocol) };
         let is_translated = (first.dst, first.dst_port) != (last.dst, last.dst_port);

@@ -6,9 +6,6 @@ mod json;
 use std::io;
 use std::net::IpAddr;
 
-use serde::ser::{SerializeSeq as _, SerializeStruct as _};
-use serde::{Serialize, Serializer};
-
 use crate::model::{Locator, Mac, Protocol};
 use crate::report::{
     DirectionPath, Encapsulation, Evidence, Finding, Flow, FlowEnd, Hop, Path, Relay, Report, Rewrite, Severity, Side, Source, Verdict, Way,
@@ -106,41 +103,6 @@ impl PackedReport {
 fn numbered<T: Row>(letter: &str, id: &str, rows: &Rows<T>, id_of: impl Fn(&T) -> &String) -> Option<T> {
     let usual = id.strip_prefix(letter).and_then(|n| n.parse::<usize>().ok()).and_then(|n| rows.get(n.checked_sub(1)?));
     usual.filter(|row| id_of(row) == id).or_else(|| rows.iter().find(|row| id_of(row) == id))
-}
-
-impl Serialize for PackedReport {
-    /// As a [`Report`].
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let head = &self.head;
-        let optional = usize::from(head.sampling.is_some()) + usize::from(!head.ambiguous.is_none());
-        let mut document = serializer.serialize_struct("Report", 9 + optional)?;
-        document.serialize_field("schema", &head.schema)?;
-        document.serialize_field("generator", &head.generator)?;
-        document.serialize_field("inputs", &head.inputs)?;
-        document.serialize_field("capture_points", &head.capture_points)?;
-        document.serialize_field("entities", &head.entities)?;
-        document.serialize_field("links", &head.links)?;
-        if head.sampling.is_some() {
-            document.serialize_field("sampling", &head.sampling)?;
-        }
-        document.serialize_field("paths", &List(&self.paths))?;
-        document.serialize_field("findings", &List(&self.findings))?;
-        document.serialize_field("evidence", &List(&self.evidence))?;
-        if !head.ambiguous.is_none() {
-            document.serialize_field("ambiguous", &head.ambiguous)?;
-        }
-        document.end()
-    }
-}
-
-struct List<'a, T>(&'a Rows<T>);
-
-impl<T: Row + Serialize> Serialize for List<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|row| list.serialize_element(&row))?;
-        list.end()
-    }
 }
 
 /// A place in an input.

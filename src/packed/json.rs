@@ -134,9 +134,19 @@ impl Document {
     }
 
     /// A list of which the row says how many it has.
-    fn list(&mut self, from: &mut Reader<'_>, mut one: impl FnMut(&mut Self, &mut Reader<'_>) -> io::Result<()>) -> io::Result<()> {
+    fn list(&mut self, from: &mut Reader<'_>, one: impl FnMut(&mut Self, &mut Reader<'_>) -> io::Result<()>) -> io::Result<()> {
+        let count = from.number();
+        self.items(from, count, one)
+    }
+
+    fn items(
+        &mut self,
+        from: &mut Reader<'_>,
+        count: u64,
+        mut one: impl FnMut(&mut Self, &mut Reader<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.begin('[');
-        for _ in 0..from.number() {
+        for _ in 0..count {
             self.line();
             one(self, from)?;
         }
@@ -251,7 +261,7 @@ fn path(to: &mut Document, from: &mut Reader<'_>) -> io::Result<()> {
         to.key("direction");
         to.string(if is_reply { "reply" } else { "request" })?;
         to.key("hops");
-        hops(to, from, count)?;
+        to.items(from, count, hop)?;
         to.key("verdict");
         to.string(match verdict {
             Verdict::Delivered => "delivered",
@@ -267,7 +277,7 @@ fn path(to: &mut Document, from: &mut Reader<'_>) -> io::Result<()> {
         let beyond = from.number();
         if beyond > 0 {
             to.key("beyond");
-            hops(to, from, beyond)?;
+            to.items(from, beyond, hop)?;
         }
         to.end('}');
     }
@@ -298,16 +308,6 @@ fn number(to: &mut Document, from: &mut Reader<'_>) -> io::Result<()> {
         to.number(from.number());
         Ok(())
     })
-}
-
-fn hops(to: &mut Document, from: &mut Reader<'_>, count: u64) -> io::Result<()> {
-    to.begin('[');
-    for _ in 0..count {
-        to.line();
-        hop(to, from)?;
-    }
-    to.end(']');
-    Ok(())
 }
 
 /// As [`Hop`](crate::report::Hop) is read.

@@ -79,6 +79,14 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// Paths without their hops, which take most of the time to read.
+    fn heads(self) -> Box<dyn Iterator<Item = PathHead> + 'a> {
+        match self {
+            Self::LaidOut(report) => Box::new(report.paths.iter().map(PathHead::from)),
+            Self::Packed(report) => Box::new(report.heads()),
+        }
+    }
+
     fn findings(self) -> Each<'a, Finding> {
         match self {
             Self::LaidOut(report) => Box::new(report.findings.iter().map(Cow::Borrowed)),
@@ -302,11 +310,10 @@ impl<'a> Page<'a> {
 
     /// Of many conversations, between whom they are.
     fn pairs(&mut self) {
-        let (count, paths) = self.parts.paths();
-        if count <= LISTED {
+        if self.parts.paths().0 <= LISTED {
             return;
         }
-        let all = pairs(paths.map(|p| PathHead::from(&*p)));
+        let all = pairs(self.parts.heads());
         self.heading("Who talks to whom");
         let mut table = Table::new(&[Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left]);
         table.row(["paths", "lost", "rejected", "unknown", "delivered", "between"].map(str::to_owned));
@@ -401,12 +408,7 @@ impl<'a> Page<'a> {
             table.row([
                 (n + 1).to_string(),
                 self.book.place(h),
-                match () {
-                    () if h.observed => h.seen.to_string(),
-                    () if n < d.hops.len() => "inferred".to_owned(),
-                    () if h.capture_points.is_empty() => "expected".to_owned(),
-                    () => "none".to_owned(),
-                },
+                if h.observed { h.seen.to_string() } else { words::uncounted(h, n >= d.hops.len()).to_owned() },
                 if h.observed || h.missing > 0 { words::missing(h) } else { "-".to_owned() },
                 Some(words::delay(h)).filter(|d| !d.is_empty()).unwrap_or("-".to_owned()),
                 h.ttl.map_or("-".to_owned(), |t| t.to_string()),

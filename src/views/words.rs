@@ -263,6 +263,16 @@ pub fn unseen(has_captures: bool) -> &'static str {
     if has_captures { "captured, saw none" } else { "not captured" }
 }
 
+/// What stands in place of a number at a hop that saw none of the packets.
+#[must_use]
+pub fn uncounted(hop: &Hop, is_beyond_loss: bool) -> &'static str {
+    match (is_beyond_loss, hop.capture_points.is_empty()) {
+        (false, _) => "inferred",
+        (true, true) => "expected",
+        (true, false) => "none",
+    }
+}
+
 /// How long packets took to a hop since the last observed one; an estimate with its interval. Empty where nothing says.
 #[must_use]
 pub fn delay(h: &Hop) -> String {

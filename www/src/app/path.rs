@@ -162,11 +162,10 @@ fn seen(hop: &Hop, is_beyond: bool) -> String {
         _ if hop.missing > 0 => format!(", {} missing", ui::count(hop.missing)),
         _ => String::new(),
     };
-    match (hop.observed, is_beyond) {
-        (true, _) => format!("{}{missing}", ui::count(hop.seen)),
-        (false, true) if !hop.capture_points.is_empty() => format!("none{missing}"),
-        (false, true) => "expected".to_owned(),
-        (false, false) => "inferred".to_owned(),
+    match words::uncounted(hop, is_beyond) {
+        _ if hop.observed => ui::count(hop.seen) + &missing,
+        word if is_beyond => word.to_owned() + &missing,
+        word => word.to_owned(),
     }
 }
 
