@@ -13,7 +13,8 @@ const RELEASED: [&str; 3] = ["hopscope-www", "hopscope-pkg", "hopscope-cli"];
 
 /// The document.
 pub(crate) fn sbom() -> Result<String> {
-    let text = cargo().args(["metadata", "--format-version", "1", "--locked", "--offline"]).text().context("cargo metadata")?;
+    // Not `--offline`: of all platforms' packages, which the list names, a fresh machine has fetched its own only.
+    let text = cargo().args(["metadata", "--format-version", "1", "--locked"]).text().context("cargo metadata")?;
     let metadata: Value = serde_json::from_str(&text)?;
     let mut document = serde_json::to_string_pretty(&of_metadata(&metadata)?)?;
     document.push('\n');
