@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::confidence;
 use crate::correlate::clocks::Offset;
 use crate::correlate::flows::{self, Flows};
+use crate::correlate::reused;
 use crate::diagnose::{self, Told};
 use crate::digest::{CaptureDigest, Tuple};
 use crate::evidence::{Book, Ev, Place, Used};
@@ -56,7 +57,7 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
         _ => None,
     });
     let mut inv = Inventory::build(facts, &mut book);
-    let captures: Vec<Capture<'_>> = sorted
+    let mut captures: Vec<Capture<'_>> = sorted
         .iter()
         .enumerate()
         .filter_map(|(n, i)| match &i.data {
@@ -66,6 +67,13 @@ pub fn analyze_packed(inputs: &[Ingested]) -> PackedReport {
         .collect();
     let mut points = place::place(&captures, &mut inv, &mut book);
     let mut flows = flows::flows(&captures, &points);
+    let parts = reused::parts(&captures, &flows);
+    if parts.iter().any(|p| !p.is_empty()) {
+        drop(flows);
+        captures.iter_mut().zip(&parts).for_each(|(c, parts)| c.parts = parts);
+        place::place_parts(&captures, &mut points);
+        flows = flows::flows(&captures, &points);
+    }
     trace::dialled::learn(&captures, &flows, &mut inv, &mut book);
     let ctx = Context { captures: &captures, points: &points, inv: &inv, flows: &flows };
     let traced = trace::trace(ctx, &mut book);
@@ -780,11 +788,7 @@ impl Publisher<'_> {
 
     /// Writes a hop as [`report::Hop`] is written, and gives in how many tunnels and VLANs its packets are.
     fn hop(&self, to: &mut Writer<'_>, h: &trace::Hop, t: Tuple, before: Option<Before<'_>>, used: &Used, scratch: &mut Scratch) -> usize {
-        let stream = h
-            .sightings
-            .iter()
-            .filter_map(|s| self.captures.get(s.capture)?.digest.streams.get(s.stream as usize))
-            .max_by_key(|s| s.packets);
+        let stream = h.sightings.iter().filter_map(|s| self.captures.get(s.capture)?.stream(s.stream)).max_by_key(|s| s.packets);
         let mut encapsulation: Vec<Encapsulation> = Vec::new();
         if let Some(s) = stream {
             encapsulation.extend(s.key.vlans.iter().map(|v| Encapsulation {

@@ -74,7 +74,7 @@ pub struct Flows {
     /// Flows of which no packet was kept: what they were part of cannot be told, and they are traced by nobody.
     pub unexamined: u64,
     /// What the rows say of each capture's streams.
-    index: Vec<Summary>,
+    pub(super) index: Vec<Summary>,
     /// Streams whose packets are known by content alone, because something wrote their IP ids anew: capture and stream.
     by_content: BTreeSet<(usize, u32)>,
 }
@@ -86,10 +86,10 @@ const MOST_FLOWS: usize = 6;
 #[must_use]
 pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     let rate = captures.iter().map(|c| c.digest.rate()).max().unwrap_or_default();
-    let mut all = Flows { rate, index: captures.iter().map(|c| Summary::of(c.digest, rate)).collect(), ..Flows::default() };
+    let mut all = Flows { rate, index: captures.iter().map(|c| Summary::of(c, rate)).collect(), ..Flows::default() };
     // Each tuple with its lower end first, and the number that it got. What was seen of each, in order of points and streams: the
-    // tuple's number, point, stream, whether that runs forward.
-    let mut numbers: FxHashMap<Tuple, u32> = FxHashMap::default();
+    // tuple's number (or its conversation's, where it had several), point, stream, whether that runs forward.
+    let mut numbers: FxHashMap<(Tuple, u32), u32> = FxHashMap::default();
     // Most flows have two streams at a point: room that is made bit by bit leaves holes.
     numbers.reserve(points.iter().map(|p| p.streams.len().div_ceil(2)).max().unwrap_or(0));
     let mut seen: Vec<(u32, u32, u32, bool)> = Vec::with_capacity(points.iter().map(|p| p.streams.len()).sum());
@@ -105,12 +105,14 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
             }
             let forward = (tuple.src, tuple.src_port) <= (tuple.dst, tuple.dst_port);
             let key = if forward { tuple } else { tuple.reversed() };
-            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            let number = *numbers.entry(key).or_insert(next);
-            seen.push((number, u32::try_from(point_id).unwrap_or(u32::MAX), *id, forward));
+            for (part, generation) in capture.parts_of(*id) {
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                let number = *numbers.entry((key, generation)).or_insert(next);
+                seen.push((number, u32::try_from(point_id).unwrap_or(u32::MAX), part, forward));
+            }
         }
     }
-    let mut tuples: Vec<(Tuple, u32)> = numbers.into_iter().collect();
+    let mut tuples: Vec<((Tuple, u32), u32)> = numbers.into_iter().collect();
     tuples.sort_unstable();
     let of_tuple = Grouped::new(tuples.len(), seen.iter().map(|s| s.0));
     let sighting = |n: &u32| {
@@ -118,7 +120,7 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
         let point = point as usize;
         Sighting { point, capture: points.get(point).map_or(0, |p| p.capture), stream, forward }
     };
-    for (tuple, number) in tuples {
+    for ((tuple, _), number) in tuples {
         let flow = Flow { tuple, sightings: of_tuple.get(number).iter().map(sighting).collect() };
         if !flow.sightings.iter().any(|s| all.index.get(s.capture).is_some_and(|i| !i.rows(s.stream).is_empty())) {
             all.unexamined += 1;
@@ -187,7 +189,7 @@ impl Flows {
         let streams: BTreeSet<(usize, u32)> = flows.flat_map(|f| &f.sightings).map(|s| (s.capture, s.stream)).collect();
         for (capture, stream) in &streams {
             if let (Some(index), Some(c)) = (self.index.get_mut(*capture), captures.get(*capture)) {
-                index.choose_again(c.digest, *stream, self.rate, without_id);
+                index.choose_again(c, *stream, self.rate, without_id);
             }
         }
         self.by_content = streams;
@@ -228,7 +230,7 @@ impl Flows {
                 earliest = Some((time, s.forward));
             }
             // Who spoke first is known of all packets.
-            let first = captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)).map(|s| s.first_ns);
+            let first = captures.get(s.capture).and_then(|c| c.stream(s.stream)).map(|s| s.first_ns);
             if let Some(first) = first.filter(|t| self.rate.is_sampled() && *t != NO_TIME && earliest.is_none_or(|e| *t < e.0)) {
                 earliest = Some((first, s.forward));
             }

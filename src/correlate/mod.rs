@@ -4,4 +4,5 @@
 pub mod clocks;
 pub mod flows;
 mod renumbered;
+pub mod reused;
 pub(crate) mod summary;

@@ -119,7 +119,7 @@ fn apart(flows: &[Flow], a: usize, b: usize) -> bool {
 
 /// The packets of a sighting that stand for it.
 fn enter(captures: &[Capture<'_>], index: &[Summary], (id, flow, s): (usize, &Flow, &Sighting), is_sender: bool, to: &mut Vec<Entry>) {
-    let ttl = captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)).map_or(0, |s| s.key.ttl);
+    let ttl = captures.get(s.capture).and_then(|c| c.stream(s.stream)).map_or(0, |s| s.key.ttl);
     let places = index.get(s.capture).map_or(&[][..], |i| i.rows(s.stream));
     let rows = captures.get(s.capture).into_iter().flat_map(|c| c.digest.kept_rows(places)).filter(|r| r.ident != 0);
     let mut all: Vec<(u64, Row)> = rows.map(|r| (by_content(Some(flow.tuple.protocol), &r), r)).collect();

@@ -2,12 +2,14 @@
 //! up again, which lie far apart where there are many.
 //! Knows rows and streams; must not know flows, points or places.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
 use crate::digest::{CaptureDigest, NO_TIME, Page, Rate, Row, is_kept_everywhere};
 use crate::dissect::flags;
+use crate::identify::place::Capture;
 use crate::model::{Nanos, Protocol};
 
 /// So many rows at a stream's beginning say who began.
@@ -136,40 +138,44 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn of(digest: &CaptureDigest, rate: Rate) -> Self {
-        let protocol = |stream: usize| digest.streams.get(stream).and_then(|s| s.key.flow).map(|f| f.protocol);
-        let mut starts = vec![0_u32; digest.streams.len() + 1];
-        for stream in digest.streams_of_rows() {
-            if let Some(s) = starts.get_mut(stream as usize + 1) {
-                *s += 1;
+    pub(crate) fn of(capture: &Capture<'_>, rate: Rate) -> Self {
+        let digest = capture.digest;
+        let mut starts = vec![0_u32; capture.streams() + 1];
+        let mut place = 0;
+        for page in digest.pages() {
+            for stream in streams_of(capture, &page, place).iter() {
+                if let Some(s) = starts.get_mut(*stream as usize + 1) {
+                    *s += 1;
+                }
             }
+            place += u32::try_from(page.stream_of.len()).unwrap_or(0);
         }
         sum_up(&mut starts);
         let mut all = Self {
             places: vec![0; digest.kept() as usize],
-            heads: (0..digest.streams.len()).map(|n| Head::new(protocol(n) == Some(Protocol::Tcp))).collect(),
+            heads: (0..starts.len() - 1).map(|n| Head::new(protocol(capture, n) == Some(Protocol::Tcp))).collect(),
             ..Self::default()
         };
         let mut idents = vec![0_u64; digest.kept() as usize];
         let mut gaps: Vec<(u32, Covered)> = Vec::new();
         let mut next = starts.clone();
-        let mut place = 0;
+        place = 0;
         for page in digest.pages() {
-            all.page(digest, &page, place, &starts, &mut next, &mut idents, &mut gaps);
+            all.page(capture, &page, place, &starts, &mut next, &mut idents, &mut gaps);
             place += u32::try_from(page.stream_of.len()).unwrap_or(0);
         }
         all.starts = starts;
         all.keep_gaps(&gaps);
         drop((gaps, next));
-        let double = all.choose(digest, rate, &idents);
+        let double = all.choose(capture, rate, &idents);
         if !rate.is_sampled() {
-            all.leave_copies(digest, &double, rate);
+            all.leave_copies(capture, &double, rate);
         }
         all
     }
 
     /// What a mirrored port or two captures in one file have twice was sent once.
-    fn leave_copies(&mut self, digest: &CaptureDigest, double: &[u32], rate: Rate) {
+    fn leave_copies(&mut self, capture: &Capture<'_>, double: &[u32], rate: Rate) {
         for stream in double.iter().copied() {
             let places = self.rows(stream);
             let mut last: FxHashMap<(u64, u32, u32, u16), Nanos> = FxHashMap::default();
@@ -178,11 +184,11 @@ impl Summary {
                 // Without an IP id nothing tells a copy from what was sent again.
                 !known.is_some_and(|t| r.ident != 0 && r.ip_id != 0 && r.time.saturating_sub(t).saturating_abs() <= TOGETHER)
             };
-            let kept: Vec<u32> = digest.kept_rows(places).zip(places).filter(|(r, _)| is_first(r)).map(|x| *x.1).collect();
+            let kept: Vec<u32> = capture.digest.kept_rows(places).zip(places).filter(|(r, _)| is_first(r)).map(|x| *x.1).collect();
             // A few that look so may be anything.
             if (places.len() - kept.len()) * 3 >= places.len() {
                 self.first_copies.insert(stream, kept);
-                self.choose_again(digest, stream, rate, |r| r);
+                self.choose_again(capture, stream, rate, |r| r);
             }
         }
     }
@@ -197,7 +203,7 @@ impl Summary {
     #[allow(clippy::too_many_arguments)]
     fn page(
         &mut self,
-        digest: &CaptureDigest,
+        capture: &Capture<'_>,
         page: &Page<'_>,
         place: u32,
         starts: &[u32],
@@ -205,7 +211,8 @@ impl Summary {
         idents: &mut [u64],
         gaps: &mut Vec<(u32, Covered)>,
     ) {
-        let columns = page.stream_of.iter().zip(page.times).zip(page.idents).zip(page.seqs.iter().zip(page.lens).zip(page.flags));
+        let streams = streams_of(capture, page, place);
+        let columns = streams.iter().zip(page.times).zip(page.idents).zip(page.seqs.iter().zip(page.lens).zip(page.flags));
         for (place, (((stream, time), ident), ((seq, len), flags))) in (place..).zip(columns) {
             let at = *stream as usize;
             let (Some(next), Some(first), Some(head)) = (next.get_mut(at), starts.get(at), self.heads.get_mut(at)) else { continue };
@@ -227,7 +234,7 @@ impl Summary {
                     }
                     head.refuses &= number >= REFUSAL || flags & flags::RST != 0;
                 } else {
-                    head.votes += match digest.streams.get(at).and_then(|s| s.key.flow).map(|f| (f.protocol, *flags)) {
+                    head.votes += match protocol(capture, at).map(|p| (p, *flags)) {
                         Some((Protocol::Icmp, 8) | (Protocol::Icmpv6, 128)) => 1,
                         Some((Protocol::Icmp | Protocol::Icmpv6, _)) => -1,
                         _ => 0,
@@ -270,8 +277,8 @@ impl Summary {
 
     /// Chooses each stream's packets with the lowest identities; `idents` has them stream by stream. Gives the streams of which it has at least
     /// half of them twice.
-    fn choose(&mut self, digest: &CaptureDigest, rate: Rate, idents: &[u64]) -> Vec<u32> {
-        let (mut lowest, mut double) = (Lowest::default(), Vec::new());
+    fn choose(&mut self, capture: &Capture<'_>, rate: Rate, idents: &[u64]) -> Vec<u32> {
+        let (mut lowest, mut double, digest) = (Lowest::default(), Vec::new(), capture.digest);
         let is_double = |named: &[Named]| {
             let twice = named.iter().filter(|n| n.is_twice).count();
             twice > 0 && twice * 2 >= named.len()
@@ -281,7 +288,7 @@ impl Summary {
             let begin = u32::try_from(self.named.len()).unwrap_or(u32::MAX);
             // Both by field: the list that is appended to is another.
             let (places, range) = (self.places.get(self.range(stream)).unwrap_or_default(), self.range(stream));
-            let protocol = digest.streams.get(stream as usize).and_then(|s| s.key.flow).map(|f| f.protocol);
+            let protocol = protocol(capture, stream as usize);
             if protocol.is_none() {
                 self.lists.push([begin, BOTH]);
                 continue;
@@ -329,9 +336,9 @@ impl Summary {
     }
 
     /// Chooses a stream's packets anew, by the identities that `rename` gives them.
-    pub(crate) fn choose_again(&mut self, digest: &CaptureDigest, stream: u32, rate: Rate, rename: impl Fn(Row) -> Row) {
-        let places = self.rows(stream);
-        let protocol = digest.streams.get(stream as usize).and_then(|s| s.key.flow).map(|f| f.protocol);
+    pub(crate) fn choose_again(&mut self, capture: &Capture<'_>, stream: u32, rate: Rate, rename: impl Fn(Row) -> Row) {
+        let (places, digest) = (self.rows(stream), capture.digest);
+        let protocol = protocol(capture, stream as usize);
         let is_whole = !rate.is_sampled() || digest.is_whole(stream, places.len());
         let rows = digest.kept_rows(places).map(rename).zip(places.iter().copied()).filter(|(r, _)| r.time != NO_TIME);
         let fitting = rows.filter(|(r, _)| is_whole || is_kept_everywhere(protocol, r, rate));
@@ -403,6 +410,18 @@ impl Summary {
         };
         ranges.iter().copied().chain(self.heads.get(at).map(|h| h.last).filter(|l| l.len > 0))
     }
+}
+
+fn protocol(capture: &Capture<'_>, stream: usize) -> Option<Protocol> {
+    capture.stream(u32::try_from(stream).ok()?).and_then(|s| s.key.flow).map(|f| f.protocol)
+}
+
+/// The stream, or the part of one, of each row of a page, the first of which is the `place`th.
+fn streams_of<'a>(capture: &Capture<'_>, page: &Page<'a>, place: u32) -> Cow<'a, [u32]> {
+    if capture.parts.is_empty() {
+        return page.stream_of.into();
+    }
+    (place..).zip(page.stream_of).map(|(place, stream)| capture.part_at(*stream, place)).collect()
 }
 
 /// Packets that look alike in many conversations: resets carry no timestamps and mostly no acknowledgement.
@@ -564,7 +583,7 @@ mod tests {
             }
             let protocols = [Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Icmp];
             let digest = digest(&protocols, &rows);
-            let all = Summary::of(&digest, Rate::ALL);
+            let all = Summary::of(&Capture::new(0, "", &digest), Rate::ALL);
             for (stream, protocol) in (0..).zip(protocols) {
                 let rows: Vec<Row> = digest.rows().filter(|r| r.stream == stream).collect();
                 let is_tcp = protocol == Protocol::Tcp;

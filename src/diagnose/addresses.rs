@@ -167,7 +167,7 @@ pub(super) fn unresolved(ctx: Context<'_>, paths: &Paths, book: &mut Book, found
             }
             let Some(s) = leg.flow.and_then(|f| ctx.flows.flows.get(f)).and_then(|f| f.sightings.first()) else { continue };
             let Some(capture) = ctx.captures.get(s.capture) else { continue };
-            let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
+            let Some(stream) = capture.stream(s.stream) else { continue };
             let place = Place::frame(capture.input, stream.first_row);
             known.insert(id, vec![book.add("seen", format!("{ip} is in the captures"), vec![place])]);
         }

@@ -180,7 +180,7 @@ pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, boo
 fn ended_before(ctx: Context<'_>, d: &Direction) -> Option<(Id, Id)> {
     let last = d.hops.iter().rposition(Hop::observed).filter(|_| d.verdict == Verdict::Unknown)?;
     let here = d.hops.get(last)?;
-    let first_seen = here.sightings.iter().filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize));
+    let first_seen = here.sightings.iter().filter_map(|s| ctx.captures.get(s.capture)?.stream(s.stream));
     let first_seen = first_seen.map(|s| s.first_ns).filter(|t| *t != NO_TIME).min()?;
     let beyond = d.hops.get(last + 1..)?.iter().filter_map(|h| h.interface.as_ref());
     let captured =

@@ -160,7 +160,7 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         let mut ttl = 0;
         let mut first = Nanos::MAX;
         for s in flow.sightings.iter().filter(|s| s.forward == forward) {
-            if let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)) {
+            if let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)) {
                 ttl = ttl.max(i32::from(stream.key.ttl));
                 first = first.min(stream.first_ns);
             }
@@ -306,7 +306,7 @@ fn masqueraded(ctx: Context<'_>, leg: &Leg, memo: &mut Memo) -> Option<(String, 
         let sighting = flow.sightings.iter().find(|s| s.forward == forward);
         let place = sighting.and_then(|s| {
             let capture = ctx.captures.get(s.capture)?;
-            Some(Place::frame(capture.input, capture.digest.streams.get(s.stream as usize)?.first_row))
+            Some(Place::frame(capture.input, capture.stream(s.stream)?.first_row))
         });
         places.extend(place);
     }
@@ -407,7 +407,7 @@ fn passed_on(ctx: Context<'_>, leg: &Leg, links: &BTreeSet<Id>) -> Option<(bool,
     let source = ctx.inv.entity_of_ip(leg.tuple.src);
     for s in flow.sightings.iter().filter(|s| s.forward == forward) {
         let (Some(point), Some(capture)) = (ctx.points.get(s.point), ctx.captures.get(s.capture)) else { continue };
-        let Some(stream) = capture.digest.streams.get(s.stream as usize) else { continue };
+        let Some(stream) = capture.stream(s.stream) else { continue };
         // Hosts that took one since the source's: the one that the pod's link hangs on, unless it is the source itself.
         let Some(at) = point.stream_at.get(&s.stream).or(point.at.as_ref()) else { continue };
         let on_link = point.link.is_some() || links.contains(at);

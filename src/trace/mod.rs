@@ -291,7 +291,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     paths.change(|path| {
         judge::judge(ctx, path, &taken, &clocks, &left_out, &refusals, book);
         let sightings = path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
-        let streams = sightings.filter_map(|s| ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize));
+        let streams = sightings.filter_map(|s| ctx.captures.get(s.capture)?.stream(s.stream));
         firsts.push(streams.map(|s| s.first_ns).min());
         for interface in path.directions.iter().flat_map(|d| &d.hops).filter_map(|h| h.interface.as_ref()) {
             if !crossed.contains(interface) {
@@ -338,7 +338,7 @@ fn scope(ctx: Context<'_>, conversation: &Conversation, at: &[(Option<String>, O
 fn count(ctx: Context<'_>, path: &mut Path) {
     let mut by_point: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
     for s in path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings) {
-        let stream = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize));
+        let stream = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream));
         if let Some(stream) = stream {
             let e = by_point.entry(s.point).or_default();
             let copies = u64::from(ctx.flows.of(s).map_or(0, |all| all.copies(s.stream)));

@@ -95,7 +95,7 @@ fn witness(ctx: Context<'_>, legs: &[Leg], way: Way, book: &mut Book) -> Option<
         Some((s, if way == Way::Request { leg.tuple } else { leg.tuple.reversed() }))
     })?;
     let capture = ctx.captures.get(s.capture)?;
-    let row = capture.digest.streams.get(s.stream as usize)?.first_row;
+    let row = capture.stream(s.stream)?.first_row;
     let statement = format!("{} → {} was captured, and nothing says where", tuple.src, tuple.dst);
     Some(book.add("seen", statement, vec![Place::frame(capture.input, row)]))
 }
@@ -159,7 +159,7 @@ fn is_flooded(ctx: Context<'_>, s: &Sighting) -> bool {
 }
 
 fn stream<'a>(ctx: Context<'a>, s: &Sighting) -> Option<&'a Stream> {
-    ctx.captures.get(s.capture)?.digest.streams.get(s.stream as usize)
+    ctx.captures.get(s.capture)?.stream(s.stream)
 }
 
 /// MACs, TTL and counts from the streams seen here.

@@ -14,9 +14,10 @@ use super::{Context, Leg, Path, Paths};
 use crate::confidence::{self, relay as weight};
 use crate::content::{Accepted, Mark, Marked};
 use crate::correlate::flows::{Flow, Sighting};
-use crate::digest::{CaptureDigest, NO_TIME, Tuple};
+use crate::digest::{NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::Id;
+use crate::identify::place::Capture;
 use crate::model::{Nanos, Protocol};
 use crate::order::{self, Grouped};
 use crate::report::Way;
@@ -289,8 +290,12 @@ struct Marks<'a>(Vec<(&'a [Marked], Grouped)>);
 
 impl<'a> Marks<'a> {
     fn of(ctx: Context<'a>) -> Self {
-        let grouped = |d: &'a CaptureDigest| (d.marks.as_slice(), Grouped::new(d.streams.len(), d.marks.iter().map(|m| m.stream)));
-        Self(ctx.captures.iter().map(|c| grouped(c.digest)).collect())
+        let grouped = |c: &Capture<'a>| {
+            let marks = c.digest.marks.as_slice();
+            let places = marks.iter().map(|m| c.part_at(m.stream, c.digest.place_of(m.row).unwrap_or(0)));
+            (marks, Grouped::new(c.streams(), places))
+        };
+        Self(ctx.captures.iter().map(grouped).collect())
     }
 
     fn is_empty(&self) -> bool {
@@ -706,7 +711,7 @@ fn keys(m: &Message) -> impl Iterator<Item = Key> {
 fn span(ctx: Context<'_>, path: Legs<'_>) -> Option<(usize, Nanos, Nanos)> {
     let mut spans: BTreeMap<usize, (u64, Nanos, Nanos)> = BTreeMap::new();
     for s in path.flows(ctx).flat_map(|f| &f.sightings) {
-        let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.digest.streams.get(s.stream as usize)) else { continue };
+        let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)) else { continue };
         if stream.first_ns == NO_TIME {
             continue;
         }
@@ -751,7 +756,7 @@ fn evidence(
     if !seen.iter().any(|(_, c)| c.message.is_some())
         && let Some((front, _)) = seen.first().map(|(n, c)| (c.front, n))
         && let Some(s) = paths.get(front).and_then(|p| p.flows(ctx).find_map(|f| f.sightings.first()))
-        && let Some((capture, stream)) = ctx.captures.get(s.capture).and_then(|c| Some((c, c.digest.streams.get(s.stream as usize)?)))
+        && let Some((capture, stream)) = ctx.captures.get(s.capture).and_then(|c| Some((c, c.stream(s.stream)?)))
         && let Some(t) = stream.key.flow
     {
         ev.push(book.add("seen", format!("{} was captured", ends(t)), vec![Place::frame(capture.input, stream.first_row)]));

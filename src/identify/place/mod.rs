@@ -43,6 +43,21 @@ pub struct Capture<'a> {
     pub digest: &'a CaptureDigest,
     /// Its first and last time; `None` where no frame has one. Asked for each packet, so it is kept and not looked for.
     pub span: Option<(Nanos, Nanos)>,
+    /// Parts of its streams, by stream and place.
+    pub parts: &'a [Part],
+}
+
+/// A part of a stream: what one of several conversations sent that had the same addresses and ports, one after the other.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The stream; it has no packet that is not in one of its parts.
+    pub of: u32,
+    /// The place of its first packet among the rows that are kept.
+    pub from: u32,
+    /// Which of the conversations, from 1: the same at every capture.
+    pub generation: u32,
+    /// Header, counts and times.
+    pub stream: Stream,
 }
 
 impl<'a> Capture<'a> {
@@ -51,7 +66,34 @@ impl<'a> Capture<'a> {
     pub fn new(input: usize, name: &'a str, digest: &'a CaptureDigest) -> Self {
         let timed = digest.streams.iter().filter(|s| s.first_ns != NO_TIME);
         let span = timed.map(|s| (s.first_ns, s.last_ns)).reduce(|(f, l), (first, last)| (f.min(first), l.max(last)));
-        Self { input, name, digest, span }
+        Self { input, name, digest, span, parts: &[] }
+    }
+
+    /// A stream, or a part of one: parts are numbered from the last stream on.
+    #[must_use]
+    pub fn stream(&self, id: u32) -> Option<&'a Stream> {
+        let at = id as usize;
+        self.digest.streams.get(at).or_else(|| self.parts.get(at.checked_sub(self.digest.streams.len())?).map(|p| &p.stream))
+    }
+
+    /// How many streams and parts there are.
+    pub(crate) fn streams(&self) -> usize {
+        self.digest.streams.len() + self.parts.len()
+    }
+
+    /// What the packet at a place of a stream belongs to: the stream, or its part.
+    pub(crate) fn part_at(&self, stream: u32, place: u32) -> u32 {
+        let behind = self.parts.partition_point(|p| (p.of, p.from) <= (stream, place));
+        let part = behind.checked_sub(1).filter(|n| self.parts.get(*n).is_some_and(|p| p.of == stream));
+        part.and_then(|n| u32::try_from(self.digest.streams.len() + n).ok()).unwrap_or(stream)
+    }
+
+    /// A stream, of generation 0, or its parts, and which conversation's they are.
+    pub(crate) fn parts_of(&self, stream: u32) -> impl Iterator<Item = (u32, u32)> {
+        let (first, behind) = (self.parts.partition_point(|p| p.of < stream), self.parts.partition_point(|p| p.of <= stream));
+        let number = |n: usize| u32::try_from(self.digest.streams.len() + n).unwrap_or(u32::MAX);
+        let parts = self.parts.get(first..behind).unwrap_or_default().iter().zip(first..).map(move |(p, n)| (number(n), p.generation));
+        (first == behind).then_some((stream, 0)).into_iter().chain(parts)
     }
 
     /// Whether a correction means this capture: by its name, or by the end of its path, since people drop the same folder from elsewhere.
@@ -181,6 +223,15 @@ fn points_of(captures: &[Capture<'_>]) -> Vec<Point> {
         p
     };
     points.into_iter().map(fill).collect()
+}
+
+/// Where a stream was seen its parts were.
+pub(crate) fn place_parts(captures: &[Capture<'_>], points: &mut [Point]) {
+    for point in points {
+        let Some(capture) = captures.get(point.capture) else { continue };
+        let parts = point.stream_at.iter().flat_map(|(id, at)| capture.parts_of(*id).map(move |(part, _)| (part, at.clone())));
+        point.stream_at = order::map(parts);
+    }
 }
 
 /// The streams of a point.
