@@ -806,6 +806,12 @@ impl Publisher<'_> {
                 outer_dst: Some(t.dst.to_string()),
             }));
         }
+        encapsulation.extend(h.sealed.map(|s| Encapsulation {
+            kind: if s.is_esp { "esp" } else { "wireguard" }.to_owned(),
+            vni: None,
+            outer_src: Some(s.src.to_string()),
+            outer_dst: Some(s.dst.to_string()),
+        }));
         let Scratch { silent, rewrites, points, evidence } = scratch;
         rewrites.clear();
         if let Some(Before { hop: b, tuple: was, depth }) = before {
@@ -822,9 +828,10 @@ impl Publisher<'_> {
             if (was.dst, was.dst_port) != (t.dst, t.dst_port) {
                 rewrites.push(Rewrite::Dnat);
             }
-            if h.observed() && b.observed() && encapsulation.len() > depth {
+            let is_told = h.observed() && b.observed() || h.sealed.is_some() || b.sealed.is_some();
+            if is_told && encapsulation.len() > depth {
                 rewrites.push(Rewrite::Encap);
-            } else if h.observed() && b.observed() && encapsulation.len() < depth {
+            } else if is_told && encapsulation.len() < depth {
                 rewrites.push(Rewrite::Decap);
             }
         }

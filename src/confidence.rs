@@ -259,6 +259,8 @@ pub mod finding {
     pub const ALL_LOST: f64 = 0.95;
     /// The same of those packets of a sample that were looked for.
     pub const ALL_LOST_OF_SAMPLE: f64 = 0.9;
+    /// The same, where they are taken to have come to a hop in a tunnel that shows only lengths and times.
+    pub const ALL_LOST_IN_TUNNEL: f64 = 0.88;
     /// Some of a conversation's packets are not: captures that lose packets without counting them look the same.
     pub const SOME_LOST: f64 = 0.85;
     /// Nothing answers, or the answers do not arrive: a capture of one way looks the same.
@@ -292,6 +294,34 @@ pub mod finding {
     pub const FILTERED: f64 = 0.9;
     /// A flow log's REJECT that no captured packet belongs to: its ENI is certain, whose address it names may be old.
     pub const REJECTED_UNSEEN: f64 = 0.95;
+}
+
+/// That a conversation's packets are in an encrypted tunnel between the two nodes that they go from and to.
+pub mod sealed {
+    /// Nothing was compared: there is a tunnel, and nodes that have one send all that goes to the other's pods by it.
+    pub const UNTESTED: f64 = 0.8;
+    /// The odds of that.
+    const PRIOR: f64 = 4.0;
+    /// Sealed at once, and captured: a packet has its like beside it.
+    const FOLLOWED: f64 = 0.97;
+    /// One packet alone says no more than this: bursts of one size are usual.
+    const MOST_OF_ONE: f64 = 8.0;
+    /// Lengths and times are no identity.
+    const MOST: f64 = 0.97;
+
+    /// `fitting` of `tested` packets have their like beside them, and of so many looks at other times so many found one.
+    #[must_use]
+    pub fn probability([fitting, tested]: [usize; 2], [found, looks]: [usize; 2]) -> f64 {
+        // The rule of succession: never having seen it does not mean that it can't be.
+        let by_chance = (found as f64 + 1.0) / (looks as f64 + 2.0);
+        let (hit, miss) = ((FOLLOWED / by_chance).min(MOST_OF_ONE), ((1.0 - FOLLOWED) / (1.0 - by_chance)).min(1.0));
+        let mut odds = PRIOR;
+        for n in 0..tested {
+            odds *= if n < fitting { hit } else { miss };
+            odds = odds.clamp(1e-9, 1e9);
+        }
+        super::probability(odds).min(MOST)
+    }
 }
 
 /// That one connection is continued by another behind a proxy. Each weight is for one message behind and one connection in front.

@@ -27,6 +27,8 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut d
         let t = if d.way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
         if d.verdict == Verdict::Lost {
             let Some(last) = d.lost_after.and_then(|n| d.hops.get(n)) else { continue };
+            // Where they got without being captured, in a tunnel or by a flow log, nobody counted them.
+            let seen = d.hops.iter().rfind(|h| h.observed()).map_or(0, |h| h.seen);
             let silent: BTreeSet<&Id> = order::set(d.silent.iter().map(|s| &s.1));
             let first_silent = d.silent.first();
             let mut ev = observed_ev(d);
@@ -43,9 +45,9 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut d
             let word = if d.way == Way::Request { "" } else { "replies of " };
             let packets = match d.looked_for {
                 // None of n: at most 3/n of all, with 95 % (the rule of three).
-                Some(n) => format!("{n} of {} packets, all that were examined,", last.seen),
-                None if last.seen == 1 => "1 packet".to_owned(),
-                None => format!("all {} packets", last.seen),
+                Some(n) => format!("{n} of {seen} packets, all that were examined,"),
+                None if seen == 1 => "1 packet".to_owned(),
+                None => format!("all {seen} packets"),
             };
             // The one that tells where is the first; of the others it is enough that they agree.
             let others = match silent.len().saturating_sub(1) {
@@ -57,7 +59,9 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut d
             let tail = format!(" are lost after {at}: {next} saw none{others}");
             let summary = format!("{packets} of {word}{}{tail}", ends(ctx, t));
             let beyond = first_silent.and_then(|(point, _)| ctx.points.get(*point)?.owner.as_ref());
-            let suspects = if beyond.is_some_and(|b| ctx.inv.host_of(b) != ctx.inv.host_of(&last.owner)) {
+            let suspects = if last.sealed.is_some() {
+                "the tunnel's end there (wg show, ip -s xfrm state), iptables and network policies (iptables-save -c)"
+            } else if beyond.is_some_and(|b| ctx.inv.host_of(b) != ctx.inv.host_of(&last.owner)) {
                 "security groups of both ends, network ACLs and route tables of both subnets, the source/destination check, whether the address is the far ENI's (aws ec2 describe-network-interfaces)"
             } else {
                 "iptables and network policies (iptables-save -c), rp_filter, a full conntrack table (conntrack -S, dmesg)"
@@ -68,11 +72,16 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut d
             );
             let mut about = vec![last.owner.clone(), ctx.inv.entity_of_ip(t.dst), ctx.inv.entity_of_ip(t.src)];
             about.extend(last.interface.clone());
-            let p = if d.looked_for.is_some() { weight::ALL_LOST_OF_SAMPLE } else { weight::ALL_LOST };
+            ev.extend(last.ev.last().filter(|_| last.sealed.is_some()));
+            let p = match (d.looked_for, last.sealed) {
+                (Some(_), _) => weight::ALL_LOST_OF_SAMPLE,
+                (None, Some(_)) => weight::ALL_LOST_IN_TUNNEL,
+                (None, None) => weight::ALL_LOST,
+            };
             let finding = Finding { kind: "packet_loss", severity: Severity::Error, about, summary, next_step: Some(step), p, ev };
             let replies = d.way == Way::Reply;
-            let (lead, n) = d.looked_for.map_or((Lead::All { replies }, last.seen), |n| (Lead::Examined { replies }, n));
-            found(One { finding, lead, tail, at: Id::new(), asked: path.asked(), counts: [n, last.seen], span: span(ctx, d) });
+            let (lead, n) = d.looked_for.map_or((Lead::All { replies }, seen), |n| (Lead::Examined { replies }, n));
+            found(One { finding, lead, tail, at: Id::new(), asked: path.asked(), counts: [n, seen], span: span(ctx, d) });
             continue;
         }
         partial_loss(ctx, path, d, t, found);

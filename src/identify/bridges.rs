@@ -14,7 +14,10 @@ use crate::evidence::{Book, Ev, Place};
 use crate::model::Mac;
 
 /// Kinds of device (`ip -d link`) that put a packet into another.
-const TUNNELS: &[&str] = &["vxlan", "geneve", "ipip", "gre", "gretap", "sit", "ip6tnl"];
+const TUNNELS: &[&str] = &["vxlan", "geneve", "ipip", "gre", "gretap", "sit", "ip6tnl", WIREGUARD];
+
+/// What sends packets by it is policy routing: its routes stand in a table of their own (Calico's and Cilium's encryption).
+const WIREGUARD: &str = "wireguard";
 
 /// Those of them that carry Ethernet frames.
 const WITH_ETHERNET: &[&str] = &["vxlan", "geneve", "gretap"];
@@ -25,6 +28,8 @@ pub struct NodeTables {
     /// Port → bridge.
     masters: BTreeMap<String, (String, Place)>,
     tunnels: BTreeSet<String>,
+    /// Those of them that encrypt.
+    sealed: BTreeSet<String>,
     /// Those of them whose packets have no Ethernet header: IP in IP, GRE.
     bare: BTreeSet<String>,
     /// Routes by a bridge or a tunnel: destination, device, and where it says so.
@@ -84,6 +89,9 @@ impl Inventory {
                 }
                 if i.kind.as_deref().is_some_and(|k| TUNNELS.contains(&k)) {
                     t.tunnels.insert(i.name.clone());
+                    if i.kind.as_deref() == Some(WIREGUARD) {
+                        t.sealed.insert(i.name.clone());
+                    }
                     if i.kind.as_deref().is_some_and(|k| !WITH_ETHERNET.contains(&k)) {
                         t.bare.insert(i.name.clone());
                     }
@@ -108,9 +116,10 @@ impl Inventory {
         for host in &self.hosts {
             let Some((owner, _)) = &host.owner else { continue };
             let Some(t) = tables.get_mut(owner) else { continue };
-            for (r, place) in host.routes.iter().filter(|(r, _)| r.table == "main" && r.kind == "unicast") {
+            for (r, place) in host.routes.iter().filter(|(r, _)| r.kind == "unicast") {
                 let (Some(net), Some(dev)) = (r.destination, &r.dev) else { continue };
-                if t.tunnels.contains(dev) || t.is_bridge(dev) {
+                let is_main = r.table == "main" && (t.tunnels.contains(dev) || t.is_bridge(dev));
+                if is_main || t.sealed.contains(dev) {
                     let ev = book.add("stated", format!("{} sends what is for {net} by {dev}", spoken(owner)), vec![place.clone()]);
                     t.routes.push((net, dev.clone(), ev));
                 }

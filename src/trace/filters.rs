@@ -45,7 +45,7 @@ pub fn left_out(ctx: Context<'_>, paths: &Paths, clocks: &Clocks) -> BTreeMap<us
         let mut here: BTreeMap<usize, LeftOut> = BTreeMap::new();
         for d in &path.directions {
             let Some(last) = d.hops.iter().rposition(Hop::observed) else { continue };
-            for (n, h) in d.hops.iter().enumerate().take(last + 1).filter(|(_, h)| h.p >= SURE) {
+            for (n, h) in d.hops.iter().enumerate().take(last + 1).filter(|(_, h)| h.p >= SURE && h.sealed.is_none()) {
                 let points = h.interface.iter().flat_map(|i| taken.at(i));
                 for id in points.filter(|p| h.sightings.iter().all(|s| s.point != *p)) {
                     // Where packets turn round, one interface has several hops.

@@ -99,7 +99,9 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
     let Some(end) = d.hops.get(last) else { return };
     // What the VPC's own log has further on was not lost before.
     let reached = reached(d).unwrap_or(last).max(last);
-    let beyond = d.hops.iter().skip(reached + 1).filter(|h| h.p >= needed::SURE).filter_map(|h| Some((h, h.interface.as_ref()?)));
+    // What is in a tunnel there nobody could see.
+    let shows = |h: &&Hop| h.p >= needed::SURE && h.sealed.is_none();
+    let beyond = d.hops.iter().skip(reached + 1).filter(shows).filter_map(|h| Some((h, h.interface.as_ref()?)));
     let beyond: Vec<(&Hop, &Id, usize)> = beyond.flat_map(|(h, i)| taken.at(i).map(move |point| (h, i, point))).collect();
     if beyond.is_empty() {
         return;
@@ -724,7 +726,7 @@ fn went_on(d: &Direction, by: &str, is_service: bool) -> bool {
 
 /// The last hop that the packets are known to have passed: captured there, or accepted there by the VPC.
 fn reached(d: &Direction) -> Option<usize> {
-    d.hops.iter().rposition(|h| h.observed() || matches!(h.logged, Some(Logged::Accepted)))
+    d.hops.iter().rposition(|h| h.observed() || matches!(h.logged, Some(Logged::Accepted)) || h.sealed.is_some_and(|s| s.is_seen))
 }
 
 /// Whether a hop is the node's end of a pod's link, captured, and the next one the pod's.
@@ -774,7 +776,7 @@ fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>, is_
         d.verdict = Verdict::Lost;
         d.lost_after = Some(last);
         d.beyond = d.hops.split_off(last + 1);
-        let seen = d.hops.last().map_or(0, |h| h.seen);
+        let seen = d.hops.iter().rfind(|h| h.observed()).map_or(0, |h| h.seen);
         for hop in &mut d.beyond {
             if d.silent.iter().any(|(_, interface)| hop.interface.as_ref() == Some(interface)) {
                 hop.missing = seen;
@@ -795,7 +797,7 @@ fn decide(d: &mut Direction, replied: bool, refused: bool, by: Option<&str>, is_
 /// Interfaces of hops that nobody captured, where a capture would settle an open verdict.
 #[must_use]
 pub fn would_settle(d: &Direction) -> Option<Id> {
-    let last = d.hops.iter().rposition(Hop::observed)?;
+    let last = reached(d)?;
     d.hops.iter().skip(last + 1).rev().find_map(|h| h.interface.clone())
 }
 

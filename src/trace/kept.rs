@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::sealed::Sealed;
 use super::{Hop, Leg, Logged, Path};
 use crate::correlate::flows::Sighting;
 use crate::digest::Tuple;
@@ -184,13 +185,21 @@ fn write_tuple(to: &mut Writer<'_>, t: &Tuple) {
     };
     to.number(protocol);
     for (ip, port) in [(t.src, t.src_port), (t.dst, t.dst_port)] {
-        to.flag(ip.is_ipv6());
-        match ip {
-            IpAddr::V4(ip) => to.octets(&ip.octets()),
-            IpAddr::V6(ip) => to.octets(&ip.octets()),
-        }
+        write_ip(to, ip);
         to.number(port.into());
     }
+}
+
+fn write_ip(to: &mut Writer<'_>, ip: IpAddr) {
+    to.flag(ip.is_ipv6());
+    match ip {
+        IpAddr::V4(ip) => to.octets(&ip.octets()),
+        IpAddr::V6(ip) => to.octets(&ip.octets()),
+    }
+}
+
+fn read_ip(from: &mut Reader<'_>) -> IpAddr {
+    if from.flag() { from.octets::<16>().into() } else { from.octets::<4>().into() }
 }
 
 fn read_tuple(from: &mut Reader<'_>) -> Tuple {
@@ -203,7 +212,7 @@ fn read_tuple(from: &mut Reader<'_>) -> Tuple {
         n => Protocol::Other(u8::try_from(n - 5).unwrap_or(0)),
     };
     let mut end = || {
-        let ip: IpAddr = if from.flag() { from.octets::<16>().into() } else { from.octets::<4>().into() };
+        let ip = read_ip(from);
         (ip, from.small())
     };
     let ((src, src_port), (dst, dst_port)) = (end(), end());
@@ -224,6 +233,7 @@ mod has {
     pub(super) const DELAY_RANGE: u64 = 1 << 8;
     pub(super) const MIRRORED: u64 = 1 << 9;
     pub(super) const LOGGED: u64 = 1 << 10;
+    pub(super) const SEALED: u64 = 1 << 11;
 }
 
 fn write_hop(to: &mut Writer<'_>, h: &Hop, ev: &mut Entries) {
@@ -239,6 +249,7 @@ fn write_hop(to: &mut Writer<'_>, h: &Hop, ev: &mut Entries) {
         (h.delay_range_ns.is_some(), has::DELAY_RANGE),
         (h.is_mirrored, has::MIRRORED),
         (h.logged.is_some(), has::LOGGED),
+        (h.sealed.is_some(), has::SEALED),
     ];
     to.number(bits.into_iter().fold(0, |all, (has, bit)| if has { all | bit } else { all }));
     to.word(&h.owner);
@@ -286,6 +297,12 @@ fn write_hop(to: &mut Writer<'_>, h: &Hop, ev: &mut Entries) {
             ev.write(to, records);
         }
     }
+    if let Some(s) = &h.sealed {
+        to.flag(s.is_esp);
+        to.flag(s.is_seen);
+        write_ip(to, s.src);
+        write_ip(to, s.dst);
+    }
     to.share(h.p);
     ev.write(to, &h.ev);
 }
@@ -323,6 +340,7 @@ fn read_hop(from: &mut Reader<'_>, h: &mut Hop, ev: &mut Entries) {
         }
         true => Some(Logged::Accepted),
     };
+    h.sealed = has(has::SEALED).then(|| Sealed { is_esp: from.flag(), is_seen: from.flag(), src: read_ip(from), dst: read_ip(from) });
     h.p = from.share();
     ev.read_again(from, &mut h.ev);
 }

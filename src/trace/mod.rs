@@ -4,7 +4,7 @@
 //! 1. `legs` orders a conversation's tuples along the way and infers the ones that nobody captured.
 //! 2. [`model`] walks them through the network.
 //! 3. `overlay` puts every sighting on its step, and inserts hops that the model did not expect.
-//! 4. `flow_logs` adds what the VPC itself counted at ENIs.
+//! 4. `flow_logs` adds what the VPC itself counted at ENIs, `sealed` what went on in encrypted tunnels.
 //! 5. `filters` finds captures that left something out; `judge` counts what is missing where and says what became of each direction, with clocks compared first.
 //! 6. `relay` finds the connections that a proxy ended and continued by others.
 
@@ -18,6 +18,7 @@ pub mod model;
 mod overlay;
 pub mod relay;
 mod remarks;
+pub mod sealed;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +94,8 @@ pub struct Hop {
     pub sample_point: Option<usize>,
     /// Copies of what crossed this interface, captured where VPC traffic mirroring sent them: their times are the copies'.
     pub is_mirrored: bool,
+    /// The encrypted tunnel that its packets are in.
+    pub sealed: Option<sealed::Sealed>,
     /// What the VPC Flow Log of this hop's ENI says of these packets.
     pub logged: Option<Logged>,
     /// How sure.
@@ -277,6 +280,9 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     }
     if let Some(places) = flow_logs::Places::of(ctx.inv) {
         paths.change(|path| flow_logs::lay(ctx, path, &places, book));
+    }
+    if let Some(tunnels) = sealed::Tunnels::of(ctx) {
+        paths.change(|path| tunnels.lay(ctx, path, book));
     }
     if let Some(sockets) = sockets::Sockets::of(ctx) {
         paths.change(|path| sockets.lay(path, book));

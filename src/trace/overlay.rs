@@ -132,6 +132,7 @@ fn hop(step: Step) -> Hop {
         delay_range_ns: None,
         sample_point: None,
         is_mirrored: false,
+        sealed: None,
         logged: None,
         p: step.p,
         ev: step.ev,

@@ -197,7 +197,11 @@ impl<'a> Book<'a> {
                 ));
             }
             None => {
-                text.push_str(&format!(", the last place that saw them ({})", count(last.seen, "packet")));
+                if last.observed {
+                    text.push_str(&format!(", the last place that saw them ({})", count(last.seen, "packet")));
+                } else {
+                    text.push_str(", which they passed without being seen there");
+                }
                 if let Some((i, next)) = d.beyond.iter().enumerate().find(|(_, h)| !h.capture_points.is_empty()) {
                     text.push_str(&format!("; the next capture, {}, saw none", self.hop_reference(d.hops.len() + i, next)));
                 }
