@@ -50,7 +50,7 @@ pub struct Join {
     pub a: usize,
     /// Second flow.
     pub b: usize,
-    /// Distinct packets found in both.
+    /// Distinct packets found in both; none where each is one way of a redirected connection.
     pub shared: u32,
     /// One of them in the first flow: capture and row.
     pub row_a: (usize, u32),
@@ -133,6 +133,7 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
     let mut joins = joins(captures, &all.flows, &all.index, &mut all.ambiguous);
     let Renumbered { flows: renumbered, joins: by_content } = renumbered(captures, &all.flows, &all.index);
     joins.extend(by_content);
+    joins.extend(redirected(captures, &all.flows, &all.index));
     all.groups = Groups::of(all.flows.len(), joins);
     all.compare_by_content(captures, &renumbered);
     all
@@ -142,7 +143,10 @@ pub fn flows(captures: &[Capture<'_>], points: &[Point]) -> Flows {
 /// addresses are: metadata, time and names are asked for there.
 fn is_conversation(key: &StreamKey, tuple: Tuple) -> bool {
     use crate::identify::inventory::{is_link_local, is_special};
-    let special = |ip: std::net::IpAddr| is_special(ip) && !is_link_local(ip);
+    // So are a host's own that talk to its loopback device's: a proxy in a pod takes its connections there, and makes them.
+    let is_other = |ip: std::net::IpAddr| !ip.is_loopback() && !is_special(ip);
+    let is_own = key.is_looped() && (is_other(tuple.src) || is_other(tuple.dst));
+    let special = |ip: std::net::IpAddr| is_special(ip) && !is_link_local(ip) && !(is_own && ip.is_loopback());
     let group = key.dst_mac.is_some_and(crate::model::Mac::is_group);
     !(special(tuple.src) || special(tuple.dst) || group)
 }
@@ -318,6 +322,41 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[Summary], ambiguous:
     let mut joins: Vec<Join> = pairs.into_values().filter(|j| is_enough(j, captures, flows)).collect();
     joins.sort_unstable_by_key(|j| (j.a, j.b));
     joins
+}
+
+/// On a loopback device a rule that sends a connection elsewhere (REDIRECT) has rewritten requests before they are captured, and answers too:
+/// each flow has one way only, and both are one connection's. They share no packet.
+fn redirected(captures: &[Capture<'_>], flows: &[Flow], index: &[Summary]) -> Vec<Join> {
+    // By point, and the protocol, address and port of whoever sends in the one flow and gets in the other: its flows, and whether it is
+    // their lower end.
+    type Way = Vec<(usize, bool, (usize, u32))>;
+    let mut by_end: std::collections::BTreeMap<(usize, Protocol, std::net::IpAddr, u16), (Way, Way)> = std::collections::BTreeMap::new();
+    for (id, flow) in flows.iter().enumerate() {
+        let [s] = &flow.sightings[..] else { continue };
+        let is_looped = captures.get(s.capture).and_then(|c| c.stream(s.stream)).is_some_and(|s| s.key.is_looped());
+        let row = index.get(s.capture).and_then(|i| i.rows(s.stream).first()).filter(|_| is_looped);
+        let Some(row) = row.and_then(|place| Some((s.capture, captures.get(s.capture)?.digest.row_at(*place)))) else { continue };
+        let t = flow.tuple;
+        // The sender may be the client of a flow to the device, the receiver that of a flow from elsewhere.
+        let ends = [(t.src, t.src_port, t.dst, true), (t.dst, t.dst_port, t.src, false)];
+        for (ip, port, other, is_lower) in ends.into_iter().filter(|e| !e.0.is_loopback()) {
+            let sends = is_lower == s.forward;
+            if sends == other.is_loopback() {
+                let (got, sent) = by_end.entry((s.point, t.protocol, ip, port)).or_default();
+                if sends { sent } else { got }.push((id, is_lower, row));
+            }
+        }
+    }
+    let one = |(got, sent): (Way, Way)| match (&got[..], &sent[..]) {
+        ([(got, lower_got, row_got)], [(sent, lower_sent, row_sent)]) => {
+            let same_way = lower_got == lower_sent;
+            let ((a, row_a), (b, row_b)) =
+                if got < sent { ((*got, *row_got), (*sent, *row_sent)) } else { ((*sent, *row_sent), (*got, *row_got)) };
+            Some(Join { a, b, shared: 0, row_a, row_b, same_way })
+        }
+        _ => None,
+    };
+    by_end.into_values().filter_map(one).collect()
 }
 
 /// A TCP identity holds 32 bits of sequence number, mostly 32 of acknowledgement and 64 of timestamps: one will do, if the

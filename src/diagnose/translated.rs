@@ -34,10 +34,8 @@ pub(super) fn translated(ctx: Context<'_>, path: &Path, found: &mut Vec<Finding>
         let who = path.rewriters.get(n).cloned().flatten();
         let (t, u) = (a.tuple, b.tuple);
         let mut about: Vec<Id> = who.iter().cloned().collect();
-        about.push(ctx.inv.entity_of_ip(t.dst));
-        about.push(ctx.inv.entity_of_ip(u.dst));
-        about.push(ctx.inv.entity_of_ip(t.src));
-        about.push(ctx.inv.entity_of_ip(u.src));
+        let whose = |ip| path.holder(ctx.inv, ip).cloned().unwrap_or_else(|| ctx.inv.entity_of_ip(ip));
+        about.extend([t.dst, u.dst, t.src, u.src].map(whose));
         let destination = (t.dst, t.dst_port) != (u.dst, u.dst_port);
         let source = t.src != u.src;
         let what = match (destination, source) {

@@ -65,6 +65,14 @@ pub struct StreamKey {
     pub ttl: u8,
 }
 
+impl StreamKey {
+    /// Whether it was seen at a host's or pod's loopback device: only that prints a sender's address of six zeros.
+    #[must_use]
+    pub fn is_looped(&self) -> bool {
+        self.src_mac.is_some_and(Mac::is_zero) && self.dst_mac.is_none_or(Mac::is_zero)
+    }
+}
+
 /// Addresses and ports of one way of a conversation. For echo messages both ports are the identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tuple {

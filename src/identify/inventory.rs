@@ -748,7 +748,7 @@ impl Inventory {
     /// Whether an address that no inventory claims is outside all networks.
     fn is_outside(&self, ip: IpAddr) -> bool {
         // What could be a service's address that no input gives is nobody's until something says so.
-        let is_open = is_link_local(ip) || self.index.has_addressless && is_private(ip);
+        let is_open = is_link_local(ip) || ip.is_loopback() || self.index.has_addressless && is_private(ip);
         if self.knows_networks() { !self.is_inside(ip) && !is_open } else { !is_private(ip) }
     }
 

@@ -20,6 +20,9 @@ use crate::phrase::Phrase;
 pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Memo, book: &mut Book) -> Option<Vec<Leg>> {
     let mut legs = observed(ctx, conversation, book);
     let first = legs.first()?.clone();
+    if is_looped(ctx, &legs) {
+        return Some(legs);
+    }
     if let Some(leg) = before(ctx, &first, memo, book) {
         legs.insert(0, leg);
     }
@@ -42,6 +45,12 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
         legs.push(leg);
     }
     Some(legs)
+}
+
+/// Whether a conversation was seen on loopback devices only: it never leaves its host.
+pub(super) fn is_looped(ctx: Context<'_>, legs: &[Leg]) -> bool {
+    let mut sightings = legs.iter().filter_map(|l| ctx.flows.flows.get(l.flow?)).flat_map(|f| &f.sightings);
+    sightings.all(|s| ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)).is_some_and(|s| s.key.is_looped()))
 }
 
 /// Who comes from outside has dialled the public address: the Internet gateway made it the private one
@@ -146,10 +155,17 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         if sources.is_empty() {
             continue;
         }
-        let says = ends(ends(book.phrase("the same packets appear as "), a.tuple).fixed(" and as "), b.tuple);
-        let says = says.fixed(": ").number(j.shared);
-        let says = says.fixed(" of the compared identities agree (sequence numbers, timestamps, payload), such as these two");
-        let ev = book.add("same_packet", says, sources);
+        let what = if j.shared == 0 { "one connection appears as " } else { "the same packets appear as " };
+        let says = ends(ends(book.phrase(what), a.tuple).fixed(" and as "), b.tuple);
+        let ev = if j.shared == 0 {
+            let says =
+                says.fixed(": on a loopback device the one has only requests, the other only their answers; a rule there redirects them");
+            book.add("redirected", says, sources)
+        } else {
+            let says = says.fixed(": ").number(j.shared);
+            let says = says.fixed(" of the compared identities agree (sequence numbers, timestamps, payload), such as these two");
+            book.add("same_packet", says, sources)
+        };
         joined.entry(j.a).or_default().push(ev);
         joined.entry(j.b).or_default().push(ev);
     }

@@ -178,6 +178,9 @@ impl Path {
     /// pods that have had an address the one that this conversation's packets came to.
     #[must_use]
     pub fn holder(&self, inv: &Inventory, ip: std::net::IpAddr) -> Option<&Id> {
+        if ip.is_loopback() {
+            return self.directions.iter().find_map(|d| d.hops.first()).map(|h| &h.owner);
+        }
         self.pod_of_many(inv, ip).or_else(|| self.holder_of_local(ip))
     }
 
@@ -256,15 +259,21 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
         let ctx = Context { inv: views.get(&scope).unwrap_or(ctx.inv), ..ctx };
         let Some(legs) = legs::legs(ctx, &conversation, memos.entry(scope).or_default(), book) else { continue };
         let tuples: Vec<Tuple> = legs.iter().map(|l| l.tuple).collect();
-        let there = model::walk(ctx.inv, &tuples, None);
+        let there = match looped(ctx, &legs, Way::Request) {
+            Some(walk) => walk,
+            None => model::walk(ctx.inv, &tuples, None),
+        };
         let rewriters = there.rewriters.clone();
         let back_tuples: Vec<Tuple> = tuples.iter().rev().map(|t| t.reversed()).collect();
         let back_rewriters: Vec<Option<Id>> = rewriters.iter().rev().cloned().collect();
-        let mut back = model::walk(ctx.inv, &back_tuples, Some(&back_rewriters));
-        // Legs are counted from the client, whichever way a packet goes.
-        for s in &mut back.steps {
-            s.leg = legs.len() - 1 - s.leg.min(legs.len() - 1);
-        }
+        let back = looped(ctx, &legs, Way::Reply).unwrap_or_else(|| {
+            let mut back = model::walk(ctx.inv, &back_tuples, Some(&back_rewriters));
+            // Legs are counted from the client, whichever way a packet goes.
+            for s in &mut back.steps {
+                s.leg = legs.len() - 1 - s.leg.min(legs.len() - 1);
+            }
+            back
+        });
         let mut path = Path { legs, rewriters, ..Path::default() };
         for (way, walk) in [(Way::Request, there), (Way::Reply, back)] {
             if let Some(direction) = overlay::overlay(ctx, &path.legs, way, walk, book) {
@@ -306,6 +315,30 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
         }
     });
     Traced { paths, firsts, crossed, clocks, left_out: left_out.into_values().collect() }
+}
+
+/// What was seen on loopback devices only crosses that of the host whose address it has, and nothing else.
+fn looped(ctx: Context<'_>, legs: &[Leg], way: Way) -> Option<model::Walk> {
+    if !legs::is_looped(ctx, legs) {
+        return None;
+    }
+    let ips = legs.iter().flat_map(|l| [l.tuple.src, l.tuple.dst]);
+    let is_host = |o: &Id| ctx.inv.pods.contains_key(o) || ctx.inv.nodes.contains_key(o);
+    let claim = ips.filter_map(|ip| ctx.inv.owner_of_ip(ip)).find(|c| is_host(&c.owner))?;
+    let has_way = |l: &Leg| {
+        let flow = l.flow.and_then(|f| ctx.flows.flows.get(f));
+        flow.is_some_and(|f| f.sightings.iter().any(|s| (s.forward == (f.tuple == l.tuple)) == (way == Way::Request)))
+    };
+    let step = |leg| model::Step {
+        owner: claim.owner.clone(),
+        interface: Some(interface_id(&claim.owner, "lo")),
+        leg,
+        p: claim.p,
+        ev: claim.ev.clone(),
+    };
+    let steps = (0..legs.len()).filter(|n| legs.get(*n).is_some_and(has_way)).map(step).collect();
+    let rewriters = legs.iter().skip(1).map(|_| Some(claim.owner.clone())).collect();
+    Some(model::Walk { steps, rewriters, end: model::End::Arrived, stuck_at: None })
 }
 
 /// Offsets that a person has given, by point; of several for one capture the last.

@@ -419,12 +419,13 @@ impl<'a> Legs<'a> {
     }
 }
 
+/// Who talks to a loopback device's address is on the same host.
 fn server_of(path: Legs<'_>) -> Option<IpAddr> {
-    path.tuples().next_back().map(|t| t.dst)
+    path.tuples().next_back().map(|t| if t.dst.is_loopback() { t.src } else { t.dst })
 }
 
 fn client_of(path: Legs<'_>) -> Option<IpAddr> {
-    path.tuples().next().map(|t| t.src)
+    path.tuples().next().map(|t| if t.src.is_loopback() { t.dst } else { t.src })
 }
 
 /// Whoever the inventory says that the back's client or the front's server is.

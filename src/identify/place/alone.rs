@@ -1,22 +1,23 @@
 //! The places that one capture may be from, by what its own frames show: MACs, pods' addresses, TTLs, VLAN tags, directions.
 //! Must not look at other captures, nor at names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::names::veth_word;
 use super::seen::{Seen, Wanted, see_own};
-use super::{Candidate, Capture, Point, push};
+use super::{Candidate, Capture, Point, push, streams};
 use crate::capture::{FileLayout, LinkType};
 use crate::confidence as weight;
 use crate::evidence::{Book, Place};
 use crate::identify::inventory::{EniInfo, Id, Inventory, interface_id, is_private, short};
 use crate::model::Mac;
+use crate::order;
 
 pub(super) fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &mut Book) -> Vec<Candidate> {
     let Some(capture) = captures.get(point.capture) else { return Vec::new() };
     let seen = see_own(captures, point, inv, Wanted::All);
-    let mut found: Vec<Candidate> = Vec::new();
+    let mut found: Vec<Candidate> = loopback(captures, point, inv, book).into_iter().collect();
     // Interfaces whose own address is in every frame.
     let everywhere: Vec<(Mac, u32)> = if seen.frames > 0 {
         seen.macs.iter().filter(|(_, (n, _))| *n == seen.frames).map(|(m, (_, row))| (*m, *row)).collect()
@@ -84,6 +85,41 @@ pub(super) fn candidates(captures: &[Capture<'_>], point: &Point, inv: &Inventor
         strangers(capture, &seen, &everywhere, inv, book, &mut found);
     }
     found
+}
+
+/// The loopback device of a pod or a node, where all that was captured is on one: an address in every packet is its host's. (Those of the
+/// device itself are everybody's.)
+fn loopback(captures: &[Capture<'_>], point: &Point, inv: &Inventory, book: &mut Book) -> Option<Candidate> {
+    if streams(captures, point).any(|(_, s)| !s.key.is_looped()) {
+        return None;
+    }
+    let mut packets = 0;
+    let mut by_ip: BTreeMap<IpAddr, (u64, u32)> = BTreeMap::new();
+    for (_, s) in streams(captures, point) {
+        let ips: BTreeSet<IpAddr> = order::set(s.key.flow.into_iter().flat_map(|f| [f.src, f.dst]).filter(|ip| !ip.is_loopback()));
+        packets += if ips.is_empty() { 0 } else { u64::from(s.packets) };
+        for ip in ips {
+            let seen = by_ip.entry(ip).or_insert((0, s.first_row));
+            *seen = (seen.0 + u64::from(s.packets), seen.1.min(s.first_row));
+        }
+    }
+    let in_all = by_ip.into_iter().filter(|(_, (n, _))| *n == packets);
+    let is_host = |o: &Id| inv.pods.contains_key(o) || inv.nodes.contains_key(o);
+    let (ip, row, claim) = in_all.filter_map(|(ip, (_, row))| Some((ip, row, inv.owner_of_ip(ip)?))).find(|x| is_host(&x.2.owner))?;
+    let mut places = vec![Place::frame(captures.get(point.capture)?.input, row)];
+    claim.ev.iter().for_each(|e| places.extend(book.sources(*e)));
+    let statement = format!("all packets are on a loopback device, and those that are not between its own addresses carry {ip}");
+    let (owner, name) = (claim.owner.clone(), "lo".to_owned());
+    let ev = vec![book.add("own_ip", statement, places)];
+    Some(Candidate {
+        interface: interface_id(&owner, &name),
+        owner,
+        name,
+        odds: weight::POD_IP_IN_EVERY_FRAME,
+        trust: claim.p,
+        ev,
+        link: None,
+    })
 }
 
 /// Whether all that an ENI sends for its node's pods has a TTL that a sender starts with: its node takes one of each that it forwards,

@@ -339,8 +339,12 @@ fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
         }
     }
     let Some((owner, _)) = votes.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0))) else { return };
+    let lo = interface_id(&owner, "lo");
+    let looped = streams(captures, point).filter(|(_, s)| s.key.is_looped()).map(|(id, _)| (id, lo.clone()));
     if inv.pods.contains_key(&owner) {
-        // A pod has one interface.
+        // A pod has one interface that leads out of it.
+        let looped = order::map(looped);
+        point.stream_at = looped;
         point.at = Some(interface_id(&owner, "eth0"));
         (point.owner, point.p, point.link) = (Some(owner.clone()), weight::place::COOKED_HOST, Some(owner));
         (point.interface_name, point.ev) = (None, ev.into_iter().collect());
@@ -357,6 +361,7 @@ fn split_cooked(captures: &[Capture<'_>], point: &mut Point, inv: &Inventory) {
             at.insert(id, interface_id(&owner, &inv.eni_name(e)));
         }
     }
+    at.extend(looped);
     at.retain(|_, i| i.starts_with(&format!("if:{owner}/")));
     point.at = Some(owner.clone());
     point.owner = Some(owner);

@@ -75,7 +75,8 @@ pub(super) fn see_own(captures: &[Capture<'_>], point: &Point, inv: &Inventory, 
 fn see_those(captures: &[Capture<'_>], point: &Point, wanted: Wanted, is_counted: impl Fn(&Stream) -> bool) -> Seen {
     let mut seen = Seen::default();
     let mut by_ip: FxHashMap<IpAddr, OfIp> = FxHashMap::default();
-    for (_, s) in streams(captures, point).filter(|(_, s)| is_counted(s)) {
+    // What never leaves a host says nothing of an interface.
+    for (_, s) in streams(captures, point).filter(|(_, s)| !s.key.is_looped() && is_counted(s)) {
         let n = u64::from(s.packets);
         let StreamKey { src_mac, dst_mac, direction, flow, ttl, tunnels, vlans, .. } = &s.key;
         let usable = |m: &Option<Mac>| m.filter(|m| m.is_unicast());
