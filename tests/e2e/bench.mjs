@@ -22,29 +22,44 @@ const upload = async (page, selector, file) => (CHROME ? page.locator(selector).
 const SELDOM = { ...LONG, polling: 100 };
 const waitFor = (page, what) => (CHROME ? page.waitForFunction(what, null, SELDOM) : page.waitForFunction(what, SELDOM));
 
-/** In a page without a policy: a worker that copies a file into WebAssembly's memory, two slices in flight, and does nothing else. */
+/**
+ * In a page without a policy: a worker that copies a file into WebAssembly's memory and does nothing else; the best of two slices in flight, of four
+ * sizes, and of a stream into memory that is used again, where the browser has one.
+ */
 async function readRaw() {
   const work = async ({ data: { file, slice } }) => {
-    const memory = new Uint8Array(new WebAssembly.Memory({ initial: slice >> 16 }).buffer);
+    const memory = new Uint8Array(new WebAssembly.Memory({ initial: (slice || 4 << 20) >> 16 }).buffer);
     const begun = performance.now();
-    const part = (at) => (at < file.size ? file.slice(at, at + slice).arrayBuffer() : null);
-    let [now, next] = [part(0), part(slice)];
-    for (let at = 0; now; at += slice) {
-      const bytes = new Uint8Array(await now);
-      [now, next] = [next, part(at + 2 * slice)];
-      memory.set(bytes);
+    if (slice) {
+      const part = (at) => (at < file.size ? file.slice(at, at + slice).arrayBuffer() : null);
+      let [now, next] = [part(0), part(slice)];
+      for (let at = 0; now; at += slice) {
+        const bytes = new Uint8Array(await now);
+        [now, next] = [next, part(at + 2 * slice)];
+        memory.set(bytes);
+      }
+    } else {
+      const reader = file.stream().getReader({ mode: 'byob' });
+      let view = new Uint8Array(4 << 20);
+      for (;;) {
+        const { value, done } = await reader.read(view);
+        if (done) break;
+        memory.set(value);
+        view = new Uint8Array(value.buffer);
+      }
     }
     postMessage(performance.now() - begun);
   };
   const worker = new Worker(URL.createObjectURL(new Blob([`onmessage = ${work}`])));
   const file = document.querySelector('input').files[0];
   const times = [];
-  for (const slice of [1 << 20, 4 << 20, 8 << 20, 16 << 20]) {
+  for (const slice of [1 << 20, 4 << 20, 8 << 20, 16 << 20, 0]) {
     worker.postMessage({ file, slice });
     times.push(await new Promise((done) => { worker.onmessage = (event) => done(event.data); }));
   }
   worker.terminate();
-  return Math.min(...times);
+  const stream = times.pop();
+  return { slices: Math.min(...times), stream };
 }
 
 /** In the page, before a file is given: notes when what is shown first. */
@@ -119,14 +134,16 @@ async function given(browser, file, after) {
 
 const site = await startSite();
 for (const file of files) {
-  const all = { raw: [], ingest: [], read: [], firstRows: [], firstRowsAtOnce: [], whole: [], analysis: [], longest: [], longestBefore: [], peak: [] };
+  const all = { slices: [], stream: [], ingest: [], read: [], firstRows: [], firstRowsAtOnce: [], whole: [], analysis: [], longest: [], longestBefore: [], peak: [] };
   for (let run = 0; run < Number(runs); run += 1) {
     const browser = await launch();
     const plain = await browser.newPage();
     await plain.goto(site.plain);
     await plain.setContent('<input type="file">');
     await upload(plain, 'input', file);
-    all.raw.push(await plain.evaluate(readRaw));
+    const raw = await plain.evaluate(readRaw);
+    all.slices.push(raw.slices);
+    all.stream.push(raw.stream);
     await plain.close();
     const { page, seen } = await given(browser, file, 3000);
     for (const what of ['ingest', 'read', 'firstRows', 'whole', 'analysis', 'longest', 'longestBefore']) all[what].push(seen[what]);

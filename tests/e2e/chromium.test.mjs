@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
-  actWithText, assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hopsShown, leakFromWorkers, native, singleHtml, startCanary, startSite,
+  actWithText, assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hopsShown, inWorkers, leakFromWorkers, native, singleHtml, startCanary, startSite,
   tryToLeak, wrongInputs,
 } from './lib.mjs';
 import { browser, open, reportOver, site, startAndStop } from './chromium.mjs';
@@ -82,6 +83,39 @@ test('the example is one click away: the same bytes as the command line', LONG, 
   assert.deepEqual(faults, []);
   await context.close();
 });
+
+/** Inputs of which one takes several reads. */
+const several = fileURLToPath(new URL('../cases/random-3/inputs', import.meta.url));
+
+/** What a browser's streams of files may do, as scripts for workers. */
+const STREAMS = {
+  'has none': 'delete Blob.prototype.stream;',
+  'has none to read into given memory':
+    'const get = ReadableStream.prototype.getReader; ReadableStream.prototype.getReader = function (o) { if (o) throw new TypeError(); return get.call(this); };',
+  'fails at every second read': 'let n = 0; const read = ReadableStreamBYOBReader.prototype.read; ReadableStreamBYOBReader.prototype.read = '
+    + 'function (view) { n += 1; return n % 2 ? read.call(this, view) : Promise.reject(new Error("torn")); };',
+  'hangs at the second read': 'let n = 0; const read = ReadableStreamBYOBReader.prototype.read; ReadableStreamBYOBReader.prototype.read = '
+    + 'function (view) { n += 1; return n === 2 ? new Promise(() => {}) : read.call(this, view); };',
+};
+
+for (const [what, code] of Object.entries(STREAMS)) {
+  test(`a browser whose stream of a file ${what}: the same bytes as the command line`, LONG, async () => {
+    const context = await browser.newContext();
+    await context.addInitScript({ content: inWorkers(`${code} new BroadcastChannel('streams').postMessage('');`) });
+    const page = await context.newPage();
+    await page.addInitScript(() => {
+      self.workersChanged = 0;
+      self.streams = new BroadcastChannel('streams');
+      self.streams.onmessage = () => { self.workersChanged += 1; };
+    });
+    await page.goto(site.url);
+    await page.locator('[data-testid="example"]').waitFor({ timeout: 30_000 });
+    await drag(page, [several]);
+    assertSame(await reportOver(page, filesBelow(several).length), native(dirname(several), ['inputs']));
+    assert.ok(await page.evaluate(() => self.workersChanged) >= 2, 'the workers ran the script');
+    await context.close();
+  });
+}
 
 test('wrong inputs: one clear message each, and the rest is analysed', LONG, async () => {
   const { context, page, faults } = await open(site.url);

@@ -207,6 +207,13 @@ export function leakFromWorkers(port) {
   })();`;
 }
 
+/** A script for before the page's own: whatever worker the page then starts runs this as well, before any message reaches it. */
+export function inWorkers(code) {
+  return `self.Blob = new Proxy(Blob, {
+    construct: (Plain, [parts, options]) => new Plain(options?.type === 'text/javascript' ? [...parts, ${JSON.stringify(`;${code}`)}] : parts, options),
+  });`;
+}
+
 /** Runs in a page: what must not be done where the browser has Trusted Types, and whether it can be; an empty list, or why not. */
 export async function actWithText() {
   // What the debugger evaluates may use eval; what runs later may do only what the page may.
