@@ -58,7 +58,9 @@
       const { build, glue, module } = self.hopscopeEngine;
       if (build !== hopscopeData.build) throw new Error('it is of another build than this page; reload the page');
       const compiled = await WebAssembly.compile(await unpack(module));
-      const text = 'const wasm_bindgen = (' + glue.toString() + ')();\n'
+      // Firefox (140 ESR) lets a worker's event sources past the policy that the worker inherited; a worker in a worker has them again.
+      const text = 'delete self.EventSource; delete self.Worker;\n'
+        + 'const wasm_bindgen = (' + glue.toString() + ')();\n'
         + 'self.onmessage = (event) => { self.onmessage = null; wasm_bindgen.initSync({ module: event.data }); };\n';
       const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
       ours.add(url);

@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { QUIET } from './quiet.mjs';
-import { startSite } from './lib.mjs';
+import { startSite, until } from './lib.mjs';
 
 const { CHROME, FIREFOX } = process.env;
 const [runs, ...files] = process.argv.slice(2);
@@ -20,7 +20,7 @@ function launch() {
 const upload = async (page, selector, file) => (CHROME ? page.locator(selector).first().setInputFiles(file) : (await page.$(selector)).uploadFile(file));
 // Not in every frame, as both would: a page that is asked sixty times a second has sixty frames to make.
 const SELDOM = { ...LONG, polling: 100 };
-const waitFor = (page, what) => (CHROME ? page.waitForFunction(what, null, SELDOM) : page.waitForFunction(what, SELDOM));
+const waitFor = (page, what) => (CHROME ? page.waitForFunction(what, null, SELDOM) : until(page, what, SELDOM));
 
 /**
  * In a page without a policy: a worker that copies a file into WebAssembly's memory and does nothing else; the best of two slices in flight, of four

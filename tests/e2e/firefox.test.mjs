@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import puppeteer from 'puppeteer-core';
 import {
-  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, leakFromWorkers, native, singleHtml, startCanary, startSite, tryToLeak,
+  assertSame, assertSevenHops, dropFiles, example, exampleFiles, filesBelow, hasReportOver, hopsShown, leakFromWorkers, native, singleHtml, startCanary, startSite, tryToLeak, until,
 } from './lib.mjs';
 
 const LONG = { timeout: 180_000 };
@@ -38,7 +38,7 @@ async function open(url) {
 async function dropExample(page) {
   const files = exampleFiles().map(({ name, base64 }) => ({ name: name.replace('/', '-'), base64 }));
   await page.evaluate(dropFiles, files);
-  await page.waitForFunction(hasReportOver, { timeout: 60_000 }, files.length);
+  await until(page, hasReportOver, {}, files.length);
 }
 
 async function hops(page) {
@@ -57,7 +57,7 @@ test('files dropped on the page: the seven hops, by name', LONG, async () => {
 test('the example is one click away: the same bytes as the command line', LONG, async () => {
   const { context, page } = await open(site.url);
   await page.click('[data-testid="example"]');
-  await page.waitForFunction(hasReportOver, { timeout: 60_000 }, filesBelow(example).length);
+  await until(page, hasReportOver, {}, filesBelow(example).length);
   assertSame(await page.evaluate(() => window.hopscopeReport()), native(example, filesBelow(example)));
   await context.close();
 });
@@ -94,9 +94,9 @@ test('nothing gets out of the workers that the page starts for itself, from thei
   await page.goto(site.url);
   await page.waitForSelector('[data-testid="example"]', { timeout: 30_000 });
   await page.click('[data-testid="example"]');
-  await page.waitForFunction(hasReportOver, { timeout: 60_000 }, filesBelow(example).length);
+  await until(page, hasReportOver, {}, filesBelow(example).length);
   assertSame(await page.evaluate(() => window.hopscopeReport()), native(example, filesBelow(example)));
-  await page.waitForFunction(() => self.workersStarted >= 2 && self.leakTries.length === self.workersStarted, { timeout: 60_000 });
+  await until(page, () => self.workersStarted >= 2 && self.leakTries.length === self.workersStarted);
   for (const tried of await page.evaluate(() => self.leakTries)) {
     for (const way of ['fetch', 'xhr', 'webSocket', 'importScripts']) assert.ok(tried.includes(way), `${way}: ${tried}`);
   }

@@ -62,7 +62,10 @@ const MIME = {
   '.webmanifest': 'application/manifest+json',
 };
 
-const listen = (server) => new Promise((done) => server.listen(0, '127.0.0.1', () => done(server.address().port)));
+/** Listens somewhere. A server that a failed test has left behind keeps nobody waiting. */
+const listen = (server) => new Promise((done) => {
+  server.unref().on('connection', (socket) => socket.unref()).listen(0, '127.0.0.1', () => done(server.address().port));
+});
 
 /** The site as GitHub Pages serves it: below a path, with no headers that help. `requests` has every path that was asked for. */
 export async function startSite() {
@@ -205,6 +208,18 @@ export function leakFromWorkers(port) {
       },
     });
   })();`;
+}
+
+/**
+ * Asks a page again and again until the answer is true. Puppeteer's own `waitForFunction` makes a function of a text, which Firefox (140 ESR) lets the
+ * page's policy forbid.
+ */
+export async function until(page, what, { timeout = 60_000, polling = 100 } = {}, ...given) {
+  const end = performance.now() + timeout;
+  while (!(await page.evaluate(what, ...given))) {
+    assert.ok(performance.now() < end, `not within ${timeout} ms: ${what}`);
+    await new Promise((done) => setTimeout(done, polling));
+  }
 }
 
 /** A script for before the page's own: whatever worker the page then starts runs this as well, before any message reaches it. */

@@ -99,10 +99,19 @@ test('a large capture: a first answer while it is being read, and a far frame re
   const { context, page, faults } = await open(site.url);
   // A slow disk: else the whole may be read before the first answer is drawn.
   page.on('worker', (worker) => worker.evaluate(() => {
-    const whole = Blob.prototype.arrayBuffer;
-    Blob.prototype.arrayBuffer = async function () {
-      await new Promise((resolve) => setTimeout(resolve, 800));
-      return whole.call(this);
+    self.read = 0;
+    const read = ReadableStreamBYOBReader.prototype.read;
+    ReadableStreamBYOBReader.prototype.read = async function (view) {
+      const part = await read.call(this, view);
+      self.read += part.value?.length ?? 0;
+      if (self.read > 1 << 20) await new Promise((resolve) => setTimeout(resolve, 50));
+      return part;
+    };
+    const slice = Blob.prototype.slice;
+    Blob.prototype.slice = function (...range) {
+      const part = slice.apply(this, range);
+      self.read += part.size;
+      return part;
     };
   }).catch(() => {}));
   await page.evaluate(addCapture, { name: 'large.pcap', packets: 900_000, conversations: 40 });
@@ -120,17 +129,7 @@ test('a large capture: a first answer while it is being read, and a far frame re
   await page.locator('[data-testid="conversation"]', { hasText: 'UDP' }).click();
   await page.locator('[data-testid="hop"][data-observed="true"]').first().click();
   // What any worker reads from now on.
-  for (const worker of page.workers()) {
-    await worker.evaluate(() => {
-      self.read = 0;
-      const slice = Blob.prototype.slice;
-      Blob.prototype.slice = function (...range) {
-        const part = slice.apply(this, range);
-        self.read += part.size;
-        return part;
-      };
-    });
-  }
+  for (const worker of page.workers()) await worker.evaluate(() => { self.read = 0; });
   const source = page.locator('[data-testid="source"]', { hasText: /frame 9000\d\d$/ }).first();
   await source.click();
   await page.locator('[data-testid="viewer"] [data-testid="layer"]', { hasText: 'User Datagram' }).waitFor();
