@@ -267,6 +267,8 @@ pub mod finding {
     pub const NO_REPLY: f64 = 0.9;
     /// A connection ended by an RST after it was open.
     pub const RESET: f64 = 0.95;
+    /// The same by another host than the one that it names, which its TTL tells: some stacks begin resets with another than their data.
+    pub const RESET_BY_OTHERS: f64 = 0.85;
     /// Another way back than there, by hops that were captured.
     pub const ASYMMETRIC: f64 = 0.9;
     /// The same octets twice, too far apart to be one packet seen twice.

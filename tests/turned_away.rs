@@ -101,3 +101,40 @@ fn what_went_on_was_not_turned_away() {
     assert_eq!(d.hops.last().unwrap().owner, "instance:i-3");
     assert_ne!(d.verdict, Verdict::Rejected, "{:?}", d.hops.iter().map(|h| &h.owner).collect::<Vec<_>>());
 }
+
+/// A connection of host 1 to host 3 beyond host 2, which ends with a reset of this TTL; all else from there has 60.
+fn reset_with(ttl: u8) -> String {
+    let segment = |at: i64, is_answer: bool, ttl: u8, seq: u32, flags: &str, data: &[u8]| {
+        let mut bytes = Vec::new();
+        let (macs, ips, ports) = if is_answer { ((2, 1), (3, 1), (443, 40_000)) } else { ((1, 2), (1, 3), (40_000, 443)) };
+        let builder = PacketBuilder::ethernet2(mac(macs.0), mac(macs.1)).ipv4([10, 0, 0, ips.0], [10, 0, 0, ips.1], ttl);
+        let tcp = builder.tcp(ports.0, ports.1, seq, 64_000);
+        let tcp = if flags.contains('S') { tcp.syn() } else { tcp };
+        let tcp = if flags.contains('R') { tcp.rst() } else { tcp };
+        let tcp = if flags.contains('A') { tcp.ack(seq ^ 77) } else { tcp };
+        tcp.write(&mut bytes, data).unwrap();
+        (at, bytes)
+    };
+    let frames = [
+        segment(0, false, 64, 100, "S", b""),
+        segment(900, true, 60, 500, "SA", b""),
+        segment(1000, false, 64, 101, "A", b"hello"),
+        segment(1900, true, 60, 501, "A", b"yes?"),
+        segment(400_000, false, 64, 106, "A", b"still there?"),
+        segment(400_300, true, ttl, 505, "R", b""),
+    ];
+    let report = made::report(3, [("a.pcap", capture(1, &frames))]);
+    let told = of_kind(&report, "reset");
+    assert_eq!(told.len(), 1, "{:?}", report.findings);
+    told[0].summary.clone()
+}
+
+#[test]
+fn a_reset_with_a_ttl_of_its_own_is_not_its_senders() {
+    let (own, others) = (reset_with(60), reset_with(63));
+    assert!(own.starts_with("i-3 resets the established connection"), "{own}");
+    assert!(
+        others.starts_with("a reset in the name of i-3 ends") && others.contains("its TTL is 63, of all else from there 60"),
+        "{others}"
+    );
+}

@@ -2,10 +2,12 @@
 //! Knows one path at a time; must not change its verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::alike::{Lead, One, span};
 use super::{Finding, address, ends};
 use crate::confidence::finding as weight;
+use crate::correlate::flows::Sighting;
 use crate::digest::{NO_TIME, Tuple};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, short};
@@ -238,6 +240,10 @@ fn resets(
         });
         let Some((input, row)) = reset else { continue };
         let by = if d.way == Way::Request { leg.tuple.src } else { leg.tuple.dst };
+        if let Some(one) = anothers_reset(ctx, path, d, leg.tuple, by, book) {
+            found(One { span: span(ctx, request), ..one });
+            break;
+        }
         let ev = book.add("reset", format!("a reset from {by}"), vec![Place::frame(input, row)]);
         let summary = format!("{} resets the established connection {}", short(&ctx.inv.entity_of_ip(by)), ends(ctx, leg.tuple));
         let finding =
@@ -248,6 +254,39 @@ fn resets(
         found(One { finding, lead, tail, at: by, asked: path.asked(), counts, span: span(ctx, request) });
         break;
     }
+}
+
+/// A reset that comes with another TTL than all else of its sender: some host on the way made it in the sender's name.
+fn anothers_reset(ctx: Context<'_>, path: &Path, d: &Direction, t: Tuple, by: IpAddr, book: &mut Book) -> Option<One> {
+    let ttl = |s: &Sighting| Some(ctx.captures.get(s.capture)?.stream(s.stream)?.key.ttl).filter(|ttl| *ttl != 0);
+    let (at, s, others) = d.hops.iter().find_map(|h| {
+        let resets = |s: &&Sighting| ctx.flows.of(s).is_some_and(|all| all.reset(s.stream).is_some());
+        let only = |s: &&Sighting| resets(s) && ctx.flows.of(s).is_some_and(|all| all.refuses(s.stream));
+        let s = h.sightings.iter().find(only)?;
+        let others = h.sightings.iter().find(|o| o.point == s.point && !resets(o))?;
+        let same = h.sightings.iter().any(|o| o.point == s.point && ttl(o) == ttl(s) && !only(&o));
+        (!same && ttl(s).is_some() && ttl(others).is_some()).then_some((h, s, others))
+    })?;
+    let (capture, known) = (ctx.captures.get(s.capture)?, ctx.captures.get(others.capture)?);
+    let place = Place::frame(capture.input, capture.digest.row_at(ctx.flows.of(s)?.reset(s.stream)?));
+    let other = Place::frame(known.input, known.stream(others.stream)?.first_row);
+    let says = format!("a reset from {by} with TTL {}; else its packets have {} there", ttl(s)?, ttl(others)?);
+    let ev = book.add("reset", says, vec![place, other]);
+    let (name, id) = (short(at.interface.as_deref().unwrap_or(&at.owner)).to_owned(), ctx.inv.entity_of_ip(by));
+    let summary = format!(
+        "a reset in the name of {} ends the established connection {}: at {name} its TTL is {}, of all else from there {}, so another host on the way sent it",
+        short(&id),
+        ends(ctx, t),
+        ttl(s)?,
+        ttl(others)?
+    );
+    let step = "look at what keeps state on the way before there: NAT gateways and load balancers forget connections that were idle for 350 s, firewalls reject";
+    let about = vec![at.owner.clone(), id.clone(), ctx.inv.entity_of_ip(t.src), ctx.inv.entity_of_ip(t.dst)];
+    let p = weight::RESET_BY_OTHERS;
+    let finding = Finding { kind: "reset", severity: Severity::Warning, about, summary, next_step: Some(step.to_owned()), p, ev: vec![ev] };
+    let lead = Lead::Says(format!("resets in the name of {} end", short(&id)));
+    let tail = " after they were established, with another TTL than its own".to_owned();
+    Some(One { finding, lead, tail, at: id, asked: path.asked(), counts: [path.packets, 0], span: None })
 }
 
 /// Replies that leave a node by another interface than the requests came in by.

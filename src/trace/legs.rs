@@ -224,12 +224,12 @@ fn rank(inv: &Inventory, t: Tuple) -> i32 {
     let is_node = |ip: IpAddr| inv.nodes.contains_key(owner(ip));
     let source = match t.src {
         ip if is_public(ip) => 3,
-        ip if owner(ip).starts_with("natgw:") => 2,
+        ip if ["natgw:", "lb:"].iter().any(|kind| owner(ip).starts_with(kind)) => 2,
         ip if is_node(ip) => 1,
         _ => 0,
     };
     let destination = match t.dst {
-        ip if is_public(ip) || inv.service_at(ip).is_some() => 0,
+        ip if is_public(ip) || inv.service_at(ip).is_some() || owner(ip).starts_with("vpce:") => 0,
         ip if is_node(ip) && inv.service_by_node_port(t.protocol, t.dst_port).is_some() => 1,
         _ => 2,
     };

@@ -374,8 +374,15 @@ impl<'a> Walker<'a> {
                 return At::Node(to.owner.clone());
             }
             self.step(&to.owner, None, STATED, &to.ev);
-            if (to.owner.starts_with("natgw:") || to.owner.starts_with("lb:")) && self.advance_by_device(&to.owner) {
-                return At::Wire(Some(to));
+            let rewrites = |id: &str| ["natgw:", "lb:", "vpce:"].iter().any(|kind| id.starts_with(kind));
+            if rewrites(&to.owner) && self.advance_by_device(&to.owner) {
+                // What an interface endpoint took comes out of the load balancer of its service, in another VPC, and answers the other way.
+                let out = self.tuple().and_then(|t| inv.eni_of_ip(t.src)).filter(|e| e.owner != to.owner && rewrites(&e.owner));
+                if let Some(out) = out {
+                    self.step(&out.owner, None, STATED, &out.ev);
+                }
+                let is_open = out.is_none() && to.owner.starts_with("vpce:");
+                return if is_open { At::Done(End::Unknown) } else { At::Wire(out.or(Some(to))) };
             }
             return At::Done(End::Arrived);
         }
