@@ -107,6 +107,25 @@ fn a_server_captured_outside_is_at_the_end_of_the_way_through_a_nat_gateway() {
 }
 
 #[test]
+fn a_router_outside_is_not_said_to_be_the_vpcs() {
+    let arp = |from: [u8; 6], to: [u8; 6], code: u8, sender: [u8; 4], target: [u8; 4]| {
+        let known = if code == 2 { to } else { [0; 6] };
+        [&to[..], &from, &[8, 6, 0, 1, 8, 0, 6, 4, 0, code], &from, &sender, &known, &target].concat()
+    };
+    let gateway = [93, 184, 216, 1];
+    let frames = vec![
+        (0, arp(SERVER, [0xff; 6], 1, OUTSIDE, gateway)),
+        (100, arp(ITS_ROUTER, SERVER, 2, gateway, OUTSIDE)),
+        (900, four((ITS_ROUTER, SERVER), ([203, 0, 113, 80], OUTSIDE), 50, (5_555, 443), &said(1))),
+        (950, four((SERVER, ITS_ROUTER), (OUTSIDE, [203, 0, 113, 80]), 64, (443, 5_555), &said(2))),
+    ];
+    let report = analysed(Vec::new(), &[("server.pcap", made::pcap(frames))]);
+    let said: Vec<&str> = report.findings.iter().filter(|f| f.kind == "router_identified").map(|f| f.summary.as_str()).collect();
+    let mac = ITS_ROUTER.map(|b| format!("{b:02x}")).join(":");
+    assert_eq!(said, [format!("{mac} is a router of an unknown network")]);
+}
+
+#[test]
 fn datagrams_are_known_again_beyond_nat64() {
     let own = [0x26, 0, 0x1f, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10];
     let mapped = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 93, 184, 216, 34];

@@ -204,7 +204,12 @@ pub(super) fn routers(ctx: Context<'_>, found: &mut Vec<Finding>) {
             Some(n) => format!("{subnet} ({n})"),
             None => subnet.to_owned(),
         };
-        let summary = format!("{mac} is the VPC router as {of} sees it");
+        // On a wire of which no address is known, any router may be there.
+        let summary = if of.is_empty() {
+            format!("{mac} is a router of an unknown network")
+        } else {
+            format!("{mac} is the VPC router as {of} sees it")
+        };
         found.push(Finding {
             kind: "router_identified",
             severity: Severity::Info,
