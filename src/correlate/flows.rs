@@ -327,36 +327,34 @@ fn joins(captures: &[Capture<'_>], flows: &[Flow], index: &[Summary], ambiguous:
 /// On a loopback device a rule that sends a connection elsewhere (REDIRECT) has rewritten requests before they are captured, and answers too:
 /// each flow has one way only, and both are one connection's. They share no packet.
 fn redirected(captures: &[Capture<'_>], flows: &[Flow], index: &[Summary]) -> Vec<Join> {
-    // By point, and the protocol, address and port of whoever sends in the one flow and gets in the other: its flows, and whether it is
-    // their lower end.
-    type Way = Vec<(usize, bool, (usize, u32))>;
-    let mut by_end: std::collections::BTreeMap<(usize, Protocol, std::net::IpAddr, u16), (Way, Way)> = std::collections::BTreeMap::new();
+    // Point, protocol, address and port of whoever sends in the one flow and gets in the other; whether it sends, the flow, whether that end is
+    // its lower one, and a row.
+    type End = ((usize, Protocol, std::net::IpAddr, u16), bool, usize, bool, (usize, u32));
+    let mut found: Vec<End> = Vec::new();
     for (id, flow) in flows.iter().enumerate() {
         let [s] = &flow.sightings[..] else { continue };
         let is_looped = captures.get(s.capture).and_then(|c| c.stream(s.stream)).is_some_and(|s| s.key.is_looped());
         let row = index.get(s.capture).and_then(|i| i.rows(s.stream).first()).filter(|_| is_looped);
         let Some(row) = row.and_then(|place| Some((s.capture, captures.get(s.capture)?.digest.row_at(*place)))) else { continue };
         let t = flow.tuple;
-        // The sender may be the client of a flow to the device, the receiver that of a flow from elsewhere.
-        let ends = [(t.src, t.src_port, t.dst, true), (t.dst, t.dst_port, t.src, false)];
-        for (ip, port, other, is_lower) in ends.into_iter().filter(|e| !e.0.is_loopback()) {
+        for (ip, port, other, is_lower) in [(t.src, t.src_port, t.dst, true), (t.dst, t.dst_port, t.src, false)] {
+            // The sender may be the client of a flow to the device, the receiver that of a flow from elsewhere.
             let sends = is_lower == s.forward;
-            if sends == other.is_loopback() {
-                let (got, sent) = by_end.entry((s.point, t.protocol, ip, port)).or_default();
-                if sends { sent } else { got }.push((id, is_lower, row));
+            if !ip.is_loopback() && sends == other.is_loopback() {
+                found.push(((s.point, t.protocol, ip, port), sends, id, is_lower, row));
             }
         }
     }
-    let one = |(got, sent): (Way, Way)| match (&got[..], &sent[..]) {
-        ([(got, lower_got, row_got)], [(sent, lower_sent, row_sent)]) => {
-            let same_way = lower_got == lower_sent;
-            let ((a, row_a), (b, row_b)) =
-                if got < sent { ((*got, *row_got), (*sent, *row_sent)) } else { ((*sent, *row_sent), (*got, *row_got)) };
+    crate::order::sort(&mut found);
+    let one = |ends: &[End]| match ends {
+        [(_, false, x, x_lower, x_row), (_, true, y, y_lower, y_row)] => {
+            let same_way = x_lower == y_lower;
+            let ((a, row_a), (b, row_b)) = if x < y { ((*x, *x_row), (*y, *y_row)) } else { ((*y, *y_row), (*x, *x_row)) };
             Some(Join { a, b, shared: 0, row_a, row_b, same_way })
         }
         _ => None,
     };
-    by_end.into_values().filter_map(one).collect()
+    found.chunk_by(|a, b| a.0 == b.0).filter_map(one).collect()
 }
 
 /// A TCP identity holds 32 bits of sequence number, mostly 32 of acknowledgement and 64 of timestamps: one will do, if the

@@ -6,10 +6,6 @@
 //! whose packets seem to go to one server and on to another. It is cut where the packets of the second begin: at each capture by that
 //! capture's own times. Where only one conversation can be told, nothing is cut: a connection that is opened again, unchanged, is one.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use rustc_hash::FxHashMap;
-
 use super::flows::{Conversation, Flow, Flows};
 use crate::digest::{NO_TIME, Row, Stream};
 use crate::dissect::flags;
@@ -39,53 +35,56 @@ pub fn parts(captures: &[Capture<'_>], flows: &Flows) -> Vec<Vec<Part>> {
     parts
 }
 
-/// Which of several conversations, from 1, a flow is part of that only one of them had.
-type Generations = BTreeMap<usize, u32>;
+/// Which of several conversations, from 1, a flow is part of that only one of them had. Lists are short, and a map of its own kind costs more
+/// to load than looking through them takes.
+type Generations = Vec<(usize, u32)>;
+
+fn generation(of: &[(usize, u32)], flow: usize) -> Option<u32> {
+    of.iter().find(|x| x.0 == flow).map(|x| x.1)
+}
 
 /// The flows of a conversation that are several conversations', each with those of its neighbours that are not.
 fn torn<'a>(captures: &[Capture<'_>], flows: &'a Flows, conversation: &Conversation) -> Vec<(&'a Flow, Generations)> {
-    let mut neighbours: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    for (a, b) in conversation.joins.iter().flat_map(|j| [(j.a, j.b), (j.b, j.a)]) {
-        neighbours.entry(a).or_default().insert(b);
-    }
-    let is_joined = |a: usize, b: usize| neighbours.get(&a).is_some_and(|n| n.contains(&b));
+    let is_joined = |a: usize, b: usize| conversation.joins.iter().any(|j| (j.a, j.b) == (a, b) || (j.b, j.a) == (a, b));
+    let around = |f: usize| conversation.flows.iter().copied().filter(move |n| is_joined(f, *n));
     let strangers = |a: usize, b: usize| a != b && !is_joined(a, b) && are_apart(flows, a, b);
-    let is_torn = |around: &BTreeSet<usize>| around.iter().any(|a| around.range(a..).any(|b| strangers(*a, *b)));
-    let torn: BTreeSet<usize> = order::set(neighbours.iter().filter(|(_, around)| is_torn(around)).map(|x| *x.0));
+    let is_torn = |f: &usize| around(*f).any(|a| around(*f).any(|b| a < b && strangers(a, b)));
+    let torn: Vec<usize> = conversation.flows.iter().copied().filter(is_torn).collect();
     // Flows that hold together without those are one conversation's.
-    let mut part_of: BTreeMap<usize, u32> = BTreeMap::new();
-    for (part, start) in (1..).zip(conversation.flows.iter().filter(|f| !torn.contains(f))) {
+    let mut parts: Generations = Vec::new();
+    for (part, start) in (1..).zip(&conversation.flows) {
         let mut open = vec![*start];
         while let Some(f) = open.pop() {
-            if !torn.contains(&f) && !part_of.contains_key(&f) {
-                part_of.insert(f, part);
-                open.extend(neighbours.get(&f).into_iter().flatten());
+            if !torn.contains(&f) && generation(&parts, f).is_none() {
+                parts.push((f, part));
+                open.extend(around(f));
             }
         }
     }
-    let Some(longest) = torn.iter().max_by_key(|f| neighbours.get(f).map_or(0, BTreeSet::len)) else { return Vec::new() };
-    let Some(flow) = flows.flows.get(*longest) else { return Vec::new() };
+    let Some(longest) = torn.iter().copied().max_by_key(|f| around(*f).count()) else { return Vec::new() };
+    let Some(flow) = flows.flows.get(longest) else { return Vec::new() };
     // In order of time at one capture: a part that is not shown to be another conversation's belongs to the one before.
-    let around = |f: usize| part_of.iter().filter(move |(n, _)| is_joined(f, **n)).map(|(n, part)| (*n, *part));
-    let beginnings = spans(captures, flows, flow, &around(*longest).collect());
-    let Some(first) = beginnings.values().max_by_key(|s| s.len()) else { return Vec::new() };
-    let mut in_time: Vec<(Nanos, u32)> = first.iter().map(|(part, span)| (span.0, *part)).collect();
-    in_time.sort_unstable();
-    let mut generation_of: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut generation = 0;
-    for (_, part) in in_time {
-        let members = |part: u32| part_of.iter().filter(move |p| *p.1 == part).map(|p| *p.0);
-        let here = |g: u32| generation_of.iter().filter(move |x| *x.1 == g).flat_map(|x| members(*x.0));
-        if generation == 0 || here(generation).any(|a| members(part).any(|b| strangers(a, b))) {
-            generation += 1;
+    let of = |f: usize, known: &[(usize, u32)]| -> Generations { known.iter().copied().filter(|x| is_joined(f, x.0)).collect() };
+    let spans = spans(captures, flows, flow, &of(longest, &parts));
+    let at = |capture: usize| spans.iter().filter(move |s| s.capture == capture);
+    let Some(most) = spans.iter().map(|s| s.capture).max_by_key(|c| at(*c).count()) else { return Vec::new() };
+    // Part, generation.
+    let mut generations: Vec<(u32, u32)> = Vec::new();
+    let mut last = 0;
+    for span in at(most) {
+        let members = |part: u32| parts.iter().filter(move |p| p.1 == part).map(|p| p.0);
+        let mut here = generations.iter().filter(|x| x.1 == last).flat_map(|x| members(x.0));
+        if last == 0 || here.any(|a| members(span.generation).any(|b| strangers(a, b))) {
+            last += 1;
         }
-        generation_of.insert(part, generation);
+        generations.push((span.generation, last));
     }
-    if generation < 2 {
+    if last < 2 {
         return Vec::new();
     }
-    let known = |f: usize| around(f).filter_map(|(n, part)| Some((n, *generation_of.get(&part)?))).collect();
-    torn.iter().filter_map(|f| Some((flows.flows.get(*f)?, known(*f)))).collect()
+    let known = parts.iter().filter_map(|(f, part)| Some((*f, generations.iter().find(|g| g.0 == *part)?.1)));
+    let known: Generations = known.collect();
+    torn.iter().filter_map(|f| Some((flows.flows.get(*f)?, of(*f, &known)))).collect()
 }
 
 /// Whether two flows that share no packet cannot be of one conversation: their connections were opened with other sequence numbers, or one
@@ -103,71 +102,74 @@ fn are_apart(flows: &Flows, a: usize, b: usize) -> bool {
     }
 }
 
-/// By capture and generation: first and last time at which a flow's packets there are also those of flows of that generation.
-type Spans = BTreeMap<usize, BTreeMap<u32, (Nanos, Nanos)>>;
+/// First and last time at which a flow's packets at a capture are also those of flows of a generation.
+struct Span {
+    capture: usize,
+    first: Nanos,
+    last: Nanos,
+    generation: u32,
+}
 
-fn spans(captures: &[Capture<'_>], flows: &Flows, flow: &Flow, generations: &Generations) -> Spans {
-    let rows = |f: &Flow| -> Vec<(usize, Row)> {
-        f.sightings
-            .iter()
-            .flat_map(|s| flows.rows(captures, s).map(|r| (s.capture, r)))
-            .filter(|(_, r)| r.ident != 0 && r.time != NO_TIME)
-            .collect()
-    };
-    let mut known: FxHashMap<u64, u32> = FxHashMap::default();
-    for (neighbour, generation) in generations.iter().filter_map(|(n, g)| Some((flows.flows.get(*n)?, *g))) {
-        // What two generations have says nothing.
-        for (_, r) in rows(neighbour) {
-            known.entry(r.ident).and_modify(|g| *g = if *g == generation { generation } else { 0 }).or_insert(generation);
+/// In order of captures and times.
+fn spans(captures: &[Capture<'_>], flows: &Flows, flow: &Flow, generations: &[(usize, u32)]) -> Vec<Span> {
+    let rows = |f: &Flow, each: &mut dyn FnMut(usize, &Row)| {
+        for s in &f.sightings {
+            flows.rows(captures, s).filter(|r| r.ident != 0 && r.time != NO_TIME).for_each(|r| each(s.capture, &r));
         }
+    };
+    let mut known: Vec<(u64, u32)> = Vec::new();
+    for (neighbour, generation) in generations.iter().filter_map(|(n, g)| Some((flows.flows.get(*n)?, *g))) {
+        rows(neighbour, &mut |_, r| known.push((r.ident, generation)));
     }
-    let mut spans = Spans::new();
-    for (capture, r) in rows(flow) {
-        let Some(generation) = known.get(&r.ident).filter(|g| **g != 0) else { continue };
-        let span = spans.entry(capture).or_default().entry(*generation).or_insert((r.time, r.time));
-        *span = (span.0.min(r.time), span.1.max(r.time));
-    }
+    order::sort(&mut known);
+    known.dedup();
+    let mut spans: Vec<Span> = Vec::new();
+    rows(flow, &mut |capture, r| {
+        let first = known.partition_point(|k| k.0 < r.ident);
+        // What two generations have says nothing.
+        let found = known.get(first).filter(|k| k.0 == r.ident && known.get(first + 1).is_none_or(|next| next.0 != r.ident));
+        let Some((_, generation)) = found.copied() else { return };
+        match spans.iter_mut().find(|s| s.capture == capture && s.generation == generation) {
+            Some(s) => (s.first, s.last) = (s.first.min(r.time), s.last.max(r.time)),
+            None => spans.push(Span { capture, first: r.time, last: r.time, generation }),
+        }
+    });
+    order::sort_by_key(&mut spans, |s| (s.capture, s.first, s.generation));
     spans
 }
 
 /// Cuts a flow's streams where the packets of another generation begin, at each capture. Where they do not come one after the other, nothing
 /// is cut.
-fn cut(captures: &[Capture<'_>], flows: &Flows, flow: &Flow, generations: &Generations, to: &mut [Vec<Part>]) {
+fn cut(captures: &[Capture<'_>], flows: &Flows, flow: &Flow, generations: &[(usize, u32)], to: &mut [Vec<Part>]) {
     let spans = spans(captures, flows, flow, generations);
-    let mut in_time: BTreeMap<usize, Vec<(Nanos, Nanos, u32)>> = BTreeMap::new();
-    for (capture, spans) in spans {
-        let mut here: Vec<_> = spans.into_iter().map(|(generation, (first, last))| (first, last, generation)).collect();
-        here.sort_unstable();
-        if here.windows(2).any(|w| matches!(w, [a, b] if a.1 >= b.0)) {
-            return;
-        }
-        in_time.insert(capture, here);
+    if spans.windows(2).any(|w| matches!(w, [a, b] if a.capture == b.capture && a.last >= b.first)) {
+        return;
     }
     for s in &flow.sightings {
         // A capture without any packet that tells has one conversation's, and nothing says which.
-        let (Some(here), Some(capture), Some(parts)) = (in_time.get(&s.capture), captures.get(s.capture), to.get_mut(s.capture)) else {
-            continue;
-        };
+        let here: Vec<&Span> = spans.iter().filter(|x| x.capture == s.capture).collect();
+        let (Some(capture), Some(parts)) = (captures.get(s.capture), to.get_mut(s.capture)) else { continue };
         let Some(of) = capture.digest.streams.get(s.stream as usize) else { continue };
-        let mut made: BTreeMap<u32, Part> = BTreeMap::new();
+        let begin = parts.len();
         let mut at = 0;
         for r in flows.rows(captures, s) {
             // By the order of the file: one packet that is out of it changes nothing.
-            while here.get(at + 1).is_some_and(|next| r.time != NO_TIME && r.time >= next.0) {
+            while here.get(at + 1).is_some_and(|next| r.time != NO_TIME && r.time >= next.first) {
                 at += 1;
             }
-            let Some((_, _, generation)) = here.get(at).copied() else { continue };
+            let Some(generation) = here.get(at).map(|h| h.generation) else { continue };
             let time = if r.time == NO_TIME { of.first_ns } else { r.time };
-            let empty = || Stream { key: of.key.clone(), first_row: r.row, packets: 0, bytes: 0, first_ns: time, last_ns: time };
-            let new = || Part { of: s.stream, from: r.row, generation, stream: empty() };
-            let stream = &mut made.entry(generation).or_insert_with(new).stream;
+            if parts.get(begin..).is_none_or(|made| made.last().is_none_or(|p| p.generation != generation)) {
+                let stream = Stream { key: of.key.clone(), first_row: r.row, packets: 0, bytes: 0, first_ns: time, last_ns: time };
+                parts.push(Part { of: s.stream, from: r.row, generation, stream });
+            }
+            let Some(Part { stream, .. }) = parts.last_mut() else { continue };
             stream.packets += 1;
             (stream.first_ns, stream.last_ns) = (stream.first_ns.min(time), stream.last_ns.max(time));
         }
-        for mut part in made.into_values() {
+        for part in parts.iter_mut().skip(begin) {
             // How long its packets were on the wire is known of the stream as a whole.
             part.stream.bytes = of.bytes / u64::from(of.packets.max(1)) * u64::from(part.stream.packets);
-            parts.push(part);
         }
     }
 }

@@ -6,7 +6,6 @@
 //! its two nodes if its packets, as the node sends them off, are each followed by a sealed one whose length is right, more often than
 //! at other times.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Context, Direction, Hop, Path};
@@ -16,7 +15,6 @@ use crate::digest::{NO_TIME, Row};
 use crate::evidence::{Book, Place};
 use crate::identify::inventory::{Id, short};
 use crate::model::{Nanos, Protocol};
-use crate::order;
 
 const ESP: Protocol = Protocol::Other(50);
 
@@ -55,25 +53,24 @@ pub struct Sealed {
 }
 
 /// Tunnels by the nodes that they lead from and to: the flow and whether that way is its forward one.
-pub(super) struct Tunnels<'a>(BTreeMap<(&'a Id, &'a Id), (&'a Flow, bool)>);
+pub(super) struct Tunnels<'a>(Vec<(&'a Id, &'a Id, &'a Flow, bool)>);
 
 impl<'a> Tunnels<'a> {
     /// `None`: no capture shows any.
     pub(super) fn of(ctx: Context<'a>) -> Option<Self> {
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for flow in ctx.flows.flows.iter().filter(|f| is_sealed(ctx, f)) {
             let t = flow.tuple;
             let owner = |ip| ctx.inv.owner_of_ip(ip).map(|c| &c.owner).filter(|o| ctx.inv.nodes.contains_key(*o));
             let Some((a, b)) = owner(t.src).zip(owner(t.dst)) else { continue };
-            found.insert((a, b), (flow, true));
-            found.insert((b, a), (flow, false));
+            found.extend([(a, b, flow, true), (b, a, flow, false)]);
         }
         (!found.is_empty()).then_some(Self(found))
     }
 
     /// Enters into a path what carries its packets between two nodes where none of them was captured.
     pub(super) fn lay(&self, ctx: Context<'_>, path: &mut Path, book: &mut Book) {
-        let is_tunnel = |f: usize| ctx.flows.flows.get(f).is_some_and(|f| self.0.values().any(|t| t.0.tuple == f.tuple));
+        let is_tunnel = |f: usize| ctx.flows.flows.get(f).is_some_and(|f| self.0.iter().any(|t| t.2.tuple == f.tuple));
         if path.legs.iter().filter_map(|l| l.flow).any(is_tunnel) {
             return;
         }
@@ -81,7 +78,7 @@ impl<'a> Tunnels<'a> {
             let is_node = |h: &Hop| ctx.inv.nodes.contains_key(&h.owner);
             let Some(to) = (1..d.hops.len()).find(|n| {
                 let (Some(h), Some(before)) = (d.hops.get(*n), last_node(ctx, d, *n)) else { return false };
-                is_node(h) && d.hops.get(before).is_some_and(|b| self.0.contains_key(&(&b.owner, &h.owner)))
+                is_node(h) && d.hops.get(before).is_some_and(|b| self.between(&b.owner, &h.owner).is_some())
             }) else {
                 continue;
             };
@@ -92,9 +89,14 @@ impl<'a> Tunnels<'a> {
         }
     }
 
+    /// Of several any one.
+    fn between(&self, from: &Id, to: &Id) -> Option<(&'a Flow, bool)> {
+        self.0.iter().rfind(|t| (t.0, t.1) == (from, to)).map(|t| (t.2, t.3))
+    }
+
     fn seal(&self, ctx: Context<'_>, d: &mut Direction, from: usize, to: usize, book: &mut Book) {
         let (Some(first), Some(last)) = (d.hops.get(from), d.hops.get(to)) else { return };
-        let Some((flow, forward)) = self.0.get(&(&first.owner, &last.owner)).copied() else { return };
+        let Some((flow, forward)) = self.between(&first.owner, &last.owner) else { return };
         let tuple = if forward { flow.tuple } else { flow.tuple.reversed() };
         let at = |owner: &Id| -> Vec<&Sighting> {
             let is_there = |s: &&Sighting| s.forward == forward && ctx.points.get(s.point).and_then(|p| p.host(ctx.inv)) == Some(owner);
@@ -166,7 +168,12 @@ fn is_sealed(ctx: Context<'_>, flow: &Flow) -> bool {
     // Its handshakes are of 148 and 92 octets.
     let is_data = |len: u32| len >= 32 && len.is_multiple_of(16);
     let data = lens().filter(|len| is_data(*len)).count();
-    let kinds: BTreeSet<u32> = order::set(lens());
+    let mut kinds: Vec<u32> = Vec::new();
+    lens().for_each(|len| {
+        if !kinds.contains(&len) {
+            kinds.push(len);
+        }
+    });
     let known = WIREGUARD_PORTS.contains(&t.src_port) || WIREGUARD_PORTS.contains(&t.dst_port);
     lens().all(|len| is_data(len) || len == 148 || len == 92) && (known || data >= LEAST && kinds.len() >= KINDS)
 }
