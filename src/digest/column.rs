@@ -21,9 +21,10 @@ pub(super) struct Column<T> {
 }
 
 /// A number of a column, as little-endian bytes.
-pub(super) trait Number: Copy + Default {
+pub(super) trait Number: bytemuck::NoUninit + Default {
     const SIZE: usize;
-    fn put(self, to: &mut [u8]);
+    /// Of which the bytes as they lie in memory are the little-endian ones.
+    fn little(self) -> Self;
     fn take(from: &[u8]) -> Self;
 }
 
@@ -32,11 +33,8 @@ macro_rules! number {
         impl Number for $number {
             const SIZE: usize = size_of::<$number>();
 
-            #[inline(always)]
-            fn put(self, to: &mut [u8]) {
-                if let Some(to) = to.first_chunk_mut() {
-                    *to = self.to_le_bytes();
-                }
+            fn little(self) -> Self {
+                self.to_le()
             }
 
             #[inline(always)]
@@ -75,21 +73,28 @@ impl<T: Number> Column<T> {
     pub(super) fn retain(&mut self, keep: &super::Bits) {
         let (mut from, mut to) = (0, 0);
         for page in 0..self.pages.len() {
-            for at in 0..self.pages.get(page).map_or(0, Vec::len) {
-                if keep.get(from)
-                    && let Some(value) = self.pages.get(page).and_then(|p| p.get(at)).copied()
-                    && let Some(place) = self.pages.get_mut(to / PAGE).and_then(|p| p.get_mut(to % PAGE))
-                {
-                    *place = value;
-                    to += 1;
-                }
-                from += 1;
-            }
+            (from, to) = self.retain_page(page, keep, from, to);
         }
         self.pages.truncate(to.div_ceil(PAGE));
         if let Some(last) = self.pages.last_mut() {
             last.truncate((to - 1) % PAGE + 1);
         }
+    }
+
+    /// The same of one page: its rows from bit `from` on, to row `to` and what follows. Gives where the next page's go on.
+    #[inline(never)]
+    fn retain_page(&mut self, page: usize, keep: &super::Bits, mut from: usize, mut to: usize) -> (usize, usize) {
+        for at in 0..self.pages.get(page).map_or(0, Vec::len) {
+            if keep.get(from)
+                && let Some(value) = self.pages.get(page).and_then(|p| p.get(at)).copied()
+                && let Some(place) = self.pages.get_mut(to / PAGE).and_then(|p| p.get_mut(to % PAGE))
+            {
+                *place = value;
+                to += 1;
+            }
+            from += 1;
+        }
+        (from, to)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -114,12 +119,9 @@ impl<T: Number + Ord> Column<T> {
 impl<T: Number> Serialize for Column<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pages = serializer.serialize_seq(Some(self.pages.len()))?;
-        let mut bytes = vec![0; PAGE * T::SIZE];
         for page in &self.pages {
-            for (value, to) in page.iter().zip(bytes.chunks_exact_mut(T::SIZE)) {
-                value.put(to);
-            }
-            pages.serialize_element(&Raw(bytes.get(..page.len() * T::SIZE).unwrap_or_default()))?;
+            let little = cfg!(target_endian = "big").then(|| page.iter().map(|n| n.little()).collect::<Vec<T>>());
+            pages.serialize_element(&Raw(bytemuck::cast_slice(little.as_deref().unwrap_or(page))))?;
         }
         pages.end()
     }

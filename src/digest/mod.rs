@@ -36,6 +36,9 @@ use crate::model::{Direction, Mac, Nanos, Protocol};
 /// So many rows are looked up at once.
 const AT_ONCE: usize = 32;
 
+/// So many rows are selected at once.
+const PART: usize = 1 << 10;
+
 /// So many frames' headers are looked up before the first of them is counted.
 const AHEAD: usize = 32;
 
@@ -408,13 +411,9 @@ impl CaptureDigest {
             return selection;
         }
         let mut keep = Bits::default();
-        let mut marks = self.marks.iter().map(|m| m.row).peekable();
-        for row in self.rows() {
-            let mut bears_mark = false;
-            while marks.next_if(|m| *m <= row.row).is_some() {
-                bears_mark = true;
-            }
-            keep.push(selection.keeps(self.protocol(row.stream), &row, bears_mark));
+        let mut marks = self.marks.as_slice();
+        for first in (0..self.kept()).step_by(PART) {
+            marks = self.select_part(first, marks, &mut selection, &mut keep);
         }
         if self.rate.is_sampled() {
             self.kept.retain(&keep);
@@ -434,6 +433,20 @@ impl CaptureDigest {
         marks.retain(|m| self.kept.find(m.row).is_some());
         self.marks = marks;
         selection
+    }
+
+    /// Which of [`PART`] rows, from this place on, are kept; gives the marks that come after them. Called for each part anew: a browser compiles
+    /// well what is called often, and not what runs long.
+    #[inline(never)]
+    fn select_part<'a>(&self, first: u32, mut marks: &'a [Marked], selection: &mut Selection, keep: &mut Bits) -> &'a [Marked] {
+        for row in (first..).take(PART).map_while(|place| self.kept_row(place)) {
+            let mut bears_mark = false;
+            while let Some((_, later)) = marks.split_first().filter(|(mark, _)| mark.row <= row.row) {
+                (bears_mark, marks) = (true, later);
+            }
+            keep.push(selection.keeps(self.protocol(row.stream), &row, bears_mark));
+        }
+        marks
     }
 
     fn protocol(&self, stream: u32) -> Option<Protocol> {

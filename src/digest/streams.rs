@@ -348,7 +348,8 @@ impl<const N: usize> Table<N> {
         if stream & READ != 0 {
             return;
         }
-        if self.entries.len() * 2 >= self.slots.len() {
+        // A quarter full at most: of a half, a tenth of the entries stand where they are not guessed to be.
+        if self.entries.len() * 4 >= self.slots.len() {
             self.grow();
         }
         let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX).saturating_add(1);

@@ -38,8 +38,8 @@ const PIECE: usize = 128 * 1024;
 /// What comes first is smaller, so that something is there to show at once: some hundred packets, which are analysed at once too.
 const FIRST: f64 = 64.0 * 1024.0;
 
-/// What a digest is going to need, at least: about half a million packets.
-const HEADROOM: usize = 16 << 20;
+/// What a digest is going to need, at least: about a million packets.
+const HEADROOM: usize = 32 << 20;
 
 /// Often enough to look alive. What it costs to draw, on the same cores, is as much as reading ten megabytes.
 const PROGRESS_EVERY_MS: f64 = 250.0;
@@ -70,7 +70,10 @@ impl SoFar {
         }
         self.next = (passed * LATER).max(1000.0);
         self.is_wanted = ingest.frames() <= MOST_SO_FAR;
-        if let Some(part) = ingest.so_far().filter(|_| self.is_wanted) {
+        // Asked last: it copies what has come so far.
+        if self.is_wanted
+            && let Some(part) = ingest.so_far()
+        {
             say(&part);
         }
     }
