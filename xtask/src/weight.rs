@@ -17,7 +17,7 @@ const AFTER: [&str; 2] = ["engine.js", "sw.js"];
 /// Bounds in bytes, each file by itself through `gzip -9`, as a server sends it. A little above what they were when they were set: who adds
 /// more than that decides it here.
 const MOST_FIRST: u64 = 380_000;
-const MOST_ALL: u64 = 1_925_000;
+const MOST_ALL: u64 = 1_955_000;
 
 /// Says what the site in this folder weighs.
 ///
