@@ -199,7 +199,7 @@ fn fit(ctx: Context<'_>, h: &Hop, sealed: &[&Sighting], outer: Protocol, is_befo
     let is_timed = |r: &Row| r.time != NO_TIME && r.len <= LONGEST;
     for r in ctx.flows.rows(ctx.captures, inner).filter(is_timed).take(LOOKED_AT) {
         let at = |shift: i64| {
-            let from = r.time + shift * 3 * WITHIN - if is_before { WITHIN } else { 0 };
+            let from = r.time.saturating_add(shift * 3 * WITHIN - if is_before { WITHIN } else { 0 });
             sealed.iter().find_map(|s| find(ctx, s, from, |len| fits(outer, r.len, len)))
         };
         f.tested += 1;
@@ -236,7 +236,7 @@ fn find(ctx: Context<'_>, s: &Sighting, from: Nanos, fits: impl Fn(u32) -> bool)
     let places = ctx.flows.of(s)?.rows(s.stream);
     let first = places.partition_point(|p| capture.digest.time_at(*p) < from);
     let near = places.get(first..)?.iter().take(LOOKED_AT).filter_map(|p| capture.digest.kept_row(*p));
-    let found = near.take_while(|r| r.time <= from + WITHIN).find(|r| fits(r.len));
+    let found = near.take_while(|r| r.time <= from.saturating_add(WITHIN)).find(|r| fits(r.len));
     found.map(|r| (Place::frame(capture.input, r.row), r.ident))
 }
 
