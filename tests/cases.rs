@@ -57,6 +57,7 @@ cases! {
     seed_lb_full_2: "seed-lb-full-2",
     service_dns_1: "service-dns-1",
     service_dns_2: "service-dns-2",
+    sidecar_1: "sidecar-1",
 }
 
 #[test]

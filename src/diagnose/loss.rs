@@ -30,7 +30,8 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut d
         if d.verdict == Verdict::Lost {
             let Some(last) = d.lost_after.and_then(|n| d.hops.get(n)) else { continue };
             // Where they got without being captured, in a tunnel or by a flow log, nobody counted them.
-            let seen = d.hops.iter().rfind(|h| h.observed()).map_or(0, |h| h.seen);
+            let last_seen = d.hops.iter().rfind(|h| h.observed());
+            let seen = last_seen.map_or(0, |h| h.seen);
             let silent: BTreeSet<&Id> = order::set(d.silent.iter().map(|s| &s.1));
             let first_silent = d.silent.first();
             let mut ev = observed_ev(d);
@@ -40,7 +41,7 @@ pub(super) fn lost(ctx: Context<'_>, path: &Path, book: &mut Book, found: &mut d
                 let statement = format!("the capture at {} ran at that time and has none of {}", short(interface), ends(ctx, t));
                 // A frame that shows the capture ran, and one of the packets that it should have.
                 let mut places = vec![ran];
-                places.extend(last.ev.first().and_then(|e| book.sources(*e).into_iter().next()));
+                places.extend(last_seen.and_then(|h| book.sources(*h.ev.first()?).into_iter().next()));
                 ev.push(book.add("silence", statement, places));
             }
             let at = short(last.interface.as_deref().unwrap_or(&last.owner)).to_owned();
@@ -132,7 +133,9 @@ pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, boo
     match reply {
         None => {
             let captured_back = request.hops.iter().any(Hop::observed);
-            let expects = t.protocol != Protocol::Other(0) && captured_back;
+            // On a loopback device answers may be another flow's, which a sample may not have joined.
+            let is_elsewhere = ctx.flows.rate.is_sampled() && crate::trace::is_looped(ctx, &path.legs);
+            let expects = t.protocol != Protocol::Other(0) && captured_back && !is_elsewhere;
             if expects && !matches!(request.verdict, Verdict::Rejected) {
                 let to = address(path.legs.first().map_or(t.dst, |l| l.tuple.dst), t.dst_port, t.protocol);
                 let arrived = request.hops.last().filter(|_| request.verdict == Verdict::Delivered);

@@ -48,7 +48,7 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
 }
 
 /// Whether a conversation was seen on loopback devices only: it never leaves its host.
-pub(super) fn is_looped(ctx: Context<'_>, legs: &[Leg]) -> bool {
+pub(crate) fn is_looped(ctx: Context<'_>, legs: &[Leg]) -> bool {
     let mut sightings = legs.iter().filter_map(|l| ctx.flows.flows.get(l.flow?)).flat_map(|f| &f.sightings);
     sightings.all(|s| ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)).is_some_and(|s| s.key.is_looped()))
 }

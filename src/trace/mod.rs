@@ -36,6 +36,7 @@ use crate::order;
 use crate::report::{Verdict, Way};
 
 pub use kept::Paths;
+pub(crate) use legs::is_looped;
 
 /// What the tracer reads.
 #[derive(Clone, Copy, Debug)]
@@ -319,7 +320,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
 
 /// What was seen on loopback devices only crosses that of the host whose address it has, and nothing else.
 fn looped(ctx: Context<'_>, legs: &[Leg], way: Way) -> Option<model::Walk> {
-    if !legs::is_looped(ctx, legs) {
+    if !is_looped(ctx, legs) {
         return None;
     }
     let ips = legs.iter().flat_map(|l| [l.tuple.src, l.tuple.dst]);
