@@ -273,7 +273,7 @@ pub(super) fn span(ctx: Context<'_>, d: &Direction) -> Option<(usize, Nanos, Nan
     let sightings = d.hops.iter().find(|h| h.observed()).into_iter().flat_map(|h: &Hop| &h.sightings);
     let mut span: Option<(usize, Nanos, Nanos)> = None;
     for s in sightings {
-        let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)) else { continue };
+        let Some(stream) = ctx.stream(s) else { continue };
         if stream.first_ns == NO_TIME || stream.last_ns == NO_TIME || span.is_some_and(|known| known.0 != s.point) {
             continue;
         }

@@ -194,7 +194,7 @@ pub(super) fn answers(ctx: Context<'_>, path: &Path, veths: &BTreeSet<&str>, boo
 fn ended_before(ctx: Context<'_>, d: &Direction) -> Option<(Id, Id)> {
     let last = d.hops.iter().rposition(Hop::observed).filter(|_| d.verdict == Verdict::Unknown)?;
     let here = d.hops.get(last)?;
-    let first_seen = here.sightings.iter().filter_map(|s| ctx.captures.get(s.capture)?.stream(s.stream));
+    let first_seen = here.sightings.iter().filter_map(|s| ctx.stream(s));
     let first_seen = first_seen.map(|s| s.first_ns).filter(|t| *t != NO_TIME).min()?;
     let beyond = d.hops.get(last + 1..)?.iter().filter_map(|h| h.interface.as_ref());
     let captured =
@@ -261,7 +261,7 @@ fn resets(
 
 /// A reset that comes with another TTL than all else of its sender: some host on the way made it in the sender's name.
 fn anothers_reset(ctx: Context<'_>, path: &Path, d: &Direction, t: Tuple, by: IpAddr, book: &mut Book) -> Option<One> {
-    let ttl = |s: &Sighting| Some(ctx.captures.get(s.capture)?.stream(s.stream)?.key.ttl).filter(|ttl| *ttl != 0);
+    let ttl = |s: &Sighting| Some(ctx.stream(s)?.key.ttl).filter(|ttl| *ttl != 0);
     let (at, s, others) = d.hops.iter().find_map(|h| {
         let resets = |s: &&Sighting| ctx.flows.of(s).is_some_and(|all| all.reset(s.stream).is_some());
         let only = |s: &&Sighting| resets(s) && ctx.flows.of(s).is_some_and(|all| all.refuses(s.stream));

@@ -388,11 +388,6 @@ impl CaptureDigest {
         rows
     }
 
-    /// The stream of each row that is kept, in the file's order.
-    pub fn streams_of_rows(&self) -> impl Iterator<Item = u32> + '_ {
-        self.stream_of.pages().flatten().copied()
-    }
-
     /// Whether a stream's rows are all kept, of which there are `rows`.
     #[must_use]
     pub fn is_whole(&self, stream: u32, rows: usize) -> bool {

@@ -94,7 +94,7 @@ pub fn is_of(inv: &Inventory, eni: &EniInfo, r: &FlowLog, t: Tuple) -> bool {
 /// When a path's packets were captured, in seconds: first and last.
 fn span(ctx: Context<'_>, path: &Path) -> Option<(i64, i64)> {
     let sightings = path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
-    let streams = sightings.filter_map(|s| ctx.captures.get(s.capture)?.stream(s.stream));
+    let streams = sightings.filter_map(|s| ctx.stream(s));
     let (first, last) = streams
         .filter(|s| s.first_ns != NO_TIME && s.first_ns >= NO_DATE)
         .fold((Nanos::MAX, Nanos::MIN), |(f, l), s| (f.min(s.first_ns), l.max(s.last_ns)));

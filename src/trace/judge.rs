@@ -113,7 +113,7 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
         .collect();
     let (rate, leg) = (ctx.flows.rate, end.leg);
     if rate.is_sampled() {
-        let streams = end.sightings.iter().filter_map(|s| Some((s.point, ctx.captures.get(s.capture)?.stream(s.stream)?)));
+        let streams = end.sightings.iter().filter_map(|s| Some((s.point, ctx.stream(s)?)));
         times.extend(streams.flat_map(|(point, s)| [(point, s.first_ns), (point, s.last_ns)]).filter(|(_, t)| *t != NO_TIME));
     }
     // The same packets under other addresses are found by what was kept of them; an opening always is.
@@ -166,7 +166,7 @@ fn is_let_through(ctx: Context<'_>, point: usize, tuple: &Tuple) -> bool {
 }
 
 fn protocol_of(ctx: Context<'_>, s: &Sighting) -> Option<Protocol> {
-    Some(ctx.captures.get(s.capture)?.stream(s.stream)?.key.flow?.protocol)
+    Some(ctx.stream(s)?.key.flow?.protocol)
 }
 
 /// A time of one point's clock by another's; without a known offset the clocks are taken to agree.
@@ -449,8 +449,7 @@ fn is_whole(ctx: Context<'_>, h: &Hop) -> bool {
 
 /// Compares each observed hop with the one before it: missing packets, delay, and a packet that both saw as evidence.
 fn compare(ctx: Context<'_>, d: &mut Direction, clocks: &Clocks, book: &mut Book) {
-    let protocol =
-        d.hops.iter().flat_map(|h| &h.sightings).find_map(|s| Some(ctx.captures.get(s.capture)?.stream(s.stream)?.key.flow?.protocol));
+    let protocol = d.hops.iter().flat_map(|h| &h.sightings).find_map(|s| protocol_of(ctx, s));
     let Some(protocol) = protocol else { return };
     let observed: Vec<usize> = (0..d.hops.len()).filter(|n| d.hops.get(*n).is_some_and(Hop::observed)).collect();
     let base = observed.first().and_then(|n| d.hops.get(*n)).and_then(|h| first_seq(ctx, h));

@@ -50,7 +50,7 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
 /// Whether a conversation was seen on loopback devices only: it never leaves its host.
 pub(crate) fn is_looped(ctx: Context<'_>, legs: &[Leg]) -> bool {
     let mut sightings = legs.iter().filter_map(|l| ctx.flows.flows.get(l.flow?)).flat_map(|f| &f.sightings);
-    sightings.all(|s| ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)).is_some_and(|s| s.key.is_looped()))
+    sightings.all(|s| ctx.stream(s).is_some_and(|s| s.key.is_looped()))
 }
 
 /// Who comes from outside has dialled the public address: the Internet gateway made it the private one
@@ -176,7 +176,7 @@ fn observed(ctx: Context<'_>, conversation: &Conversation, book: &mut Book) -> V
         let mut ttl = 0;
         let mut first = Nanos::MAX;
         for s in flow.sightings.iter().filter(|s| s.forward == forward) {
-            if let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)) {
+            if let Some(stream) = ctx.stream(s) {
                 ttl = ttl.max(i32::from(stream.key.ttl));
                 first = first.min(stream.first_ns);
             }

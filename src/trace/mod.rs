@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::correlate::clocks::{Exchange, Offset};
 use crate::correlate::flows::{Conversation, Flows, Sighting};
-use crate::digest::{StreamKey, Tuple};
+use crate::digest::{Stream, StreamKey, Tuple};
 use crate::dissect::TunnelKind;
 use crate::evidence::{Book, Ev};
 use crate::facts::Correction;
@@ -49,6 +49,13 @@ pub struct Context<'a> {
     pub inv: &'a Inventory,
     /// What belongs together.
     pub flows: &'a Flows,
+}
+
+impl<'a> Context<'a> {
+    /// What was seen there: a stream, or a part of one.
+    pub(crate) fn stream(self, s: &Sighting) -> Option<&'a Stream> {
+        self.captures.get(s.capture)?.stream(s.stream)
+    }
 }
 
 /// One leg: the addresses that a conversation has on a part of its way, from client to server.
@@ -307,7 +314,7 @@ pub fn trace(ctx: Context<'_>, book: &mut Book) -> Traced {
     paths.change(|path| {
         judge::judge(ctx, path, &taken, &clocks, &left_out, &refusals, book);
         let sightings = path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings);
-        let streams = sightings.filter_map(|s| ctx.captures.get(s.capture)?.stream(s.stream));
+        let streams = sightings.filter_map(|s| ctx.stream(s));
         firsts.push(streams.map(|s| s.first_ns).min());
         for interface in path.directions.iter().flat_map(|d| &d.hops).filter_map(|h| h.interface.as_ref()) {
             if !crossed.contains(interface) {
@@ -378,7 +385,7 @@ fn scope(ctx: Context<'_>, conversation: &Conversation, at: &[(Option<String>, O
 fn count(ctx: Context<'_>, path: &mut Path) {
     let mut by_point: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
     for s in path.directions.iter().flat_map(|d| &d.hops).flat_map(|h| &h.sightings) {
-        let stream = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream));
+        let stream = ctx.stream(s);
         if let Some(stream) = stream {
             let e = by_point.entry(s.point).or_default();
             let copies = u64::from(ctx.flows.of(s).map_or(0, |all| all.copies(s.stream)));

@@ -12,7 +12,7 @@ use crate::confidence;
 use crate::correlate::clocks::Exchange;
 use crate::correlate::flows::Sighting;
 use crate::correlate::summary::{Named, SAMPLE};
-use crate::digest::{CaptureDigest, NO_TIME, Row, Stream};
+use crate::digest::{CaptureDigest, NO_TIME, Row};
 use crate::evidence::{Book, Ev, Place};
 use crate::identify::inventory::{Id, interface_id, is_private, short};
 use crate::model::{Mac, Nanos, Protocol};
@@ -140,7 +140,7 @@ fn hop(step: Step) -> Hop {
 }
 
 fn interface_of<'a>(ctx: Context<'a>, s: &Sighting) -> Option<Cow<'a, str>> {
-    if let Some(at) = stream(ctx, s).and_then(|s| super::mirrored(ctx.inv, &s.key)) {
+    if let Some(at) = ctx.stream(s).and_then(|s| super::mirrored(ctx.inv, &s.key)) {
         return Some(at.into());
     }
     let point = ctx.points.get(s.point)?;
@@ -152,25 +152,20 @@ fn interface_of<'a>(ctx: Context<'a>, s: &Sighting) -> Option<Cow<'a, str>> {
 /// all. It was captured there, and is not on its way there.
 fn is_flooded(ctx: Context<'_>, s: &Sighting) -> bool {
     let pod = ctx.points.get(s.point).and_then(|p| p.link.as_ref()).and_then(|l| ctx.inv.pods.get(l)).filter(|p| p.bridge.is_some());
-    let (Some(pod), Some(key)) = (pod, stream(ctx, s).map(|s| &s.key)) else { return false };
+    let (Some(pod), Some(key)) = (pod, ctx.stream(s).map(|s| &s.key)) else { return false };
     let is_its = |ip: IpAddr| pod.ips.contains(&ip);
     key.tunnels.is_empty()
         && key.flow.is_some_and(|f| !is_its(f.src) && !is_its(f.dst) && ctx.inv.owner_of_ip(f.dst).is_some_and(|c| c.owner != pod.id))
         && key.dst_mac.is_some_and(|m| !m.is_group() && ctx.inv.owner_of_mac(m).is_none_or(|c| c.owner != pod.id))
 }
 
-fn stream<'a>(ctx: Context<'a>, s: &Sighting) -> Option<&'a Stream> {
-    ctx.captures.get(s.capture)?.stream(s.stream)
-}
-
 /// MACs, TTL and counts from the streams seen here.
 fn fill(ctx: Context<'_>, h: &mut Hop) {
     // A copy tells of a place where nothing else does: its time is the copy's.
-    let is_copy = |s: &Sighting| stream(ctx, s).is_some_and(|s| super::mirrored(ctx.inv, &s.key).is_some());
+    let is_copy = |s: &Sighting| ctx.stream(s).is_some_and(|s| super::mirrored(ctx.inv, &s.key).is_some());
     let only_copies = h.sightings.iter().all(is_copy);
     let told_by = |s: &&Sighting| only_copies || !is_copy(s);
-    let main =
-        h.sightings.iter().filter(told_by).filter_map(|s| stream(ctx, s)).max_by_key(|s| (s.packets, std::cmp::Reverse(s.first_row)));
+    let main = h.sightings.iter().filter(told_by).filter_map(|s| ctx.stream(s)).max_by_key(|s| (s.packets, std::cmp::Reverse(s.first_row)));
     let Some(main) = main else { return };
     // No packet on a wire has TTL 0: printed captures have it where the TTL was not printed.
     let ttl = Some(main.key.ttl).filter(|t| *t != 0);
@@ -181,7 +176,7 @@ fn fill(ctx: Context<'_>, h: &mut Hop) {
     }
     let packets = |s: &Sighting| {
         let copies = ctx.flows.of(s).map_or(0, |all| all.copies(s.stream));
-        stream(ctx, s).map(|stream| u64::from(stream.packets.saturating_sub(copies)))
+        ctx.stream(s).map(|stream| u64::from(stream.packets.saturating_sub(copies)))
     };
     // Two captures of one place see the same packets: the fuller one counts. (Sightings are in order of their points.)
     let by_point = h.sightings.chunk_by(|a, b| a.point == b.point).filter_map(|here| {
@@ -380,7 +375,7 @@ fn precedes(ctx: Context<'_>, a: &Hop, b: &Hop, legs: &[Leg]) -> bool {
 /// Of a packet within another and the packet itself, whether `a`'s is first: the one that leaves under a device's own address is put into
 /// the other, the one that ends at a device's own address was taken out of it. Where MACs do not tell, on one host, its pods do.
 fn by_tunnel(ctx: Context<'_>, a: (&Hop, bool, bool), b: (&Hop, bool, bool), apart: bool) -> Option<bool> {
-    let key = |h: &Hop| h.sightings.iter().find_map(|s| stream(ctx, s)).map(|s| &s.key);
+    let key = |h: &Hop| h.sightings.iter().find_map(|s| ctx.stream(s)).map(|s| &s.key);
     let (x, y) = (key(a.0)?, key(b.0)?);
     if a.0.is_mirrored || b.0.is_mirrored || x.tunnels.len() == y.tunnels.len() {
         return None;
@@ -571,7 +566,7 @@ fn describe(ctx: Context<'_>, h: &mut Hop, legs: &[Leg], way: Way, book: &mut Bo
     let t = if way == Way::Request { leg.tuple } else { leg.tuple.reversed() };
     let mut sources: Vec<Place> = Vec::with_capacity(h.sightings.len());
     for s in &h.sightings {
-        if let (Some(capture), Some(stream)) = (ctx.captures.get(s.capture), stream(ctx, s)) {
+        if let (Some(capture), Some(stream)) = (ctx.captures.get(s.capture), ctx.stream(s)) {
             sources.push(Place::frame(capture.input, stream.first_row));
         }
     }

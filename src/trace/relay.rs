@@ -712,7 +712,7 @@ fn keys(m: &Message) -> impl Iterator<Item = Key> {
 fn span(ctx: Context<'_>, path: Legs<'_>) -> Option<(usize, Nanos, Nanos)> {
     let mut spans: BTreeMap<usize, (u64, Nanos, Nanos)> = BTreeMap::new();
     for s in path.flows(ctx).flat_map(|f| &f.sightings) {
-        let Some(stream) = ctx.captures.get(s.capture).and_then(|c| c.stream(s.stream)) else { continue };
+        let Some(stream) = ctx.stream(s) else { continue };
         if stream.first_ns == NO_TIME {
             continue;
         }

@@ -132,9 +132,8 @@ impl<'a> Tunnels<'a> {
             ev.push(book.add("sealed", statement, f.places.clone()));
         }
         if ev.is_empty() {
-            let place = flow.sightings.first().and_then(|s| {
-                Some(Place::frame(ctx.captures.get(s.capture)?.input, ctx.captures.get(s.capture)?.stream(s.stream)?.first_row))
-            });
+            let place =
+                flow.sightings.first().and_then(|s| Some(Place::frame(ctx.captures.get(s.capture)?.input, ctx.stream(s)?.first_row)));
             let statement = format!("{kind} {} → {} leads from {} to {}", tuple.src, tuple.dst, short(&first.owner), short(&last.owner));
             ev.push(book.add("sealed", statement, place.into_iter().collect()));
         }
