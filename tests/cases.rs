@@ -58,6 +58,7 @@ cases! {
     service_dns_1: "service-dns-1",
     service_dns_2: "service-dns-2",
     sidecar_1: "sidecar-1",
+    wireguard_loss_1: "wireguard-loss-1",
 }
 
 #[test]

@@ -101,7 +101,10 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
     let reached = reached(d).unwrap_or(last).max(last);
     // What is in a tunnel there nobody could see.
     let shows = |h: &&Hop| h.p >= needed::SURE && h.sealed.is_none();
-    let beyond = d.hops.iter().skip(reached + 1).filter(shows).filter_map(|h| Some((h, h.interface.as_ref()?)));
+    // In a sample nobody can tell whether they reached the tunnel, so what is silent behind it does not say after which hop they were lost.
+    let rate = ctx.flows.rate;
+    let beyond = d.hops.iter().skip(reached + 1).take_while(|h| !rate.is_sampled() || h.sealed.is_none());
+    let beyond = beyond.filter(shows).filter_map(|h| Some((h, h.interface.as_ref()?)));
     let beyond: Vec<(&Hop, &Id, usize)> = beyond.flat_map(|(h, i)| taken.at(i).map(move |point| (h, i, point))).collect();
     if beyond.is_empty() {
         return;
@@ -111,7 +114,7 @@ fn silences(ctx: Context<'_>, d: &mut Direction, legs: &[Leg], taken: &Taken<'_>
         .iter()
         .flat_map(|s| ctx.flows.rows(ctx.captures, s).filter(|r| r.time != NO_TIME).take(64).map(|r| (s.point, r.time)))
         .collect();
-    let (rate, leg) = (ctx.flows.rate, end.leg);
+    let leg = end.leg;
     if rate.is_sampled() {
         let streams = end.sightings.iter().filter_map(|s| Some((s.point, ctx.stream(s)?)));
         times.extend(streams.flat_map(|(point, s)| [(point, s.first_ns), (point, s.last_ns)]).filter(|(_, t)| *t != NO_TIME));

@@ -189,8 +189,11 @@ struct Fit {
     places: Vec<Place>,
 }
 
-/// Looks for a sealed packet behind each of a hop's, or before it.
+/// Looks for a sealed packet behind each of a hop's, or before it. In a sample there is no telling: the one may be kept without the other.
 fn fit(ctx: Context<'_>, h: &Hop, sealed: &[&Sighting], outer: Protocol, is_before: bool) -> Option<Fit> {
+    if ctx.flows.rate.is_sampled() {
+        return None;
+    }
     let inner = h.sightings.iter().find(|s| Some(s.point) == h.sample_point)?;
     let capture = ctx.captures.get(inner.capture)?;
     let mut f = Fit { p: weight::UNTESTED, tested: 0, fitting: 0, by_chance: 0, idents: Vec::new(), places: Vec::new() };
