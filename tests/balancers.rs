@@ -87,6 +87,10 @@ fn who_cannot_dial_the_node_has_dialled_its_balancer_and_is_answered_by_it() {
     assert_eq!(back[0], node);
     assert!(at(&back, &node) < at(&back, lb) && at(&back, lb) < at(&back, "igw:igw-1"), "{back:?}");
     assert_eq!(back.last(), Some(&"external:198.51.100.7"));
+    // What the Internet gateway made of the address that was dialled is the balancer's own.
+    let request = &report.paths[0].directions[0];
+    let dialled: Vec<_> = request.hops.iter().take(4).map(|h| h.dst_ip.as_deref().unwrap_or_default()).collect();
+    assert_eq!(dialled, ["203.0.113.80", "203.0.113.80", "10.0.1.99", "10.0.1.10"], "{there:?}");
     let via = report.paths[0].flow.via.as_ref().unwrap();
     assert_eq!((via.ip.as_str(), via.port), ("203.0.113.80", Some(80)));
 }

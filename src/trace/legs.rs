@@ -32,7 +32,11 @@ pub(super) fn legs(ctx: Context<'_>, conversation: &Conversation, memo: &mut Mem
     if let Some(leg) = legs.first().and_then(|l| dialled_in_public(ctx.inv, l).or_else(|| dialled_at_balancer(ctx.inv, l))) {
         legs.insert(0, leg);
     }
-    if let Some((at, leg)) = legs.windows(2).enumerate().find_map(|(n, pair)| Some((n + 1, within_gateway(ctx.inv, pair)?))) {
+    if let Some((at, leg)) = legs
+        .windows(2)
+        .enumerate()
+        .find_map(|(n, pair)| Some((n + 1, within_gateway(ctx.inv, pair).or_else(|| behind_public(ctx.inv, pair))?)))
+    {
         legs.insert(at, leg);
     }
     let last = legs.last()?.clone();
@@ -127,6 +131,13 @@ fn within_gateway(inv: &Inventory, pair: &[Leg]) -> Option<Leg> {
     let is_between = |private: IpAddr| private != a.tuple.src && private != b.tuple.src;
     let (eni, private) = inv.behind_public(b.tuple.src).filter(|(e, ip)| e.owner.starts_with("natgw:") && is_between(*ip))?;
     Some(Leg { tuple: Tuple { src: private, ..b.tuple }, flow: None, ev: eni.ev.clone() })
+}
+
+/// Between a public address that was dialled and what its owner, a load balancer or a node, makes of it: the private one, by the Internet gateway.
+fn behind_public(inv: &Inventory, pair: &[Leg]) -> Option<Leg> {
+    let [a, b] = pair else { return None };
+    let (eni, dst) = inv.behind_public(a.tuple.dst).filter(|(_, private)| *private != b.tuple.dst && a.tuple.dst != b.tuple.dst)?;
+    Some(Leg { tuple: Tuple { dst, ..a.tuple }, flow: None, ev: eni.ev.clone() })
 }
 
 /// What a NAT gateway and the Internet gateway make of a source address on the way out.

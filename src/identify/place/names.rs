@@ -119,9 +119,13 @@ pub(super) fn by_name(captures: &[Capture<'_>], points: &[Point], candidates: &m
         if most == 0 && p.ifindex.is_none() {
             let last = file.rsplit('/').next().unwrap_or(&file);
             let word = |words: &[&str]| words.iter().any(|w| contains_word(last, w));
-            let (pod, node) = (word(&["pod", "container"]), word(&["node", "host", "worker", "veth"]));
+            // People call a pod's capture after what runs there; of its node's side they say so.
+            let runs = |c: &Candidate| c.link.as_ref().and_then(|l| inv.pods.get(&l.0)).map(|p| workload(&p.name).to_lowercase());
+            let is_named = |c: &Candidate| runs(c).is_some_and(|w| contains_word(last, &w));
+            let named = found.iter().any(is_named);
+            let (pod, node) = (named || word(&["pod", "container"]), word(&["node", "host", "worker", "veth"]));
             if pod != node {
-                for c in found.iter_mut().filter(|c| c.link.as_ref().is_some_and(|l| l.1 == pod)) {
+                for c in found.iter_mut().filter(|c| c.link.as_ref().is_some_and(|l| l.1 == pod) && (!named || is_named(c))) {
                     c.odds *= weight::FILE_NAME_WORD;
                 }
             }
@@ -159,6 +163,20 @@ pub(super) fn file_name_says(file: &str, c: &Candidate, inv: &Inventory) -> u8 {
     };
     // The other end's name is the stronger hint: `node-enia6653479892` is not the pod's own eth0.
     u8::from(interface) + u8::from(owner)
+}
+
+/// What a pod's name says of what runs there: without the number of a StatefulSet's pod, or the suffixes that a DaemonSet or a Deployment's
+/// ReplicaSet gives, of the letters that Kubernetes draws them from (apimachinery, `pkg/util/rand`: no vowels, no digit that looks like one).
+fn workload(pod: &str) -> &str {
+    let is_drawn = |s: &str| s.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b));
+    let Some((rest, last)) = pod.rsplit_once('-') else { return pod };
+    if last.bytes().all(|b| b.is_ascii_digit()) {
+        return rest;
+    }
+    if last.len() != 5 || !is_drawn(last) {
+        return pod;
+    }
+    rest.rsplit_once('-').filter(|(_, hash)| (6..=10).contains(&hash.len()) && is_drawn(hash)).map_or(rest, |x| x.0)
 }
 
 /// Whether `text` contains `word` with no letter or digit of a longer word around it.
